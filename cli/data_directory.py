@@ -1,15 +1,15 @@
-"""The data directory, which is its owner's alone: prompts and keys are in it."""
+"""The data directory. Only its owner may read it, because it contains prompts and keys."""
 
 import contextlib
 import stat
 from pathlib import Path
 
 MARKS = ("waybill.db", "lock", "secret_key", "files", "valkey.sock")
-"""A directory with one of these in it holds our data and nobody else's."""
+"""A directory that contains one of these names is a data directory of Waybill."""
 
 
 def make(path: Path) -> None:
-    """Make the directory, or close an earlier one to others. Raises SystemExit where that fails."""
+    """Create the directory, or close an existing one. Raises SystemExit on failure."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -18,27 +18,26 @@ def make(path: Path) -> None:
 
 
 def close(path: Path) -> None:
-    """Close a directory that others on this machine can read.
+    """Remove the rights of other users from a directory.
 
-    One that holds other files is not ours to close, and is refused with SystemExit. Rights of its
-    group alone were given on purpose and stay.
+    The rights of its group stay. Raises SystemExit for a directory that also contains other files.
     """
     if not is_open(path):
         return
     if is_ours(path):
         with contextlib.suppress(PermissionError):
             path.chmod(0o700)
-            return  # some file systems keep no rights: `waybill doctor` says so
+            return  # some file systems store no rights: `waybill doctor` reports it
     raise SystemExit(f"waybill: {exposed(path)}")
 
 
 def is_open(path: Path) -> bool:
-    """Tell whether others than the owner and the group have rights here."""
+    """Return True where users other than the owner and the group have rights."""
     return bool(path.stat().st_mode & stat.S_IRWXO)
 
 
 def is_ours(path: Path) -> bool:
-    """Tell whether a directory is empty or holds our data, and is not shared like /tmp."""
+    """Return True where a directory is empty or contains our data, and is not shared like /tmp."""
     if path.stat().st_mode & stat.S_ISVTX:
         return False
     try:
@@ -50,8 +49,8 @@ def is_ours(path: Path) -> bool:
 
 def exposed(path: Path) -> str:
     return (
-        f"others on this machine can read the data directory {path}, where prompts and keys are: "
-        f"`chmod 700 {path}`, or choose another with WAYBILL_DATA_DIR"
+        f"other users of this machine can read the data directory {path} with its prompts and "
+        f"keys: `chmod 700 {path}`, or choose another with WAYBILL_DATA_DIR"
     )
 
 

@@ -25,17 +25,17 @@ from broker.storage.database import Database
 from cli import data_directory
 from cli.client.server import running_at
 from cli.configuration import address, linking_to, load_configuration
-from cli.messages import complain, first_line
+from cli.messages import first_line, print_error
 
 
 @contextlib.contextmanager
 def local_database() -> Iterator[Database]:
-    """Open the configured database; exit with the remedy where it is not there or not current."""
+    """Open the configured database; exit with the remedy where it is missing or not current."""
     config = load_configuration()
     try:
-        check_database(config)  # opening a missing SQLite file would make an empty one
+        check_database(config)  # opening a missing SQLite file would create it
     except CheckFailed as error:
-        complain(str(error))
+        print_error(str(error))
         raise typer.Exit(1) from None
     database = Database(config.database, sqlite_synchronous=config.sqlite_synchronous)
     try:
@@ -44,20 +44,20 @@ def local_database() -> Iterator[Database]:
         database.close()
 
 
-def with_links() -> Settings:
-    """Load the configuration for links to be given out: to `waybill up`, where it runs here."""
+def load_with_links() -> Settings:
+    """Load the configuration with the URL of links: that of `waybill up`, where it runs here."""
     config = load_configuration()
     url = running_at(config.data_dir) or address(config.host, config.port)
     return linking_to(config, url)
 
 
 class CheckFailed(Exception):  # noqa: N818  # the outcome of a check
-    """Something is wrong; the text says what, and what to do."""
+    """A check failed; the text is the problem and the remedy."""
 
 
 def check_database(config: Settings) -> str:
     """Check that the database answers and has the newest tables."""
-    current = revision(config)
+    current = read_revision(config)
     shown = make_url(config.database).render_as_string(hide_password=True)
     newest = ScriptDirectory.from_config(migrations.config()).get_current_head()
     if current != newest:
@@ -65,23 +65,23 @@ def check_database(config: Settings) -> str:
     return f"{shown}, version {current}"
 
 
-def revision(config: Settings) -> str:
+def read_revision(config: Settings) -> str:
     """Return the version of the database's tables. Raises CheckFailed where there are none."""
     url = make_url(config.database)
     shown = url.render_as_string(hide_password=True)
     if url.drivername.startswith("sqlite") and not Path(url.database or "").is_file():
         raise CheckFailed(
-            f"{shown} is not there yet: `waybill up` or `waybill migrate` makes it; if yours is "
-            "elsewhere, `cd` to it or set WAYBILL_DATA_DIR"
+            f"{shown} does not exist yet: `waybill up` or `waybill migrate` creates it; if yours "
+            "is elsewhere, `cd` to it or set WAYBILL_DATA_DIR"
         )
     engine = create_engine(url)
     try:
         with engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()
     except Exception as error:
-        told = first_line(error)
+        message = first_line(error)
         raise CheckFailed(
-            f"{shown} does not answer ({told}): check WAYBILL_DATABASE_URL"
+            f"{shown} does not answer ({message}): check WAYBILL_DATABASE_URL"
         ) from error
     finally:
         engine.dispose()
@@ -107,9 +107,9 @@ def open_database(*, to_write: bool = True) -> Iterator[Database]:
 
 
 def look_up_catalog(config: Settings) -> Catalog:
-    """Return the catalog as an API process would have it. Make or migrate no database.
+    """Return the catalog as an API process would load it. Create or migrate no database.
 
-    Without one that answers, no import counts.
+    Without a database that answers, there are no imports.
     """
     known = load_providers(config)
     found = asyncio.run(ask(local_servers(known.values())))
@@ -125,23 +125,23 @@ def look_up_catalog(config: Settings) -> Catalog:
 
 
 def _is_missing(config: Settings) -> bool:
-    """Tell whether it is an SQLite file that is not there: opening it would make it."""
+    """Return True for an SQLite file that does not exist: opening it would create it."""
     url = make_url(config.database)
     return url.drivername.startswith("sqlite") and not Path(url.database or "").is_file()
 
 
-NAMED = "A workspace's id, slug or name."
+WORKSPACE_HELP = "A workspace's id, slug or name."
 
 
-def workspace_id(connection: Connection, wanted: str) -> str:
-    """Return the id of the workspace that is meant; exit with a hint where there is none."""
-    found = accounts.find_workspace_id(connection, wanted)
+def find_workspace_id(connection: Connection, name: str) -> str:
+    """Return the id of a workspace; exit with a hint where there is none."""
+    found = accounts.find_workspace_id(connection, name)
     if found is None:
-        complain(f"there is no workspace {wanted!r}: see `waybill workspaces list`")
+        print_error(f"there is no workspace {name!r}: see `waybill workspaces list`")
         raise typer.Exit(1)
     return found
 
 
-def workspace_row(connection: Connection, wanted: str) -> Any:
-    """Return the row of the workspace that is meant; exit with a hint where there is none."""
-    return administration.get_workspace(connection, workspace_id(connection, wanted))
+def get_workspace_row(connection: Connection, name: str) -> Any:
+    """Return the row of a workspace; exit with a hint where there is none."""
+    return administration.get_workspace(connection, find_workspace_id(connection, name))

@@ -1,6 +1,6 @@
-"""The environment: variables that Waybill reads, `.env`, and what is kept out.
+"""The environment: the variables that Waybill reads, and `.env`.
 
-The working directory and other programs' variables stay out of Waybill's processes.
+Neither the working directory nor other programs' variables affect Waybill's processes.
 """
 
 import os
@@ -9,17 +9,17 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
 
 ENV_FILE = "WAYBILL_ENV_FILE"
-"""The variable that names another file than `.env`; empty, no file is read."""
+"""The variable that names another file than `.env`. If it is empty, no file is read."""
 
 PREFIXES = ("WAYBILL_", "FLOWER_", "AWS_")
 REFERENCE = re.compile(r"\benv:(\w+)")  # in waybill.toml
 
 
 def take_env_file(environ: MutableMapping[str, str] = os.environ) -> str | None:
-    """Add what Waybill reads of the `.env` file to the environment, which wins where both have it.
+    """Add the variables of the `.env` file that the environment does not have.
 
-    Returns a sentence about it; None where there is no such file. Raises SystemExit where the file
-    that `WAYBILL_ENV_FILE` names cannot be read.
+    Return a sentence about it, or None without such a file. Raises SystemExit where the file that
+    `WAYBILL_ENV_FILE` names cannot be read.
     """
     path = _env_file(environ)
     if path is None:
@@ -38,7 +38,7 @@ def take_env_file(environ: MutableMapping[str, str] = os.environ) -> str | None:
 
 
 def own_variables(environ: Mapping[str, str]) -> set[str]:
-    """Return the names of those variables that Waybill reads: settings, and vendors' variables."""
+    """Return the names of the variables that Waybill reads: settings, and vendors' variables."""
     from broker.providers.vendors import vendors  # noqa: PLC0415  # takes a while
 
     known = {name for vendor in vendors().values() for name in vendor.variables}
@@ -50,7 +50,7 @@ def _env_file(environ: Mapping[str, str]) -> Path | None:
     named = environ.get(ENV_FILE)
     if named is None:
         path = Path(".env")
-        return path if path.is_file() else None  # some keep a virtual environment there
+        return path if path.is_file() else None  # it can be the directory of a virtual environment
     if named and not Path(named).is_file():
         raise SystemExit(f"waybill: {ENV_FILE} names {named}, which is not a file")
     return Path(named) if named else None
@@ -60,7 +60,7 @@ def _named_in_configuration(path: Path) -> Iterable[str]:
     try:
         return REFERENCE.findall(path.read_text())
     except (OSError, ValueError):
-        return ()  # whoever loads the configuration says what is wrong with it
+        return ()  # loading the configuration reports the error
 
 
 def _sentence(path: Path, taken: list[str], kept: list[str]) -> str:

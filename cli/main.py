@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterable
 from importlib import import_module
 from importlib.metadata import version as installed
 from typing import Annotated, Any, NamedTuple
@@ -12,7 +13,7 @@ from typer.main import get_command, get_group
 
 from broker.security.redaction import install_traceback_hook, redact
 from cli.environment import isolate, take_env_file
-from cli.messages import find_unknown_variables, sentence
+from cli.messages import describe_error, find_unknown_variables
 
 
 class Command(NamedTuple):
@@ -174,11 +175,14 @@ class CommandGroup(TyperGroup):
                 raise SystemExit(redact(error.code)) from None
             raise
         except Exception as error:
-            message = sentence(error)
+            message = describe_error(error)
             if message is None:
                 raise
             print(f"waybill: {redact(message)}", file=sys.stderr, flush=True)
             raise SystemExit(1) from None
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _without_flag_types(super().get_params(ctx))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
@@ -195,10 +199,29 @@ def load_command(word: str) -> Any:
     module, _, name = COMMANDS[word].target.partition(":")
     found = getattr(import_module(module), name)
     if isinstance(found, typer.Typer):
-        return get_group(found)
-    alone = typer.Typer(add_completion=False)
-    alone.command(word)(found)
-    return get_command(alone)
+        command: Any = get_group(found)
+    else:
+        alone = typer.Typer(add_completion=False)
+        alone.command(word)(found)
+        command = get_command(alone)
+    hide_flag_types(command)
+    return command
+
+
+def _without_flag_types(params: Iterable[Any]) -> list[Any]:
+    found = list(params)
+    for param in found:
+        if getattr(param, "is_flag", False) and param.metavar is None:
+            param.metavar = ""
+    return found
+
+
+def hide_flag_types(command: Any) -> None:
+    """Leave out the type of options without a value in the help of a command and those below it."""
+    get_params = command.get_params
+    command.get_params = lambda ctx: _without_flag_types(get_params(ctx))
+    for subcommand in getattr(command, "commands", {}).values():
+        hide_flag_types(subcommand)
 
 
 app = typer.Typer(
@@ -206,7 +229,7 @@ app = typer.Typer(
     cls=CommandGroup,
     help="A self-hosted broker for LLM completions. Start everything here with `waybill up`.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
@@ -215,8 +238,8 @@ for _word, _command in COMMANDS.items():
     app.command(_word, help=_command.help, rich_help_panel=_command.panel)(lambda: None)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_set: bool) -> None:
+    if is_set:
         typer.echo(f"waybill {installed('waybill-broker')}")
         raise typer.Exit
 
@@ -230,4 +253,4 @@ def _waybill(
         ),
     ] = False,
 ) -> None:
-    """Take the options that stand before a command."""
+    """Take the options before a command."""

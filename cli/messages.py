@@ -1,6 +1,6 @@
-"""Messages for people on stderr, and sentences for errors that a person can repair.
+"""Messages for people on stderr, and sentences for errors that a user can correct.
 
-Every command loads this module, so it loads nothing before there is something to say.
+Every command loads this module, so it imports nothing before there is a message.
 """
 
 import sys
@@ -8,15 +8,15 @@ from collections.abc import Collection, Iterable
 
 from broker.security.redaction import redact
 
-OURS = ("api", "broker", "cli", "workers")
+OWN_PACKAGES = ("api", "broker", "cli", "workers")
 COMMAND_VARIABLES = ("url", "api_key", "model", "config", "env_file", "simulator_port")
 """WAYBILL_* variables that commands read beside the settings."""
 
 
-def sentence(error: Exception) -> str | None:
-    """Say what is wrong and what to do; None where it is our mistake, whose traceback is needed."""
+def describe_error(error: Exception) -> str | None:
+    """Return the problem and the remedy, or None for a bug, whose traceback is needed."""
     if isinstance(error, ModuleNotFoundError):
-        return missing_package(error)
+        return describe_missing_package(error)
     from redis.exceptions import RedisError
     from sqlalchemy.exc import ArgumentError, DBAPIError
 
@@ -29,19 +29,19 @@ def sentence(error: Exception) -> str | None:
         case InvalidSecretError():
             return str(error)
         case ArgumentError():
-            return f"WAYBILL_DATABASE_URL is no address of a database: {first_line(error)}"
+            return f"WAYBILL_DATABASE_URL is not a database URL: {first_line(error)}"
         case DBAPIError():
-            return _about_the_database(error)
+            return _describe_database_error(error)
         case RedisError():
             return f"Redis does not answer ({error}): check WAYBILL_REDIS_URL"
         case _:
             return None
 
 
-def missing_package(error: ModuleNotFoundError) -> str | None:
-    """Say which package is not installed; None where a module of Waybill's own is missing."""
+def describe_missing_package(error: ModuleNotFoundError) -> str | None:
+    """Return a sentence about the package that is missing, or None for one of Waybill's own."""
     package = (error.name or "").partition(".")[0]
-    if package in ("", *OURS):
+    if package in ("", *OWN_PACKAGES):
         return None
     return (
         f"the Python package {package!r} is not installed in {sys.prefix}: "
@@ -50,39 +50,40 @@ def missing_package(error: ModuleNotFoundError) -> str | None:
 
 
 def first_line(error: Exception) -> str:
-    """Return what an error of a database says, without where to read more about it."""
+    """Return the first line of a database error, without the links that follow it."""
     return str(getattr(error, "orig", None) or error).partition("\n")[0]
 
 
 def find_unknown_variables(names: Iterable[str]) -> list[str]:
-    """Say of each WAYBILL_* variable that nothing reads which one may have been meant."""
+    """Return a warning for each unknown WAYBILL_* variable, with the name of a similar one."""
     known: Collection[str] = [f"WAYBILL_{name.upper()}" for name in COMMAND_VARIABLES]
-    doubtful = [
+    unknown = [
         name for name in names if name.startswith("WAYBILL_") and name not in known
         and not name.startswith("WAYBILL_TEST_")
     ]  # fmt: skip
-    if not doubtful:  # loading all settings takes a while
+    if not unknown:  # loading all settings takes a while
         return []
     from broker.settings import unknown_variables
 
-    return unknown_variables(doubtful, COMMAND_VARIABLES)
+    return unknown_variables(unknown, COMMAND_VARIABLES)
 
 
-def _about_the_database(error: Exception) -> str | None:
+def _describe_database_error(error: Exception) -> str | None:
     from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
 
-    told = first_line(error)
-    if "no such table" in told or ("relation" in told and "does not exist" in told):
-        return f"the database has no tables yet, or old ones ({told}): run `waybill migrate`"
+    text = first_line(error)
+    if "no such table" in text or ("relation" in text and "does not exist" in text):
+        return f"the database has no tables yet, or old ones ({text}): run `waybill migrate`"
     if isinstance(error, OperationalError | InterfaceError):
-        return f"the database cannot be used ({told}): check WAYBILL_DATABASE_URL"
-    return told if isinstance(error, ProgrammingError) and "permission denied" in told else None
+        return f"the database cannot be used ({text}): check WAYBILL_DATABASE_URL"
+    return text if isinstance(error, ProgrammingError) and "permission denied" in text else None
 
 
-def complain(message: str) -> None:
-    """Tell a person what is wrong, on stderr."""
+def print_error(message: str) -> None:
+    """Print a message on stderr, without secrets."""
     print(f"waybill: {redact(message)}", file=sys.stderr, flush=True)
 
 
-def say(message: str) -> None:
+def print_message(message: str) -> None:
+    """Print a message on stderr."""
     print(f"waybill: {message}", file=sys.stderr, flush=True)

@@ -10,14 +10,14 @@ from rich.table import Table as RichTable
 
 from broker.completion import Json
 
-PIPE_WIDTH = 200  # nobody wraps a table that is read by a program
+PIPE_WIDTH = 200  # a table that a program reads is not wrapped
 FIRST_PRINTABLE, DELETE, AFTER_CONTROLS = 0x20, 0x7F, 0xA0
 
 
 class Table(RichTable):
-    """A table whose texts are shown as they were written: they can neither colour nor command.
+    """A table whose texts can contain no markup and no control characters.
 
-    Callers choose names, and may put escape sequences into them.
+    Callers choose names, which can contain escape sequences.
     """
 
     def add_row(self, *cells: Any, **style: Any) -> None:
@@ -26,10 +26,10 @@ class Table(RichTable):
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    r"""Write control characters as `\x1b`; line ends and tabs stay where lines are wanted."""
-    kept = "\n\t" if lines else ""
+    r"""Write control characters as `\x1b`; with `lines`, line ends and tabs stay."""
+    allowed = "\n\t" if lines else ""
     return "".join(
-        char if char in kept or not _is_control(char) else repr(char)[1:-1] for char in text
+        char if char in allowed or not _is_control(char) else repr(char)[1:-1] for char in text
     )
 
 
@@ -61,14 +61,14 @@ def _is_control(char: str) -> bool:
 
 
 def answer_text(response: Json) -> str:
-    """Return what a completion says; tool calls as JSON."""
-    said = []
+    """Return the text of a completion, with tool calls as JSON."""
+    texts = []
     for choice in response.get("choices") or []:
         message = choice.get("message") or {}
-        said.append(message.get("content") or "")
+        texts.append(message.get("content") or "")
         if message.get("tool_calls"):
-            said.append(orjson.dumps(message["tool_calls"], option=orjson.OPT_INDENT_2).decode())
-    return "\n".join(part for part in said if part)
+            texts.append(orjson.dumps(message["tool_calls"], option=orjson.OPT_INDENT_2).decode())
+    return "\n".join(part for part in texts if part)
 
 
 def print_json(value: object) -> None:

@@ -1,4 +1,4 @@
-"""A job's event log as a reader sees it: to the end, whatever happens to the connection."""
+"""Read a job's event log to its end. A lost connection is opened again."""
 
 import random
 import time
@@ -48,12 +48,12 @@ def follow(
 ) -> Iterator[LogEvent]:
     """Yield the job's events, each once, to the last.
 
-    When the connection drops it is opened again after the last event seen, for as long as the
-    server is silent for `patience` seconds in a row; `on_gap` is told why. Raises ServerError.
+    A lost connection is opened again after the last event. `on_gap` receives the reason. Raises
+    ServerError when the server has been silent for `patience` seconds.
     """
     last, silent_since = 0, time.monotonic()
     while True:
-        trouble = "the connection was closed"
+        reason = "the connection was closed"
         try:
             for event in _read(client, job_id, after=last):
                 last, silent_since = event.number, time.monotonic()
@@ -63,8 +63,8 @@ def follow(
         except ServerError as error:
             if not error.is_passing or time.monotonic() - silent_since > patience:
                 raise
-            trouble = str(error)
-        on_gap(trouble)
+            reason = str(error)
+        on_gap(reason)
         time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # spreads readers, no secret
 
 
@@ -75,7 +75,7 @@ def _read(client: Client, job_id: str, *, after: int) -> Iterator[LogEvent]:
 
 
 def parse(lines: Iterator[str]) -> Iterator[LogEvent]:
-    """Read server-sent events; one that the connection's end cut off is left out."""
+    """Yield the server-sent events of a stream. An incomplete last event is left out."""
     number, type_, data = 0, "message", ""
     for line in lines:
         if not line:

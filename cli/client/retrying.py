@@ -1,4 +1,4 @@
-"""A client that waits while the server is away, for commands that watch for hours."""
+"""A client that waits while the server does not answer, for commands that run for hours."""
 
 import random
 import time
@@ -11,59 +11,59 @@ from cli.client.client import Client
 from cli.client.server import Server, ServerError
 
 FIRST_PAUSE_SECONDS = 0.25
-LONGEST_PAUSE_SECONDS = 5.0
-TRIES_WHEN_BROKEN = 4  # of a request that the server answers with 500
+MAX_PAUSE_SECONDS = 5.0
+MAX_INTERNAL_ERRORS = 4  # of a request that the server answers with 500
 
 Answer = TypeVar("Answer")
-OnAway = Callable[[str | None], None]
+OnOutage = Callable[[str | None], None]
 
 
 class RetryingClient(Client):
-    """Asks a server, again and again while it is away.
+    """A client that repeats a request while the server does not answer.
 
-    A request may be sent more than once: it must be safe to repeat. `on_away` is told why when
-    waiting begins, and None when answers come again. A ServerError is raised at once for what does
-    not pass, and else after `patience` seconds.
+    A request may be sent more than once, so it must be safe to repeat. `on_outage` receives the
+    reason when waiting begins, and None when the server answers again. A permanent ServerError is
+    raised at once, a temporary one after `timeout` seconds.
     """
 
     def __init__(
         self,
         server: Server,
         *,
-        patience: float,
-        on_away: OnAway = lambda _: None,
+        timeout: float,
+        on_outage: OnOutage = lambda _: None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         super().__init__(server, transport)
-        self._patience = patience
-        self._on_away = on_away
+        self._timeout = timeout
+        self._on_outage = on_outage
 
     def download(self, path: str, file: IO[bytes]) -> None:
-        ask = super().download
-        self._patiently(lambda: ask(path, file))
+        call = super().download
+        self._retry(lambda: call(path, file))
 
-    def _answer(self, method: str, path: str, **details: Any) -> httpx.Response:
-        ask = super()._answer
-        return self._patiently(lambda: ask(method, path, **details))
+    def _request(self, method: str, path: str, **details: Any) -> httpx.Response:
+        call = super()._request
+        return self._retry(lambda: call(method, path, **details))
 
-    def _patiently(self, ask: Callable[[], Answer]) -> Answer:
-        give_up_at = time.monotonic() + self._patience
-        broken, pause, is_away = 0, FIRST_PAUSE_SECONDS, False
+    def _retry(self, call: Callable[[], Answer]) -> Answer:
+        deadline = time.monotonic() + self._timeout
+        failures, pause, is_waiting = 0, FIRST_PAUSE_SECONDS, False
         while True:
             try:
-                answer = ask()
+                answer = call()
             except ServerError as error:
-                broken += error.status == httpx.codes.INTERNAL_SERVER_ERROR
-                is_late = time.monotonic() > give_up_at
-                if not error.is_passing or broken == TRIES_WHEN_BROKEN or is_late:
+                failures += error.status == httpx.codes.INTERNAL_SERVER_ERROR
+                is_late = time.monotonic() > deadline
+                if not error.is_passing or failures == MAX_INTERNAL_ERRORS or is_late:
                     raise
-                if not is_away:
-                    self._on_away(str(error))
-                    is_away = True
+                if not is_waiting:
+                    self._on_outage(str(error))
+                    is_waiting = True
                 pause = max(pause, error.pause)
             else:
-                if is_away:
-                    self._on_away(None)
+                if is_waiting:
+                    self._on_outage(None)
                 return answer
             time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
-            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            pause = min(pause * 2, MAX_PAUSE_SECONDS)

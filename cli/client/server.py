@@ -1,4 +1,4 @@
-"""The server that commands talk to: its URL, the key, and its refusals in one line."""
+"""The server that commands use: its URL, the key, and its refusals in one line."""
 
 import os
 from collections.abc import Mapping
@@ -14,20 +14,20 @@ from broker.security.secret_values import clean_secret
 DEFAULT_URL = "http://127.0.0.1:8080"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 SHOWN_TEXT = 300  # characters of an answer that is not JSON
-LONGEST_ASKED_PAUSE = 60.0
+MAX_RETRY_AFTER_SECONDS = 60.0
 
 
 class ServerError(Exception):
-    """The server refused or could not be asked; the text is one line for a person."""
+    """The server refused a request or did not answer; the text is one line for a person."""
 
     def __init__(self, message: str, *, status: int | None = None, pause: float = 0.0) -> None:
         super().__init__(message)
         self.status = status  # None: there was no answer at all
-        self.pause = pause  # seconds that the server asks to wait before the next try
+        self.pause = pause  # seconds to wait before the next try (Retry-After)
 
     @property
     def is_passing(self) -> bool:
-        """True where the same request may well succeed a little later."""
+        """True where the same request can succeed later."""
         return self.status is None or self.status == httpx.codes.TOO_MANY_REQUESTS or (
             self.status >= httpx.codes.INTERNAL_SERVER_ERROR
         )  # fmt: skip
@@ -39,7 +39,7 @@ class Server:
 
     url: str = DEFAULT_URL
     key: str = field(default="", repr=False)
-    key_source: str = ""  # where the key was found: named when it is refused
+    key_source: str = ""  # where the key was found; part of the message when it is refused
 
     @property
     def api(self) -> str:
@@ -51,7 +51,7 @@ class Server:
 
     @property
     def is_local(self) -> bool:
-        """True where a proxy of the environment must not come between."""
+        """True where no proxy of the environment may be used."""
         return urlsplit(self.url).hostname in LOOPBACK
 
 
@@ -94,24 +94,28 @@ def _kept(path: Path) -> str:
         return ""
 
 
-def unreachable(server: Server, error: httpx.TransportError) -> ServerError:
-    """Say that no answer came, and what to do about it."""
+def unreachable_error(server: Server, error: httpx.TransportError) -> ServerError:
+    """Return the error for a missing answer, with the remedy."""
     if isinstance(error, httpx.UnsupportedProtocol):
-        return ServerError(f"WAYBILL_URL {server.url!r} is no address: it begins with http://")
+        return ServerError(f"WAYBILL_URL {server.url!r} is not a URL: it must begin with http://")
     if isinstance(error, httpx.ConnectError):
         return ServerError(f"no Waybill at {server.url}: start one with `waybill up`")
     if isinstance(error, httpx.RemoteProtocolError) and "illegal" in str(error):
-        return ServerError(f"{server.url} is no Waybill: it does not speak HTTP")
-    what = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "hung up"
-    return ServerError(f"{server.url} {what} ({type(error).__name__})")
+        return ServerError(f"{server.url} is not a Waybill: it does not speak HTTP")
+    failure = (
+        "did not answer in time"
+        if isinstance(error, httpx.TimeoutException)
+        else "closed the connection"
+    )
+    return ServerError(f"{server.url} {failure} ({type(error).__name__})")
 
 
 def refusal_error(server: Server, response: httpx.Response) -> ServerError:
-    """Say what the server answered instead of doing it."""
+    """Return the error for a refusal of the server."""
     status = response.status_code
     if status == httpx.codes.UNAUTHORIZED:
-        return ServerError(about_the_key(server, message(response)), status=status)
-    pause = _asked_pause(response)
+        return ServerError(describe_key_refusal(server, message(response)), status=status)
+    pause = _read_retry_after(response)
     return ServerError(f"{message(response)} (HTTP {status})", status=status, pause=pause)
 
 
@@ -123,23 +127,23 @@ def message(response: httpx.Response) -> str:
         body = None
     if isinstance(body, dict):
         error = body.get("error")
-        told = error.get("message") if isinstance(error, dict) else error
-        told = told or body.get("detail") or body.get("title")
-        if isinstance(told, str):
-            return told
+        text = error.get("message") if isinstance(error, dict) else error
+        text = text or body.get("detail") or body.get("title")
+        if isinstance(text, str):
+            return text
     return " ".join(response.text.split())[:SHOWN_TEXT] or response.reason_phrase
 
 
-def _asked_pause(response: httpx.Response) -> float:
-    asked = response.headers.get("retry-after", "")
-    return min(float(asked), LONGEST_ASKED_PAUSE) if asked.isdecimal() else 0.0
+def _read_retry_after(response: httpx.Response) -> float:
+    seconds = response.headers.get("retry-after", "")
+    return min(float(seconds), MAX_RETRY_AFTER_SECONDS) if seconds.isdecimal() else 0.0
 
 
-def about_the_key(server: Server, told: str) -> str:
-    """Say what is wrong with the key that was sent, and where it came from."""
+def describe_key_refusal(server: Server, text: str) -> str:
+    """Describe why the server refused the key, and where the key was found."""
     if not server.key:
         return (
-            f"{server.url} wants an API key: set WAYBILL_API_KEY, or run this where the "
+            f"{server.url} requires an API key: set WAYBILL_API_KEY, or run this where the "
             "`.waybill/api_key` of its `waybill up` is"
         )
-    return f"{server.url} refused the API key of {server.key_source}: {told}"
+    return f"{server.url} refused the API key of {server.key_source}: {text}"

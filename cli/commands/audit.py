@@ -1,4 +1,4 @@
-"""`waybill audit`: who changed what, as JSON lines, oldest first: to be kept elsewhere, or read."""
+"""`waybill audit`: the audit log as JSON lines, oldest first."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,9 @@ def audit(
         str | None,
         typer.Option(help="An action, e.g. keys.create, or keys for all actions on keys."),
     ] = None,
-    last: Annotated[int, typer.Option(min=1, help="Number of entries, newest first.")] = 1_000_000,
+    last: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Number of entries, newest first.")
+    ] = 1_000_000,
 ) -> None:
     """Print the audit log as JSON lines, oldest first."""
     with local_database() as database:
@@ -31,8 +33,8 @@ def audit(
 def _newest(connection: Connection, action: str | None, count: int) -> Iterator[Any]:
     after = None
     while count > 0:
-        which = AuditFilter(None, action=action)
-        page = list_entries(connection, which, limit=min(PAGE, count), after=after)
+        filter_ = AuditFilter(None, action=action)
+        page = list_entries(connection, filter_, limit=min(PAGE, count), after=after)
         if not page:
             return
         yield from page

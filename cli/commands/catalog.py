@@ -24,45 +24,45 @@ from broker.storage.database import Database
 from cli.commands.price_tables import show_changes, show_history
 from cli.commands.provider_checks import probe
 from cli.database import open_database
-from cli.messages import complain
+from cli.messages import print_error
 from cli.output import open_console
 from workers.adapters.registry import ADAPTERS
 
 MODELS_DEV = "https://models.dev/api.json"
-PATIENCE_SECONDS = 30
+TIMEOUT_SECONDS = 30
 MODELS_PATH = "/models"
 
 
 class SourceError(Exception):
-    """A list could not be had; the text says why and what to do."""
+    """A list could not be read; the text is the reason and the remedy."""
 
 
-def fetch_price_list(place: str) -> Any:
+def fetch_price_list(source: str) -> Any:
     """Return the JSON at a URL or in a file. Raises SourceError."""
     try:
-        if place.startswith(("http://", "https://")):
-            return _answer(place, {})
-        return json.loads(Path(place).read_bytes())
+        if source.startswith(("http://", "https://")):
+            return _get_json(source, {})
+        return json.loads(Path(source).read_bytes())
     except OSError as error:
-        raise SourceError(f"{place} cannot be read: {error.strerror}") from None
+        raise SourceError(f"{source} cannot be read: {error.strerror}") from None
     except ValueError:
-        raise SourceError(f"{place} is not JSON") from None
+        raise SourceError(f"{source} is not JSON") from None
 
 
 def fetch_model_list(provider: Provider) -> Any:
-    """Ask a provider for its list of models. Raises SourceError."""
+    """Return a provider's list of models. Raises SourceError."""
     if provider.wire != "openai":
         raise SourceError(f"{provider.slug} does not list its models as OpenAI does")
     headers = probe(provider, ADAPTERS[provider.wire]).headers
     try:
-        return _answer(provider.base_url + MODELS_PATH, dict(headers))
+        return _get_json(provider.base_url + MODELS_PATH, dict(headers))
     except ValueError:
         raise SourceError(f"{provider.slug} answered with something that is not JSON") from None
 
 
-def _answer(url: str, headers: dict[str, str]) -> Any:
+def _get_json(url: str, headers: dict[str, str]) -> Any:
     try:
-        answer = httpx.get(url, headers=headers, timeout=PATIENCE_SECONDS, follow_redirects=True)
+        answer = httpx.get(url, headers=headers, timeout=TIMEOUT_SECONDS, follow_redirects=True)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise SourceError(f"{url} cannot be reached: {error}") from None
     if not answer.is_success:
@@ -97,10 +97,10 @@ def refresh(
 
     A price that moved tenfold is held back until --force names it.
     """
-    body = _or_stop(lambda: fetch_price_list(source))
+    body = _or_exit(lambda: fetch_price_list(source))
     namer = Namer(list_priced_slugs())
     with open_database(to_write=apply) as database:
-        listings = _or_stop(lambda: list(models_dev.read(body, namer)))
+        listings = _or_exit(lambda: list(models_dev.read(body, namer)))
         _import(database, namer, listings, "models.dev", apply=apply, force=force or [],
                 everything=everything)  # fmt: skip
 
@@ -119,12 +119,12 @@ def discover(
 ) -> None:
     """List the models that configured providers offer, such as your own server.
 
-    A model whose price nobody tells is not taken; give it one in waybill.toml.
+    A model without a price is not imported; give it one in waybill.toml.
     """
     known = load_providers(settings.load())
     chosen = slugs or [each.slug for each in known.values() if each.wire == "openai"]
     if unknown := [slug for slug in chosen if slug not in known]:
-        complain(f"no provider {unknown[0]!r} is configured: see `waybill providers list`")
+        print_error(f"no provider {unknown[0]!r} is configured: see `waybill providers list`")
         raise typer.Exit(1)
     namer = Namer(list_priced_slugs())
     failed = False
@@ -133,7 +133,7 @@ def discover(
             try:
                 listings = list(discovered.read(fetch_model_list(known[slug]), known[slug], namer))
             except SourceError as error:
-                complain(str(error))
+                print_error(str(error))
                 failed = True
                 continue
             open_console().print(f"{slug} lists {len(listings)} models")
@@ -150,13 +150,11 @@ def history(
 ) -> None:
     """Show the imported facts of an endpoint, and since when they apply."""
     with open_database(to_write=False) as database:
-        said = database.read_now(imports.list_history, provider, model)
-    if said:
-        show_history(said)
+        found = database.read_now(imports.list_history, provider, model)
+    if found:
+        show_history(found)
     else:
-        open_console().print(
-            "no import has said anything of it: the price list of the package counts"
-        )
+        open_console().print("no import contains it: the bundled price list applies")
 
 
 @catalog.command()
@@ -167,9 +165,9 @@ def undo() -> None:
         if source is not None:
             audit.record(connection, CLI, AuditedChange("catalog.undo", source, None))
     if source is None:
-        complain("there is no import to undo")
+        print_error("there is no import to undo")
         raise typer.Exit(1)
-    open_console().print(f"the import from {source} counts no more")
+    open_console().print(f"the import from {source} is undone")
 
 
 def _import(
@@ -182,22 +180,22 @@ def _import(
     force: Sequence[str],
     everything: bool,
 ) -> None:
-    """Show the changes, apply those that are asked for and beyond doubt."""
+    """Show the changes; with `apply`, apply those that are not suspicious or that are forced."""
     found = database.read_now(_compared, namer, listings, source)
     show_changes(found, everything=everything)
     held = [each for each in found if each.doubt and each.name not in force]
     for change in held:
-        complain(f"held back: {change.name}: {change.doubt} (--force {change.name})")
+        print_error(f"held back: {change.name}: {change.doubt} (--force {change.name})")
     taken = [each for each in found if each not in held]
     if not apply:
         if taken:
-            complain("nothing was changed: add --apply")
+            print_error("nothing was changed: add --apply")
         return
     with database.transaction() as connection:
         if taken:
             made = imports.apply(connection, taken, source=source, now=now_ms())
-            told = {"source": source, "changes": len(taken)}
-            audit.record(connection, CLI, AuditedChange("catalog.apply", made, None, after=told))
+            after = {"source": source, "changes": len(taken)}
+            audit.record(connection, CLI, AuditedChange("catalog.apply", made, None, after=after))
     open_console().print(f"applied {len(taken)} changes; running processes follow within seconds")
     if held:
         raise typer.Exit(1)
@@ -212,9 +210,9 @@ def _compared(
     return find_changes(known, listings, imports.list_imported(connection, source, now))
 
 
-def _or_stop(step: Callable[[], Listed]) -> Listed:
+def _or_exit(step: Callable[[], Listed]) -> Listed:
     try:
         return step()
     except (SourceError, models_dev.ModelListError) as error:
-        complain(str(error))
+        print_error(str(error))
         raise typer.Exit(1) from None

@@ -14,10 +14,10 @@ from rich.text import Text
 
 from broker.completion import Json
 from cli.client.client import Client, connected
-from cli.messages import complain
+from cli.messages import print_error
 from cli.output import Table, print_json, printable
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 SHOWN_CHARACTERS = 300
 
 
@@ -40,7 +40,7 @@ def compare(
     ] = None,
     system: Annotated[str | None, typer.Option(help="System message.")] = None,
     max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Output token limit of each answer.")
+        int | None, typer.Option(metavar="N", min=1, help="Output token limit of each answer.")
     ] = None,
     output: Annotated[
         Path | None,
@@ -53,9 +53,9 @@ def compare(
     with connected() as client:
         made = client.post("/compare", body, idempotency_key=uuid.uuid4().hex)
         try:
-            table = _awaited(client, made)
+            table = _await_table(client, made)
         except KeyboardInterrupt:
-            complain(f"it goes on without you: GET {made['urls']['self']}")
+            print_error(f"the comparison continues: GET {made['urls']['self']}")
             raise typer.Exit(130) from None
         if output is not None:
             _write(client, table, output)
@@ -77,16 +77,16 @@ def _body(
         raise typer.BadParameter("name the models to compare: -m one -m another")
     if (prompt is None) == (file is None):
         raise typer.BadParameter("give a prompt, or a --file of them")
-    asked: Json = {"models": models}
+    body: Json = {"models": models}
     if file is not None:
-        asked["prompts"] = read_prompts(file)
+        body["prompts"] = read_prompts(file)
     else:
-        asked["prompt"] = sys.stdin.read() if prompt == "-" else prompt
+        body["prompt"] = sys.stdin.read() if prompt == "-" else prompt
     if system is not None:
-        asked["system"] = system
+        body["system"] = system
     if max_tokens is not None:
-        asked["body"] = {"max_tokens": max_tokens}
-    return asked
+        body["body"] = {"max_tokens": max_tokens}
+    return body
 
 
 def read_prompts(file: Path) -> list[str]:
@@ -99,23 +99,23 @@ def read_prompts(file: Path) -> list[str]:
 
 def _prompt(number: int, line: str) -> str:
     try:
-        told = orjson.loads(line)
+        value = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         raise typer.BadParameter(f"line {number} is not JSON: {error}") from None
-    found = told.get("prompt") if isinstance(told, dict) else told
+    found = value.get("prompt") if isinstance(value, dict) else value
     if not isinstance(found, str):
         raise typer.BadParameter(f'line {number} is neither "…" nor {{"prompt": "…"}}')
     return found
 
 
-def _awaited(client: Client, table: Json) -> Json:
-    """Return the table once it is full, telling a person how far it is."""
+def _await_table(client: Client, table: Json) -> Json:
+    """Return the table once it is complete; show the progress until then."""
     console = Console(stderr=True)
     with console.status("") as status:
         while table["status"] != "completed":
             counts = table["counts"]
             status.update(f"{counts['ended']} of {counts['total']} answers")
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
             table = client.get(f"/compare/{table['id']}")
     return table
 
@@ -128,22 +128,22 @@ def _write(client: Client, table: Json, output: Path) -> None:
 
 
 def show(table: Json, console: Console) -> None:
-    """Print the answers of each prompt, then what each model took."""
+    """Print the answers of each prompt, then the totals of each model."""
     for row in table["rows"]:
-        prompt = escape(printable(_cut(row["prompt"])))
+        prompt = escape(printable(_shorten(row["prompt"])))
         answers = Table(title=prompt, title_justify="left", show_lines=True)
         for name in ("model", "answer", "cost", "seconds", "tokens"):
             answers.add_column(name, justify="left" if name in {"model", "answer"} else "right")
         for each in row["answers"]:
-            said = Text(printable(_said(each), lines=True))
-            answers.add_row(each["model"], said, *_figures(each))
+            text = Text(printable(_answer_text(each), lines=True))
+            answers.add_row(each["model"], text, *_format_figures(each))
         console.print(answers)
     if len(table["rows"]) > 1:
         console.print(_totals(table))
 
 
 def _totals(table: Json) -> Table:
-    totals = Table(title="In all", title_justify="left")
+    totals = Table(title="Total", title_justify="left")
     for name in ("model", "answers", "failed", "cost", "mean seconds", "tokens"):
         totals.add_column(name, justify="left" if name == "model" else "right")
     for each in table["models"]:
@@ -158,18 +158,18 @@ def _totals(table: Json) -> Table:
     return totals
 
 
-def _figures(answer: Json) -> tuple[str, str, str]:
+def _format_figures(answer: Json) -> tuple[str, str, str]:
     if answer["cost"] is None:
         return "", "", ""
     tokens = answer["prompt_tokens"] + answer["completion_tokens"]
     return f"${answer['cost']:.6f}", f"{answer['latency_ms'] / 1000:.2f}", str(tokens)
 
 
-def _said(answer: Json) -> str:
+def _answer_text(answer: Json) -> str:
     if answer["answer"] is not None:
-        return _cut(answer["answer"])
+        return _shorten(answer["answer"])
     return f"{answer['status']}: {(answer['error'] or {}).get('message') or 'no answer'}"
 
 
-def _cut(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"

@@ -1,4 +1,4 @@
-"""`waybill credentials`: workspaces' own keys of providers, directly in the database."""
+"""`waybill credentials`: credentials of workspaces at providers, directly in the database."""
 
 import sys
 from typing import Annotated, Any
@@ -16,8 +16,8 @@ from broker.errors import WaybillError
 from broker.providers import configuration
 from broker.security.encryption import Encryption
 from broker.settings.installation_key import older_keys, signing_key
-from cli.database import NAMED, local_database, workspace_id
-from cli.messages import complain
+from cli.database import WORKSPACE_HELP, find_workspace_id, local_database
+from cli.messages import print_error
 from cli.output import Table, print_table
 
 credentials = typer.Typer(
@@ -29,7 +29,7 @@ credentials = typer.Typer(
 @credentials.command()
 def add(
     provider: Annotated[str, typer.Argument(help="The provider's slug, e.g. openai.")],
-    workspace: Annotated[str, typer.Option(help=NAMED)] = accounts.DEFAULT_WORKSPACE,
+    workspace: Annotated[str, typer.Option(help=WORKSPACE_HELP)] = accounts.DEFAULT_WORKSPACE,
     name: Annotated[str | None, typer.Option(help="A name for it.")] = None,
     model: Annotated[
         list[str] | None, typer.Option(help="Only for this model; may be repeated.")
@@ -42,30 +42,30 @@ def add(
     """Add a key, read from a prompt or standard input; it is encrypted and never shown again."""
     config = settings.load()
     if provider not in configuration.load_byok_providers(config):
-        complain(f"{provider!r} cannot be called: see `waybill providers list`")
+        print_error(f"{provider!r} cannot be called: see `waybill providers list`")
         raise typer.Exit(1)
     given = typer.prompt("Key", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
     try:
         key = read_key(given)
-        seal = Encryption(signing_key(config), older_keys(config))
+        encryption = Encryption(signing_key(config), older_keys(config))
     except WaybillError as error:
-        complain(str(error))
+        print_error(str(error))
         raise typer.Exit(1) from None
     columns: dict[str, Any] = {"name": name, "is_fallback": fallback, "is_required": required}
     if model:
         columns["allowed_models"] = orjson.dumps(model).decode()
     with local_database() as database, database.transaction() as connection:
-        owner = workspace_id(connection, workspace)
-        wanted = NewCredential(owner, provider, seal.close(key), label_of(key), columns)
-        row = administration.create(connection, CLI, wanted)
-    typer.echo(f"{row.id} is kept: {provider}, {row.label}")
+        owner = find_workspace_id(connection, workspace)
+        new = NewCredential(owner, provider, encryption.close(key), label_of(key), columns)
+        row = administration.create(connection, CLI, new)
+    typer.echo(f"{row.id} is stored: {provider}, {row.label}")
 
 
 @credentials.command("list")
 def list_credentials() -> None:
     """List the credentials of every workspace, in the order of use."""
     with local_database() as database:
-        rows, _ = database.read_now(_every_row)
+        rows, _ = database.read_now(_list_all)
     table = Table(
         *("id", "workspace", "provider", "name", "key", "use", "status"), box=None, pad_edge=False
     )
@@ -95,16 +95,16 @@ def enable(credential_id: Annotated[str, typer.Argument(help="Its id (byok_…).
 def rotate() -> None:
     """Encrypt every secret in the database again with the current WAYBILL_SECRET_KEY.
 
-    Before: put the old one into WAYBILL_OLD_SECRET_KEYS and restart everything with both. After:
-    take it out again.
+    Before: set WAYBILL_OLD_SECRET_KEYS to the old one and restart all processes. After: remove the
+    old one.
     """
     config = settings.load()
-    seal = Encryption(signing_key(config), older_keys(config))
+    encryption = Encryption(signing_key(config), older_keys(config))
     try:
         with local_database() as database, database.transaction() as connection:
-            done = own.rotate(connection, seal)
+            done = own.rotate(connection, encryption)
     except WaybillError as error:
-        complain(f"{error} Nothing was changed.")
+        print_error(f"{error} Nothing was changed.")
         raise typer.Exit(1) from None
     typer.echo(f"{done} secrets are encrypted again; WAYBILL_OLD_SECRET_KEYS can be removed")
 
@@ -115,11 +115,11 @@ def _set(credential_id: str, *, disabled: bool) -> None:
         if row is not None:
             administration.change(connection, CLI, row, {"disabled": disabled})
     if row is None:
-        complain(f"there is no key {credential_id!r}: see `waybill credentials list`")
+        print_error(f"there is no key {credential_id!r}: see `waybill credentials list`")
         raise typer.Exit(1)
 
 
-def _every_row(connection: Any) -> Any:
+def _list_all(connection: Any) -> Any:
     return own.list_credentials(connection, CredentialFilter(None), limit=10_000)
 
 

@@ -1,6 +1,6 @@
-"""`waybill doctor`: what is wrong with this installation, and what is to be done about it.
+"""`waybill doctor`: check this installation; print each problem with its remedy.
 
-A check returns what it found in one line, or raises CheckFailed with the remedy.
+A check returns its finding in one line, or raises CheckFailed with the remedy.
 """
 
 import contextlib
@@ -22,62 +22,63 @@ from broker.security.redaction import redact
 from broker.settings import Settings, config_path
 from cli import data_directory, database
 from cli.client.client import providers_of_server
-from cli.client.server import about_the_key, configured, message, unreachable
+from cli.client.server import configured, describe_key_refusal, message, unreachable_error
 from cli.commands.providers import disabled
 from cli.configuration import is_up_here, load_configuration
 from cli.database import CheckFailed, look_up_catalog
 
 OLDEST_PYTHON = (3, 11)
-PATIENCE_SECONDS = 3
-SHOWN = 4  # names of models
+TIMEOUT_SECONDS = 3
+SHOWN_MODELS = 4  # names of models
 
 
-def python() -> str:
+def check_python() -> str:
     version = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info < OLDEST_PYTHON:
         raise CheckFailed(f"{version}: Waybill needs 3.11 or newer")
     return version
 
 
-def configuration(environ: Mapping[str, str]) -> str:
-    """Say where the configuration, which has been read, comes from."""
+def describe_configuration(environ: Mapping[str, str]) -> str:
+    """Return where the configuration comes from."""
     path = config_path()
     variables = sum(name.startswith("WAYBILL_") for name in environ)
     return f"{path if path.is_file() else f'no {path}'}, {variables} WAYBILL_* variables"
 
 
-def data_dir(config: Settings) -> str:
-    """Check that files can be made in the data directory, and that others cannot read it."""
-    place = config.data_dir
-    while not place.exists():
-        place = place.parent
+def check_data_directory(config: Settings) -> str:
+    """Check that the data directory is writable, and that other users cannot read it."""
+    directory = config.data_dir
+    while not directory.exists():
+        directory = directory.parent
     try:
-        with tempfile.TemporaryFile(dir=place):
+        with tempfile.TemporaryFile(dir=directory):
             pass
     except OSError as error:
         raise CheckFailed(
-            f"{place} cannot be written ({error.strerror}): choose another with WAYBILL_DATA_DIR"
+            f"{directory} cannot be written ({error.strerror}): "
+            "choose another with WAYBILL_DATA_DIR"
         ) from None
-    if place == config.data_dir and data_directory.is_open(place):
-        raise CheckFailed(data_directory.exposed(place))
-    return str(config.data_dir) + ("" if place == config.data_dir else " (not there yet)")
+    if directory == config.data_dir and data_directory.is_open(directory):
+        raise CheckFailed(data_directory.exposed(directory))
+    return str(config.data_dir) + ("" if directory == config.data_dir else " (not there yet)")
 
 
-def redis(config: Settings) -> str:
-    """Check that Redis or Valkey answers and keeps what it is told."""
+def check_redis(config: Settings) -> str:
+    """Check that Redis or Valkey answers and stores its data."""
     with contextlib.closing(
         Redis.from_url(
-            config.redis, socket_timeout=PATIENCE_SECONDS, socket_connect_timeout=PATIENCE_SECONDS
+            config.redis, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS
         )
     ) as connection:
         try:
             server = connection.info("server")
-            keeps = _keeps(connection)
+            is_durable = _has_append_only_file(connection)
         except (RedisError, OSError) as error:
-            raise CheckFailed(_no_redis(config, error)) from error
+            raise CheckFailed(_describe_redis_error(config, error)) from error
     name = "valkey" if "valkey_version" in server else "redis"
     version = server.get("valkey_version") or server.get("redis_version")
-    if not keeps:
+    if not is_durable:
         raise CheckFailed(
             f"{name} {version} loses its queues when it restarts: set `appendonly yes` there "
             "(no job is lost without it, but the dispatcher has to publish them again)"
@@ -85,22 +86,22 @@ def redis(config: Settings) -> str:
     return f"{name} {version}, append-only file on"
 
 
-def transport(config: Settings) -> str:
+def check_transport(config: Settings) -> str:
     """Check that Celery's transport answers."""
-    connection: Any = Transport(config.transport, connect_timeout=PATIENCE_SECONDS)  # type: ignore[no-untyped-call]
+    connection: Any = Transport(config.transport, connect_timeout=TIMEOUT_SECONDS)  # type: ignore[no-untyped-call]
     shown: str = connection.as_uri()  # without the password
     try:
-        connection.ensure_connection(max_retries=1, interval_start=0, timeout=PATIENCE_SECONDS)
+        connection.ensure_connection(max_retries=1, interval_start=0, timeout=TIMEOUT_SECONDS)
     except Exception as error:
-        why = f"({error}): check WAYBILL_BROKER_URL" if config.broker_url else "either"
-        raise CheckFailed(f"{shown} does not answer {why}") from error
+        hint = f"({error}): check WAYBILL_BROKER_URL" if config.broker_url else "either"
+        raise CheckFailed(f"{shown} does not answer {hint}") from error
     finally:
         connection.release()
     return shown
 
 
-def providers(config: Settings) -> str:
-    """Check that somebody can be called."""
+def check_providers(config: Settings) -> str:
+    """Check that a provider can be called."""
     known = provider_rows.load_providers(config)
     if not known:
         if others := providers_of_server():
@@ -118,19 +119,21 @@ def providers(config: Settings) -> str:
     return ", ".join(known)
 
 
-def credentials(config: Settings) -> str:
-    """Check that no provider has been refusing our key while it was called."""
+def check_credentials(config: Settings) -> str:
+    """Check that no provider refuses our key."""
     refused = disabled(config)
     if refused:
-        told = "; ".join(f"{provider} refuses our key ({why})" for provider, why in refused.items())
+        refusals = "; ".join(
+            f"{provider} refuses our key ({hint})" for provider, hint in refused.items()
+        )
         raise CheckFailed(
-            f"{told}: correct it and restart the workers; `waybill providers check` tries it"
+            f"{refusals}: correct it and restart the workers; `waybill providers check` tries it"
         )
     return "none refused"
 
 
-def wires(config: Settings) -> str:
-    """Check that every provider speaks a language we know, with deviations that we know."""
+def check_wires(config: Settings) -> str:
+    """Check that the wires and quirks of every provider are known."""
     from workers.provider_routes import build_routes  # noqa: PLC0415  # loads every adapter
 
     known = provider_rows.load_providers(config)
@@ -138,49 +141,53 @@ def wires(config: Settings) -> str:
     return ", ".join(sorted({provider.wire for provider in known.values()})) or "none needed"
 
 
-def models(config: Settings) -> str:
-    """Check that something can be asked for; count as `GET /models` does."""
+def check_models(config: Settings) -> str:
+    """Check that there is a model; count as `GET /models` does."""
     known = look_up_catalog(config).models
     if not known:
         raise CheckFailed("none: configure a provider, or write [[models]] tables")
-    usual = [slug for slug, model in known.items() if USUAL_OUTPUTS & {*model.output_modalities}]
-    shown = ", ".join(usual[:SHOWN])
-    more = ", …" if len(usual) > SHOWN else ""
-    others = len(known) - len(usual)
-    return f"{len(usual)}: {shown}{more}" + (f"; {others} of other kinds" if others else "")
+    listed = [slug for slug, model in known.items() if USUAL_OUTPUTS & {*model.output_modalities}]
+    shown = ", ".join(listed[:SHOWN_MODELS])
+    more = ", …" if len(listed) > SHOWN_MODELS else ""
+    others = len(known) - len(listed)
+    return f"{len(listed)}: {shown}{more}" + (f"; {others} of other kinds" if others else "")
 
 
-def server(_config: Settings) -> str:
-    """Check that an API answers at WAYBILL_URL, that it can serve, and that it takes our key."""
-    where = configured()
+def check_server(_config: Settings) -> str:
+    """Check that the API at WAYBILL_URL answers, is ready and accepts our key."""
+    target = configured()
     try:
-        with httpx.Client(timeout=10, trust_env=not where.is_local) as http:
-            health = http.get(f"{where.url}/health/ready")
-            allowed = http.get(f"{where.api}/jobs", params={"limit": 1}, headers=where.headers)
+        with httpx.Client(timeout=10, trust_env=not target.is_local) as http:
+            health = http.get(f"{target.url}/health/ready")
+            allowed = http.get(f"{target.api}/jobs", params={"limit": 1}, headers=target.headers)
     except httpx.TransportError as error:
-        raise CheckFailed(str(unreachable(where, error))) from None
+        raise CheckFailed(str(unreachable_error(target, error))) from None
     report = health.json().get("checks", {}) if "json" in health.headers["content-type"] else {}
-    wrong = [f"{name}: {_reason(check)}" for name, check in report.items() if not check["ok"]]
+    wrong = [
+        f"{name}: {_describe_failure(check)}" for name, check in report.items() if not check["ok"]
+    ]
     if wrong or not report:
-        raise CheckFailed(f"{where.url} cannot serve ({'; '.join(wrong) or message(health)})")
+        raise CheckFailed(f"{target.url} cannot serve ({'; '.join(wrong) or message(health)})")
     if allowed.status_code == httpx.codes.UNAUTHORIZED:
-        raise CheckFailed(f"{where.url} is ready, but: {about_the_key(where, message(allowed))}")
-    return f"{where.url} is ready: {', '.join(report)}"
+        raise CheckFailed(
+            f"{target.url} is ready, but: {describe_key_refusal(target, message(allowed))}"
+        )
+    return f"{target.url} is ready: {', '.join(report)}"
 
 
-def _reason(check: Mapping[str, object]) -> object:
+def _describe_failure(check: Mapping[str, object]) -> object:
     return check.get("error") or "none"
 
 
-def _keeps(connection: Redis) -> bool:
-    """Ask whether the append-only file is on; managed servers often refuse to say."""
+def _has_append_only_file(connection: Redis) -> bool:
+    """Return True where the append-only file is on, or the server does not report it."""
     try:
         return bool(connection.info("persistence").get("aof_enabled"))
     except ResponseError:
         return True
 
 
-def _no_redis(config: Settings, error: Exception) -> str:
+def _describe_redis_error(config: Settings, error: Exception) -> str:
     if config.redis_url:
         return f"does not answer ({error}): check WAYBILL_REDIS_URL"
     return f"no Valkey at {config.valkey_socket}: `waybill up` starts it"
@@ -189,49 +196,49 @@ def _no_redis(config: Settings, error: Exception) -> str:
 Check = Callable[[Settings], str]
 
 CHECKS: tuple[tuple[str, Check], ...] = (
-    ("data directory", data_dir),
+    ("data directory", check_data_directory),
     ("database", database.check_database),
-    ("redis", redis),
-    ("transport", transport),
-    ("providers", providers),
-    ("credentials", credentials),
-    ("wires", wires),
-    ("models", models),
-    ("server", server),
+    ("redis", check_redis),
+    ("transport", check_transport),
+    ("providers", check_providers),
+    ("credentials", check_credentials),
+    ("wires", check_wires),
+    ("models", check_models),
+    ("server", check_server),
 )
 
 
 def doctor() -> None:
     """Check this machine's configuration and services; exit with 1 when something is wrong."""
-    fine = True
-    for name, is_well, finding in _findings():
+    is_complete = True
+    for name, is_well, finding in _run_checks():
         mark = typer.style("ok   ", fg="green") if is_well else typer.style("WRONG", fg="red")
         typer.echo(f"{mark} {name:<15} {redact(finding)}")
-        fine = fine and is_well
-    raise typer.Exit(0 if fine else 1)
+        is_complete = is_complete and is_well
+    raise typer.Exit(0 if is_complete else 1)
 
 
-def _findings() -> Iterator[tuple[str, bool, str]]:
-    """Yield (what, whether it is well, one line about it)."""
-    yield _examine("python", python)
+def _run_checks() -> Iterator[tuple[str, bool, str]]:
+    """Yield the name of each check, whether it passed, and one line."""
+    yield _run_check("python", check_python)
     try:
         config = load_configuration()
     except SystemExit as error:
         yield "configuration", False, _one_line(str(error))
         return
-    yield "configuration", True, _configuration(config)
+    yield "configuration", True, _check_configuration(config)
     for name, check in CHECKS:
-        yield _examine(name, check, config)
+        yield _run_check(name, check, config)
 
 
-def _configuration(config: Settings) -> str:
-    found = configuration(os.environ)
+def _check_configuration(config: Settings) -> str:
+    found = describe_configuration(os.environ)
     return f"of the `waybill up` that runs here: {found}" if is_up_here(config) else found
 
 
-def _examine(name: str, check: Callable[..., str], *given: Settings) -> tuple[str, bool, str]:
+def _run_check(name: str, check: Callable[..., str], *arguments: Settings) -> tuple[str, bool, str]:
     try:
-        return name, True, _one_line(check(*given))
+        return name, True, _one_line(check(*arguments))
     except CheckFailed as error:
         return name, False, _one_line(str(error))
     except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever is wrong is the finding

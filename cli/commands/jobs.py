@@ -13,7 +13,7 @@ from rich.text import Text
 from broker.completion import Json
 from cli.client.client import connected
 from cli.client.event_log import LogEvent, follow
-from cli.messages import complain
+from cli.messages import print_error
 from cli.output import Table, answer_text, make_list, open_console, print_json, printable
 
 jobs = typer.Typer(help="List, show, cancel and follow jobs.", no_args_is_help=True)
@@ -39,20 +39,20 @@ class Status(StrEnum):
 @jobs.command("list")
 def list_jobs(
     status: Annotated[Status | None, typer.Option(help="Only jobs with this status.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100, help="Number of rows.")] = 20,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=100, help="Number of rows.")] = 20,
     after: Annotated[str | None, typer.Option(help="The last id of the page before.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List jobs, newest first."""
-    wanted = {"limit": limit, "status": status and status.value, "after": after}
+    params = {"limit": limit, "status": status and status.value, "after": after}
     with connected() as client:
-        page = client.get("/jobs", {name: value for name, value in wanted.items() if value})
+        page = client.get("/jobs", {name: value for name, value in params.items() if value})
     if as_json:
         print_json(page)
         return
     open_console().print(render_jobs(page["data"]))
     if page["has_more"]:
-        complain(f"there are more: --after {page['last_id']}")
+        print_error(f"there are more: --after {page['last_id']}")
 
 
 @jobs.command()
@@ -75,7 +75,7 @@ def cancel(job_id: JobId, as_json: AsJson = False) -> None:
     if as_json:
         print_json(job)
     elif job["status"] == "running":
-        print(f"{job_id} is running; its worker has been told to stop")
+        print(f"{job_id} is running; its worker is notified to stop")
     else:
         print(f"{job_id} {job['status']}")
 
@@ -88,7 +88,7 @@ def watch(
     """Follow a job's event log from its beginning to its end."""
     console = open_console()
     with connected() as client:
-        for event in follow(client, job_id, on_gap=complain):
+        for event in follow(client, job_id, on_gap=print_error):
             if as_json:
                 line = {"id": event.number, "event": event.type, "data": event.data}
                 print(orjson.dumps(line).decode(), flush=True)
@@ -112,7 +112,7 @@ COLOURS = {
 
 
 def render_jobs(jobs: Iterable[Json]) -> Table:
-    """Return one row a job."""
+    """Return a table with a row for each job."""
     table = make_list("id", "status", "model", "provider", "tries", "age", "USD")
     for job in jobs:
         table.add_row(
@@ -128,7 +128,7 @@ def render_jobs(jobs: Iterable[Json]) -> Table:
 
 
 def render_job(job: Json) -> Iterator[RenderableType]:
-    """Return everything there is to see of one job, part by part."""
+    """Yield the parts of one job's description."""
     yield _facts(job)
     yield Text("\nplan", style="bold")
     yield _plan(job["plan"])
@@ -144,15 +144,15 @@ def render_job(job: Json) -> Iterator[RenderableType]:
 
 
 def render_event(event: LogEvent) -> Text:
-    """Return an event in words."""
+    """Return an event as one line."""
     data = event.data
     line = Text(f"{event.number:>4}  ", style="dim")
     line.append(event.type, COLOURS.get(event.type, "default"))
     if event.type == "started":
         line.append(f"  attempt {data['attempt']} at {data['provider']} ({data['model']})")
     elif event.type == "retrying":
-        said = [data["outcome"], data.get("message")]  # a worker that is lost says nothing
-        line.append(f"  attempt {data['attempt']}: {printable(', '.join(filter(None, said)))}")
+        details = [data["outcome"], data.get("message")]  # a lost worker leaves no message
+        line.append(f"  attempt {data['attempt']}: {printable(', '.join(filter(None, details)))}")
     elif data.get("error"):
         line.append(f"  {printable(str(data['error'].get('message')))}")
     elif data.get("response"):
@@ -171,9 +171,9 @@ def _facts(job: Json) -> Table:
         "status": _state(job["status"]),
         "model": job["model"],
         "lane": job["lane"],
-        "created": _local(job["created_at"]),
-        "started": _local(job["started_at"]),
-        "ended": _local(job["ended_at"]),
+        "created": _local_time(job["created_at"]),
+        "started": _local_time(job["started_at"]),
+        "ended": _local_time(job["ended_at"]),
         "place in queue": None if job["queue_position"] is None else str(job["queue_position"]),
     }
     if job["usage"]:
@@ -232,5 +232,5 @@ def _age(created: int) -> str:
     return f"{seconds}s"
 
 
-def _local(seconds: int | None) -> str:
+def _local_time(seconds: int | None) -> str:
     return "" if seconds is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))

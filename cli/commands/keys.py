@@ -1,4 +1,4 @@
-"""`waybill keys`: make, list and disable API keys, directly in the database."""
+"""`waybill keys`: create, list and disable API keys, directly in the database."""
 
 from typing import Annotated
 
@@ -12,8 +12,8 @@ from broker.administration import keys as administration
 from broker.administration.keys import KeyOptions
 from broker.clock import now_ms
 from broker.money import nanos_from_usd
-from cli.database import NAMED, local_database, workspace_id
-from cli.messages import complain
+from cli.database import WORKSPACE_HELP, find_workspace_id, local_database
+from cli.messages import print_error
 from cli.output import Table, day, print_table
 
 DAY_MS = 86_400_000
@@ -26,8 +26,8 @@ keys = typer.Typer(
 
 @keys.command()
 def create(
-    name: Annotated[str, typer.Argument(help="What the key is for.")],
-    workspace: Annotated[str | None, typer.Option(help=NAMED)] = None,
+    name: Annotated[str, typer.Argument(help="Name of the key.")],
+    workspace: Annotated[str | None, typer.Option(help=WORKSPACE_HELP)] = None,
     management: Annotated[
         bool, typer.Option("--management", help="A management key: it cannot run inference.")
     ] = False,
@@ -35,16 +35,17 @@ def create(
         bool, typer.Option("--everywhere", help="A management key of the whole installation.")
     ] = False,
     limit: Annotated[
-        float | None, typer.Option(min=0, max=1e9, help="Spending limit in US dollars.")
+        float | None,
+        typer.Option(metavar="USD", min=0, max=1e9, help="Spending limit in US dollars."),
     ] = None,
     reset: Annotated[
         LimitReset | None, typer.Option(help="Period after which the limit is reset (UTC).")
     ] = None,
     days: Annotated[
-        float | None, typer.Option(min=0, max=36_500, help="Days until it expires.")
+        float | None, typer.Option(metavar="DAYS", min=0, max=36_500, help="Days until it expires.")
     ] = None,
     per_minute: Annotated[
-        int | None, typer.Option(min=1, max=1_000_000, help="Requests per minute.")
+        int | None, typer.Option(metavar="N", min=1, max=1_000_000, help="Requests per minute.")
     ] = None,
 ) -> None:
     """Create a key and print it; it is shown only this once."""
@@ -59,10 +60,10 @@ def create(
     }
     kind = CallerKind.MANAGEMENT if management or everywhere else CallerKind.INFERENCE
     with local_database() as database, database.transaction() as connection:
-        owner = workspace_id(connection, workspace or accounts.DEFAULT_WORKSPACE)
+        owner = find_workspace_id(connection, workspace or accounts.DEFAULT_WORKSPACE)
         made = administration.create(connection, CLI, KeyOptions(owner, name, kind, columns))
     typer.echo(made.key)
-    complain(f"{made.id} is made; the key above is shown this once")
+    print_error(f"{made.id} is created; the key above is shown this once")
 
 
 @keys.command("list")
@@ -97,20 +98,20 @@ def set_scopes(
         if row is not None:
             administration.change(connection, CLI, row, columns)
     if row is None:
-        complain(f"there is no key {key_id!r}: see `waybill keys list`")
+        print_error(f"there is no key {key_id!r}: see `waybill keys list`")
         raise typer.Exit(1)
     typer.echo(f"{key_id} has the scopes: {', '.join(scopes or ['none'])}")
 
 
 @keys.command()
 def disable(key_id: Annotated[str, typer.Argument(help="Key id (key_…).")]) -> None:
-    """Disable a key: it stops working within a second. Jobs it submitted go on."""
+    """Disable a key: it stops working within a second. Jobs it submitted continue."""
     with local_database() as database, database.transaction() as connection:
         row = accounts.find_key(connection, key_id)
         if row is not None:
             administration.change(connection, CLI, row, {"disabled": True})
     if row is None:
-        complain(f"there is no key {key_id!r}: see `waybill keys list`")
+        print_error(f"there is no key {key_id!r}: see `waybill keys list`")
         raise typer.Exit(1)
     typer.echo(f"{key_id} is disabled")
 

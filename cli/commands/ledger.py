@@ -7,8 +7,8 @@ import orjson
 import typer
 
 from broker.billing import ledger
-from cli.database import NAMED, local_database, workspace_id
-from cli.messages import complain
+from cli.database import WORKSPACE_HELP, find_workspace_id, local_database
+from cli.messages import print_error
 
 SHOWN = 20
 
@@ -25,7 +25,7 @@ def _group() -> None:
 
 @ledger_.command()
 def verify(
-    workspace: Annotated[str | None, typer.Option(help=f"Only this one. {NAMED}")] = None,
+    workspace: Annotated[str | None, typer.Option(help=f"Only this one. {WORKSPACE_HELP}")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
     """Recompute chain, balances, jobs and usage; exit with 1 if they do not match.
@@ -34,7 +34,7 @@ def verify(
     """
     began = time.monotonic()
     with local_database() as database:
-        chosen = None if workspace is None else database.read_now(workspace_id, workspace)
+        chosen = None if workspace is None else database.read_now(find_workspace_id, workspace)
         verdict = database.read_now(ledger.verify, chosen)
     if as_json:
         typer.echo(orjson.dumps(verdict, option=orjson.OPT_INDENT_2).decode())
@@ -42,11 +42,13 @@ def verify(
     for id_, (sequence, hash_) in sorted(verdict.heads.items()):
         typer.echo(f"{id_}  entry {sequence}  {hash_}")
     took = time.monotonic() - began
-    counted = f"{verdict.entries:,} entries ({verdict.unsealed:,} not sealed yet)"
+    counted = f"{verdict.entries:,} entries ({verdict.unsealed:,} not chained yet)"
     typer.echo(f"{counted} and {verdict.jobs:,} jobs verified in {took:.1f} s")
     for flaw in verdict.flaws[:SHOWN]:
-        complain(f"{flaw.where}: {flaw.what}")
+        print_error(f"{flaw.where}: {flaw.what}")
     if verdict.flaws:
-        complain(f"the books do not hold: {len(verdict.flaws)} flaws, the first at the top")
+        print_error(
+            f"the ledger is not consistent: {len(verdict.flaws)} flaws, the first at the top"
+        )
         raise typer.Exit(1)
-    typer.echo("the books hold")
+    typer.echo("the ledger is consistent")

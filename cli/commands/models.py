@@ -21,7 +21,7 @@ from broker.requests.operations import Interface
 from cli.commands.price_tables import describe_price, sample_bill
 from cli.configuration import load_configuration
 from cli.database import look_up_catalog
-from cli.messages import complain
+from cli.messages import print_error
 from cli.output import Table, day, open_console
 
 ALL = "all"
@@ -43,25 +43,25 @@ def list_models(
     """List models with the price of their cheapest endpoint, in USD per million tokens."""
     known = look_up_catalog(load_configuration())
     shown = known.all_models if everything else known.models
-    wanted = ListingFilter(
+    filter_ = ListingFilter(
         q=q, output_modalities=frozenset() if outputs == ALL else frozenset({outputs})
     )
     try:
-        found = select_models(shown.values(), wanted, names={}, now=now_ms() // 1000)
+        found = select_models(shown.values(), filter_, names={}, now=now_ms() // 1000)
         found = sort_models(found, sort) if sort else sorted(found, key=build_sort_key)
     except WaybillError as error:
-        complain(error.message)
+        print_error(error.message)
         raise typer.Exit(1) from None
     if not found:
-        open_console().print(_nothing(shown, q, outputs))
+        open_console().print(_describe_empty(shown, q, outputs))
         return
     open_console().print(_table(found))
-    open_console().print(_counted(found, shown.values()))
+    open_console().print(_count_models(found, shown.values()))
 
 
 def _table(found: Sequence[Model]) -> Table:
     table = Table(
-        *("model", "takes and gives", "context", "prompt", "completion"),
+        *("model", "input → output", "context", "prompt", "completion"),
         *("created", "retired on", "endpoints"),
         box=None,
         pad_edge=False,
@@ -80,17 +80,17 @@ def _table(found: Sequence[Model]) -> Table:
     return table
 
 
-def _counted(found: Sequence[Model], shown: Collection[Model]) -> str:
-    """Say how many models are listed, and how many more there are."""
+def _count_models(found: Sequence[Model], shown: Collection[Model]) -> str:
+    """Return how many models are listed, and how many more exist."""
     others = len(shown) - len(found)
     more = f"; {others} more: --output {ALL}, no --query" if others else ""
     return f"{len(found)} models{more}"
 
 
-def _nothing(shown: Mapping[str, Model], q: str | None, outputs: str) -> str:
+def _describe_empty(shown: Mapping[str, Model], q: str | None, outputs: str) -> str:
     if shown:
-        named = f" whose name holds {q!r}" if q else ""
-        return f"none of {len(shown)} models gives {outputs}{named} (--output {ALL} lists all)"
+        named = f" whose name contains {q!r}" if q else ""
+        return f"none of {len(shown)} models has output {outputs}{named} (--output {ALL} lists all)"
     return "none: set e.g. OPENAI_API_KEY (--all lists what there is)"
 
 
@@ -101,14 +101,14 @@ def show(name: Annotated[str, typer.Argument(help="A slug or another name of the
     try:
         model = known.find(name)
     except WaybillError as error:
-        complain(error.message.replace(HTTP_LIST, "`waybill models list` lists"))
+        print_error(error.message.replace(HTTP_LIST, "`waybill models list` lists"))
         raise typer.Exit(1) from None
     open_console().print(_facts(model))
-    table = Table("provider", "its name there", "prices, USD per million tokens",
+    table = Table("provider", "native name", "prices, USD per million tokens",
                   "1,000 in + 500 out, USD", "prompts", "", box=None, pad_edge=False)  # fmt: skip
     for each in model.endpoints:
         policy = each.data_policy
-        kept = "kept by nobody" if policy.zdr else "may train" if policy.collects else "not trained"
+        kept = "not kept" if policy.zdr else "may train" if policy.collects else "not trained"
         state = _state(each, known)
         table.add_row(
             each.provider,
@@ -122,7 +122,7 @@ def show(name: Annotated[str, typer.Argument(help="A slug or another name of the
 
 
 def _state(endpoint: Endpoint, known: Catalog) -> str:
-    """Say why an endpoint is not offered."""
+    """Return why an endpoint is not offered; empty where it is."""
     if endpoint.retired:
         return f"retired on {endpoint.expires}" if endpoint.expires else "deprecated"
     if endpoint.interface is not Interface.PATHS:

@@ -1,6 +1,6 @@
-"""Ask a provider something that costs nothing: does it answer, and does it take our key.
+"""Check with a free request whether a provider answers and accepts the key.
 
-Credentials are put on by the wire's own adapter, so a check sees what a job would see.
+The wire's own adapter adds the credentials, as for a job.
 """
 
 import json
@@ -17,10 +17,11 @@ from workers.adapters.bedrock.adapter import with_credentials
 from workers.adapters.registry import ADAPTERS
 from workers.provider_routes import build_routes, build_upstream
 
-PATIENCE_SECONDS = 10
+TIMEOUT_SECONDS = 10
 SHOWN = 160  # characters of a provider's own message
 
-LISTS: Mapping[str, tuple[str, str]] = {  # how a wire's chat address becomes its list of models
+# replacements that turn a wire's chat URL into that of its model list
+LIST_PATHS: Mapping[str, tuple[str, str]] = {
     "openai": ("/chat/completions", "/models"),
     "mistral": ("/chat/completions", "/models"),
     "azure": ("/chat/completions", "/models"),
@@ -28,7 +29,7 @@ LISTS: Mapping[str, tuple[str, str]] = {  # how a wire's chat address becomes it
     "gemini": ("/{model}:generateContent", "?pageSize=1"),
     "cohere": ("/v2/chat", "/v1/models"),
 }
-BASES: Mapping[str, str] = {  # how the address of each wire usually looks
+BASE_URL_HINTS: Mapping[str, str] = {  # the usual form of each wire's base URL
     "openai": "it usually ends in /v1",
     "mistral": "it usually ends in /v1",
     "azure": "it is the resource's address, as https://NAME.openai.azure.com",
@@ -37,21 +38,21 @@ BASES: Mapping[str, str] = {  # how the address of each wire usually looks
     "cohere": "it is the host alone, as https://api.cohere.com",
     "bedrock": "it is the region's host, as https://bedrock-runtime.us-east-1.amazonaws.com",
 }
-NO_LIST = frozenset({httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED})
+NO_LIST_STATUSES = frozenset({httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED})
 REFUSED = frozenset({ErrorType.AUTHENTICATION, ErrorType.PERMISSION_DENIED})
 MODEL = "waybill-check"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of a check; the text says what is wrong and what to do."""
+    """The result of a check; the text is the problem and the remedy."""
 
     is_well: bool
     text: str
 
 
 def check(provider: Provider, http: httpx.Client) -> Finding:
-    """Ask a provider for its models, or what its row names instead; failures are findings."""
+    """Request a provider's models, or the URL that its vendor names; failures are findings."""
     try:
         build_routes({provider.slug: provider})
     except SystemExit as refusal:
@@ -61,10 +62,10 @@ def check(provider: Provider, http: httpx.Client) -> Finding:
     try:
         response = http.request(request.method, request.url, headers=dict(request.headers))
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return Finding(is_well=False, text=_unreachable(provider, error))
+        return Finding(is_well=False, text=_describe_unreachable(provider, error))
     if response.is_success:
-        return Finding(is_well=True, text=_listed(response))
-    return _refused(provider, adapter, response)
+        return Finding(is_well=True, text=_read_list(response))
+    return _read_refusal(provider, adapter, response)
 
 
 def probe(provider: Provider, adapter: Adapter) -> HttpRequest:
@@ -80,22 +81,22 @@ def probe(provider: Provider, adapter: Adapter) -> HttpRequest:
 
 def _address(provider: Provider, chat_url: str) -> str:
     vendor = provider.vendor
-    # what a row says of the vendor's own address says nothing of a proxy or a stand-in
-    if vendor and vendor.probe and not _is_elsewhere(provider):
+    # the vendor's own check does not apply to a proxy or a replacement
+    if vendor and vendor.probe and not _has_own_address(provider):
         return fill_placeholders(vendor.probe, provider.options)
-    chat, models = LISTS.get(provider.wire, ("/chat/completions", "/models"))
+    chat, models = LIST_PATHS.get(provider.wire, ("/chat/completions", "/models"))
     url = chat_url.replace(f"/deployments/{MODEL}", "")  # Azure's dated versions
     return url.replace(chat.replace("{model}", MODEL), models)
 
 
-def _is_elsewhere(provider: Provider) -> bool:
+def _has_own_address(provider: Provider) -> bool:
     vendor = provider.vendor
     return vendor is None or provider.base_url != fill_placeholders(
         vendor.base_url, provider.options
     )
 
 
-def _listed(response: httpx.Response) -> str:
+def _read_list(response: httpx.Response) -> str:
     try:
         body: Any = json.loads(response.content)
     except ValueError:
@@ -106,41 +107,46 @@ def _listed(response: httpx.Response) -> str:
     return "answers"
 
 
-def _refused(provider: Provider, adapter: Adapter, response: httpx.Response) -> Finding:
+def _read_refusal(provider: Provider, adapter: Adapter, response: httpx.Response) -> Finding:
     status = response.status_code
-    if status in NO_LIST:
-        return _no_list(provider, response)
+    if status in NO_LIST_STATUSES:
+        return _read_missing_list(provider, response)
     failure = adapter.read_error(status, response.headers, response.content)
-    told = " ".join(failure.message.split())[:SHOWN]
+    message = " ".join(failure.message.split())[:SHOWN]
     if failure.error_type in REFUSED:
         return Finding(
-            is_well=False, text=f"refuses the key ({status}): {told} {_remedy(provider)}"
+            is_well=False,
+            text=f"refuses the key ({status}): {message} {_describe_remedy(provider)}",
         )
     if failure.error_type == ErrorType.PAYMENT_REQUIRED:
-        return Finding(is_well=False, text=f"requires payment ({status}): {told} Add credit there.")
+        return Finding(
+            is_well=False, text=f"requires payment ({status}): {message} Add credit there."
+        )
     if failure.error_type == ErrorType.RATE_LIMIT_EXCEEDED:
         return Finding(is_well=True, text="answers, but is rate limited now (429)")
     return Finding(
-        is_well=False, text=f"answers {status}: {told} Try again later, or check base_url."
+        is_well=False, text=f"answers {status}: {message} Try again later, or check base_url."
     )
 
 
-def _no_list(provider: Provider, response: httpx.Response) -> Finding:
-    if _is_elsewhere(provider):
-        told = f"has nothing at {response.url} ({response.status_code}): check base_url; "
-        return Finding(is_well=False, text=told + BASES[provider.wire])
+def _read_missing_list(provider: Provider, response: httpx.Response) -> Finding:
+    if _has_own_address(provider):
+        message = f"has nothing at {response.url} ({response.status_code}): check base_url; "
+        return Finding(is_well=False, text=message + BASE_URL_HINTS[provider.wire])
     return Finding(is_well=True, text="answers, but has no list of models: the key was not tried")
 
 
-def _remedy(provider: Provider) -> str:
+def _describe_remedy(provider: Provider) -> str:
     names = sorted(provider.vendor.key_variables) if provider.vendor else []
     where = f"{' / '.join(names)} or " if names else ""
-    return f"Put a valid key into {where}its api_key in waybill.toml."
+    return f"Set a valid key in {where}its api_key in waybill.toml."
 
 
-def _unreachable(provider: Provider, error: Exception) -> str:
+def _describe_unreachable(provider: Provider, error: Exception) -> str:
     if isinstance(error, httpx.TimeoutException):
-        return f"no answer within {PATIENCE_SECONDS} s: check the network, or try again later"
+        return f"no answer within {TIMEOUT_SECONDS} s: check the network, or try again later"
     if provider.vendor and provider.vendor.local:
-        return f"nobody at {provider.base_url}: start it, or correct {provider.vendor.address[0]}"
+        return (
+            f"no server at {provider.base_url}: start it, or correct {provider.vendor.address[0]}"
+        )
     return f"cannot be reached ({error}): check the network and base_url {provider.base_url}"

@@ -36,10 +36,10 @@ from cli.client.client import providers_of_server
 from cli.client.server import configured as server
 from cli.configuration import is_up_here, load_configuration
 from cli.database import local_database, look_up_catalog
-from cli.messages import complain
+from cli.messages import print_error
 from cli.output import Table, open_console
 
-PATIENCE_SECONDS = 3
+TIMEOUT_SECONDS = 3
 
 
 def disabled(config: Settings) -> dict[str, str]:
@@ -81,7 +81,7 @@ def enable(config: Settings, provider: str) -> None:
 def _connected(config: Settings) -> contextlib.closing[Redis]:
     return contextlib.closing(
         Redis.from_url(
-            config.redis, socket_timeout=PATIENCE_SECONDS, socket_connect_timeout=PATIENCE_SECONDS
+            config.redis, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS
         )
     )
 
@@ -96,7 +96,7 @@ def pause(
     """
     known = load_providers(load_configuration())
     if slug not in known:
-        complain(f"there is no provider {slug!r} here: the providers are {', '.join(known)}")
+        print_error(f"there is no provider {slug!r} here: the providers are {', '.join(known)}")
         raise typer.Exit(1)
     with local_database() as database, database.transaction() as connection:
         is_new = administered.pause(connection, CLI, slug, reason)
@@ -129,7 +129,7 @@ providers.command()(resume)
 
 @providers.command("list")
 def list_providers(
-    everybody: Annotated[
+    everything: Annotated[
         bool, typer.Option("--all", help="Include providers without a key.")
     ] = False,
 ) -> None:
@@ -140,7 +140,10 @@ def list_providers(
     known = load_providers(config)
     build_routes(known)
     table = Table("slug", "name", "wire", "status", "models", "base URL", box=None, pad_edge=False)
-    for row in (*_configured_rows(config, known), *_unconfigured_rows(known, everybody=everybody)):
+    for row in (
+        *_configured_rows(config, known),
+        *_unconfigured_rows(known, everything=everything),
+    ):
         table.add_row(*row)
     open_console().print(
         table if table.row_count else "none: set e.g. OPENAI_API_KEY (--all lists them)"
@@ -152,61 +155,61 @@ def check(
     slugs: Annotated[list[str] | None, typer.Argument(help="Only these providers.")] = None,
 ) -> None:
     """Try the key of each provider with one free request; exit code 1 when one fails."""
-    from cli.commands.provider_checks import PATIENCE_SECONDS, check  # noqa: PLC0415  # loads every adapter
+    from cli.commands.provider_checks import TIMEOUT_SECONDS, check  # noqa: PLC0415  # loads every adapter
 
     config = load_configuration()
     known = load_providers(config)
-    wanted = slugs or list(known)
-    _say_whose(config)
-    fine = bool(wanted)
-    out = disabled(config)
+    chosen = slugs or list(known)
+    _print_key_source(config)
+    fine = bool(chosen)
+    disabled_now = disabled(config)
     # like a worker: no proxy of the environment, no redirects
-    with httpx.Client(timeout=PATIENCE_SECONDS, trust_env=False) as http:
-        for slug in wanted:
+    with httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False) as http:
+        for slug in chosen:
             if slug in known:
                 finding = check(known[slug], http)
                 is_well, text = finding.is_well, finding.text
-                if is_well and slug in out:
+                if is_well and slug in disabled_now:
                     enable(config, slug)
                     text += "; it was disabled, and is back in service"
-                elif slug in out:
+                elif slug in disabled_now:
                     text += " (disabled)"
             else:
-                is_well, text = False, _absent(slug)
-            _say(slug, text, is_well=is_well)
+                is_well, text = False, _describe_missing(slug)
+            _print_finding(slug, text, is_well=is_well)
             fine = fine and is_well
-    if not wanted:
-        complain("no provider can be called: `waybill providers list --all` says what to set")
+    if not chosen:
+        print_error("no provider can be called: `waybill providers list --all` says what to set")
     raise typer.Exit(0 if fine else 1)
 
 
-def _say_whose(config: Settings) -> None:
+def _print_key_source(config: Settings) -> None:
     """Say on stderr where the keys come from, if they may not be those of the running server."""
     if is_up_here(config):
-        complain(f"these are the keys of the `waybill up` on {config.data_dir}")
-    elif others := providers_of_server():
-        complain(
+        print_error(f"these are the keys of the `waybill up` on {config.data_dir}")
+    elif served := providers_of_server():
+        print_error(
             f"these are the keys of this environment; the server at {server().url} has "
-            f"{', '.join(others)}: to check its keys, run this where it runs"
+            f"{', '.join(served)}: to check its keys, run this where it runs"
         )
 
 
 def _configured_rows(config: Settings, known: Mapping[str, Provider]) -> Iterator[Sequence[str]]:
-    served, out, waiting = _served(config), disabled(config), paused(config, now_ms())
-    held = read_paused(config)
+    served, disabled_now, pauses = _count_models(config), disabled(config), paused(config, now_ms())
+    paused_now = read_paused(config)
     rows = {row.slug: row for row in config.providers}
     for provider in known.values():
         open_to_all = provider.vendor is not None and provider.vendor.any_model
         models = "any" if open_to_all else str(served[provider.slug])
         state = _key_state(rows.get(provider.slug), provider)
-        state += ", disabled: it refuses the key" if provider.slug in out else ""
-        if provider.slug in held:
-            state += f"; paused: {held[provider.slug].reason or 'no reason given'}"
-        state = "; ".join((state, *waiting.get(provider.slug, ())))
+        state += ", disabled: it refuses the key" if provider.slug in disabled_now else ""
+        if provider.slug in paused_now:
+            state += f"; paused: {paused_now[provider.slug].reason or 'no reason given'}"
+        state = "; ".join((state, *pauses.get(provider.slug, ())))
         yield provider.slug, provider.name, provider.wire, state, models, provider.base_url
 
 
-def _served(config: Settings) -> Counter[str]:
+def _count_models(config: Settings) -> Counter[str]:
     models = look_up_catalog(config).models.values()
     return Counter(endpoint.provider for model in models for endpoint in model.endpoints)
 
@@ -221,23 +224,23 @@ def _key_state(row: ProviderRow | None, provider: Provider) -> str:
 
 
 def _unconfigured_rows(
-    known: Mapping[str, Provider], *, everybody: bool
+    known: Mapping[str, Provider], *, everything: bool
 ) -> Iterator[Sequence[str]]:
     """Yield the vendors that cannot be called; of those without a key only on request."""
     for vendor in vendors().values():
-        if vendor.slug in known or not (everybody or find_key(vendor, os.environ)):
+        if vendor.slug in known or not (everything or find_key(vendor, os.environ)):
             continue
         missing = check_variables(vendor, os.environ).missing or ""
         yield vendor.slug, vendor.name, vendor.wire, missing, "", vendor.base_url
 
 
-def _absent(slug: str) -> str:
+def _describe_missing(slug: str) -> str:
     vendor = vendors().get(slug)
     if vendor is None:
         return "unknown: `waybill providers list --all` lists what there is"
     return f"not configured: {check_variables(vendor, os.environ).missing}"
 
 
-def _say(slug: str, text: str, *, is_well: bool) -> None:
+def _print_finding(slug: str, text: str, *, is_well: bool) -> None:
     mark = typer.style("ok   ", fg="green") if is_well else typer.style("WRONG", fg="red")
     typer.echo(f"{mark} {slug:<20} {redact(text)}")

@@ -28,7 +28,9 @@ def route(
         list[str] | None, typer.Option(help="Model to try next; may be repeated.")
     ] = None,
     sort: Annotated[str | None, typer.Option(help="price, throughput, latency or exacto.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Output token limit.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Output token limit.")
+    ] = None,
     provider: Annotated[
         str | None, typer.Option(help="The `provider` object of a body, as JSON.")
     ] = None,
@@ -43,9 +45,9 @@ def route(
         fallbacks=fallback or [],
         stream=False,
     )
-    wishes = _options(provider, sort)
-    if wishes:
-        body["provider"] = wishes
+    options = _options(provider, sort)
+    if options:
+        body["provider"] = options
     with connected() as client:
         planned = client.post("/route", body)
     if as_json:
@@ -58,16 +60,16 @@ def route(
 
 def _options(provider: str | None, sort: str | None) -> Json:
     try:
-        wishes = orjson.loads(provider) if provider else {}
+        options = orjson.loads(provider) if provider else {}
     except orjson.JSONDecodeError as error:
         raise typer.BadParameter(f"not JSON: {error}", param_hint="--provider") from None
-    if not isinstance(wishes, dict):
-        raise typer.BadParameter("a JSON object is wanted", param_hint="--provider")
-    return wishes | ({"sort": sort} if sort else {})
+    if not isinstance(options, dict):
+        raise typer.BadParameter("must be a JSON object", param_hint="--provider")
+    return options | ({"sort": sort} if sort else {})
 
 
 def describe(planned: Json, *, explain: bool) -> Iterator[RenderableType]:
-    """Return a plan part by part."""
+    """Yield the parts of a plan's description."""
     routing = planned["routing"]
     if routing["choice"]:
         choice = routing["choice"]
@@ -76,9 +78,9 @@ def describe(planned: Json, *, explain: bool) -> Iterator[RenderableType]:
     for title in ("", "provider", "model", "up to USD", *(["why"] if explain else [])):
         table.add_column(title)
     for number, place in enumerate(planned["plan"], start=1):
-        why = [place["reason"]] if explain else []
+        reason = [place["reason"]] if explain else []
         cells = (place["provider"], place["model"], f"{place['quote']:.6f}")
-        table.add_row(str(number), *cells, *why)
+        table.add_row(str(number), *cells, *reason)
     yield table
     if not explain:
         return
@@ -86,10 +88,10 @@ def describe(planned: Json, *, explain: bool) -> Iterator[RenderableType]:
         yield Text(note, style="yellow")
     if routing["excluded"]:
         yield Text("\nnot in the plan", style="bold")
-        out = Table(box=None, header_style="dim")
+        excluded = Table(box=None, header_style="dim")
         for title in ("provider", "model", "excluded by", ""):
-            out.add_column(title)
+            excluded.add_column(title)
         for each in routing["excluded"]:
-            out.add_row(each["provider"], each["model"], each["excluded_by"], each["detail"])
-        yield out
+            excluded.add_row(each["provider"], each["model"], each["excluded_by"], each["detail"])
+        yield excluded
     yield Text(f"\nordered by {routing['strategy']}, seed {routing['seed']}", style="dim")

@@ -1,4 +1,4 @@
-"""`waybill settings`: every setting, what it is now, and what it means."""
+"""`waybill settings`: every setting with its value and its meaning."""
 
 import inspect
 from collections.abc import Iterator

@@ -11,7 +11,7 @@ from broker.completion import Json
 from broker.enums import JobState
 from cli.client.client import Client, connected
 from cli.client.event_log import LogEvent, follow
-from cli.messages import complain
+from cli.messages import print_error
 from cli.output import answer_text, print_json, printable
 
 
@@ -25,7 +25,9 @@ def submit(
         bool, typer.Option("--stream", help="Print the answer while it is generated.")
     ] = False,
     system: Annotated[str | None, typer.Option(help="System message.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Output token limit.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Output token limit.")
+    ] = None,
     fallback: Annotated[
         list[str] | None, typer.Option(help="Model to try next; may be repeated.")
     ] = None,
@@ -52,7 +54,7 @@ def submit(
             else:
                 _print_receipt(job, as_json=as_json)
         except KeyboardInterrupt:
-            complain(f"the job goes on without you: waybill jobs watch {job['id']}")
+            print_error(f"the job continues: waybill jobs watch {job['id']}")
             raise typer.Exit(130) from None
 
 
@@ -90,7 +92,7 @@ def _print_receipt(job: Json, *, as_json: bool) -> None:
 
 def _print_answer(client: Client, job_id: str, *, as_json: bool) -> None:
     end = None
-    for event in follow(client, job_id, on_gap=_say_gap):
+    for event in follow(client, job_id, on_gap=_print_gap):
         end = event
     job = client.get(f"/jobs/{job_id}")
     if as_json:
@@ -102,7 +104,7 @@ def _print_answer(client: Client, job_id: str, *, as_json: bool) -> None:
 
 def _print_stream(client: Client, job_id: str, *, as_json: bool) -> None:
     shown, end = False, None
-    for event in follow(client, job_id, on_gap=_say_gap):
+    for event in follow(client, job_id, on_gap=_print_gap):
         end = event
         if as_json:
             line = {"id": event.number, "event": event.type, "data": event.data}
@@ -112,20 +114,20 @@ def _print_stream(client: Client, job_id: str, *, as_json: bool) -> None:
             print(printable(event.text, lines=True), end="", flush=True)
         elif event.type == "retrying" and shown:
             print("\n", flush=True)
-            complain("the provider was lost in the middle; the answer begins again")
+            print_error("the attempt failed; the answer begins again")
             shown = False
     if not as_json:
         print()
     _exit_unless_completed(end)
 
 
-def _say_gap(trouble: str) -> None:
-    complain(f"{trouble}; carrying on from the event log")
+def _print_gap(reason: str) -> None:
+    print_error(f"{reason}; continuing from the event log")
 
 
 def _exit_unless_completed(end: LogEvent | None) -> None:
     if end is None or end.type == JobState.COMPLETED:
         return
-    told = (end.data.get("error") or {}).get("message") or "no answer"
-    complain(f"job {end.data.get('job_id')} {end.type}: {told}")
+    message = (end.data.get("error") or {}).get("message") or "no answer"
+    print_error(f"job {end.data.get('job_id')} {end.type}: {message}")
     raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""`waybill usage`: what was used and what it cost, from the database."""
+"""`waybill usage`: usage and cost, from the database."""
 
 import csv
 import sys
@@ -11,7 +11,7 @@ from broker import usage as sums
 from broker.clock import moment, now_ms
 from broker.spreadsheets import cell
 from broker.usage.periods import DAY_MS
-from cli.database import NAMED, local_database, workspace_id
+from cli.database import WORKSPACE_HELP, find_workspace_id, local_database
 from cli.output import Table, print_table
 
 METRICS = ("request_count", "failure_count", "prompt_tokens", "completion_tokens", "total_usage")
@@ -32,16 +32,18 @@ class By(StrEnum):
 
 def usage(
     by: Annotated[By, typer.Option(help="Grouping of the rows.")] = By.MODEL,
-    days: Annotated[int, typer.Option(min=1, help="Number of days, including today.")] = 30,
-    workspace: Annotated[str | None, typer.Option(help=f"Only this one. {NAMED}")] = None,
+    days: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Number of days, including today.")
+    ] = 30,
+    workspace: Annotated[str | None, typer.Option(help=f"Only this one. {WORKSPACE_HELP}")] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
     """Show usage and cost, most expensive first. Days begin at midnight UTC."""
     now = now_ms()
     with local_database() as database:
-        chosen = None if workspace is None else database.read_now(workspace_id, workspace)
+        chosen = None if workspace is None else database.read_now(find_workspace_id, workspace)
         start = now - now % DAY_MS - (days - 1) * DAY_MS
-        rows = database.read_now(sums.run_query, _question(by, start, now, chosen))
+        rows = database.read_now(sums.run_query, _build_query(by, start, now, chosen))
     lines = [(_name(row, by), *[row[name] for name in METRICS]) for row in rows]
     if as_csv:
         writer = csv.writer(sys.stdout)
@@ -56,7 +58,7 @@ def usage(
     print_table(table)
 
 
-def _question(by: By, start: int, now: int, workspace_id: str | None) -> sums.UsageQuery:
+def _build_query(by: By, start: int, now: int, workspace_id: str | None) -> sums.UsageQuery:
     granularity = by.value if by in (By.DAY, By.MONTH) else None
     dimension = {By.KEY: "api_key_id"}.get(by, by.value)
     return sums.UsageQuery(

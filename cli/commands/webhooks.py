@@ -13,7 +13,7 @@ from standardwebhooks.webhooks import EmptyWebhookSecretError
 from broker.completion import Json
 from broker.webhooks import DeliveryState
 from cli.client.client import connected
-from cli.messages import complain
+from cli.messages import print_error
 from cli.output import Table, make_list, print_json, print_table
 
 webhooks = typer.Typer(
@@ -52,15 +52,15 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Create an endpoint and print its secret; it is shown only this once."""
-    wanted: Json = {"url": url, "events": event or [], "description": description}
-    wanted["payload"] = "full" if full else "thin"
+    fields: Json = {"url": url, "events": event or [], "description": description}
+    fields["payload"] = "full" if full else "thin"
     with connected() as client:
-        made = client.post("/webhooks/endpoints", wanted)
+        made = client.post("/webhooks/endpoints", fields)
     if as_json:
         print_json(made)
         return
     print(made["secret"])
-    complain(f"{made['id']} is made; its secret above is shown this once")
+    print_error(f"{made['id']} is created; its secret above is shown this once")
 
 
 @webhooks.command()
@@ -69,22 +69,22 @@ def deliveries(
     status: Annotated[DeliveryState | None, typer.Option(help="Only with this status.")] = None,
     event: Annotated[str | None, typer.Option(help="Only of this event type.")] = None,
     subject: Annotated[str | None, typer.Option(help="Only about this job (job_…).")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100, help="Number of rows.")] = 20,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=100, help="Number of rows.")] = 20,
     after: Annotated[str | None, typer.Option(help="The last id of the page before.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List deliveries, newest first."""
-    wanted = {"endpoint_id": endpoint, "status": status and status.value, "event_type": event}
-    wanted |= {"subject_id": subject, "after": after, "limit": str(limit)}
+    fields = {"endpoint_id": endpoint, "status": status and status.value, "event_type": event}
+    fields |= {"subject_id": subject, "after": after, "limit": str(limit)}
     with connected() as client:
-        params = {name: value for name, value in wanted.items() if value}
+        params = {name: value for name, value in fields.items() if value}
         page = client.get("/webhooks/deliveries", params)
     if as_json:
         print_json(page)
         return
-    print_table(_listing(page))
+    print_table(_make_table(page))
     if page["has_more"]:
-        complain(f"there are more: --after {page['last_id']}")
+        print_error(f"there are more: --after {page['last_id']}")
 
 
 @webhooks.command()
@@ -105,22 +105,26 @@ def redeliver(
 def replay(
     endpoint: Endpoint = None,
     since: Annotated[
-        float | None, typer.Option(help="Created then or later; Unix seconds.")
+        float | None, typer.Option(metavar="TIME", help="Created then or later; Unix seconds.")
     ] = None,
-    until: Annotated[float | None, typer.Option(help="Created before; Unix seconds.")] = None,
+    until: Annotated[
+        float | None, typer.Option(metavar="TIME", help="Created before; Unix seconds.")
+    ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Repeat successful deliveries too.")
     ] = False,
 ) -> None:
     """Send failed deliveries again."""
-    asked = {"endpoint_id": endpoint, "since": since, "until": until}
-    body: Json = {name: value for name, value in asked.items() if value is not None}
+    fields = {"endpoint_id": endpoint, "since": since, "until": until}
+    body: Json = {name: value for name, value in fields.items() if value is not None}
     with connected() as client:
-        told = client.post("/webhooks/deliveries/replay", body | {"only_missing": not everything})
-    print(f"{told['deliveries']} deliveries are sent again")
+        replayed = client.post(
+            "/webhooks/deliveries/replay", body | {"only_missing": not everything}
+        )
+    print(f"{replayed['deliveries']} deliveries are sent again")
 
 
-def _listing(page: Json) -> Table:
+def _make_table(page: Json) -> Table:
     table = make_list("id", "event", "about", "to", "status", "tries", "created")
     for delivery in page["data"]:
         table.add_row(
@@ -141,7 +145,9 @@ NEW, REPEATED, REFUSED = "", "again: ", "NOT VERIFIED: "
 
 
 def listen(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = PORT,
+    port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="Port to listen on.")
+    ] = PORT,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     secret: Annotated[
         list[str] | None,
@@ -152,14 +158,14 @@ def listen(
     try:
         inbox = Inbox(secret or [_workspace_secret()])
     except (ValueError, EmptyWebhookSecretError) as error:
-        complain(f"this is no whsec_ secret: {error}")
+        print_error(f"this is not a whsec_ secret: {error}")
         raise typer.Exit(1) from None
     try:
-        server = receiver(host, port, inbox)
+        server = make_receiver(host, port, inbox)
     except OSError as error:
-        complain(f"cannot listen on {host}:{port}: {error.strerror or error}")
+        print_error(f"cannot listen on {host}:{port}: {error.strerror or error}")
         raise typer.Exit(1) from None
-    complain(f"listening on http://{host}:{server.server_port}/ (Ctrl-C ends it)")
+    print_error(f"listening on http://{host}:{server.server_port}/ (Ctrl-C ends it)")
     try:
         server.serve_forever()
     except KeyboardInterrupt:
@@ -167,43 +173,43 @@ def listen(
 
 
 class Inbox:
-    """Judges deliveries by the signatures of these secrets, and remembers what it has seen."""
+    """Verifies the signatures of deliveries with these secrets, and recognizes repeated ones."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
         self._verifiers = [Webhook(secret) for secret in secrets]
         self._seen: set[str] = set()
 
-    def take(self, headers: Mapping[str, str], body: bytes) -> tuple[bool, str]:
+    def verify(self, headers: Mapping[str, str], body: bytes) -> tuple[bool, str]:
         """Return whether a delivery is genuine, and a line about it."""
         name = headers.get("webhook-id", "(no webhook-id)")
-        if not name.isprintable():  # anyone may send here, and a terminal obeys what it is shown
+        if not name.isprintable():  # anyone can send here, and a terminal obeys escape sequences
             return False, f"{REFUSED}(a webhook-id with control characters)"
-        trouble = self._trouble(headers, body)
-        if trouble is not None:
-            return False, f"{REFUSED}{name} {trouble}"
+        reason = self._find_reason(headers, body)
+        if reason is not None:
+            return False, f"{REFUSED}{name} {reason}"
         event = orjson.loads(body)
         mark = REPEATED if name in self._seen else NEW
         self._seen.add(name)
-        told = orjson.dumps(event.get("data")).decode()
-        return True, f"{mark}{event.get('type')} {name} {told}"
+        content = orjson.dumps(event.get("data")).decode()
+        return True, f"{mark}{event.get('type')} {name} {content}"
 
-    def _trouble(self, headers: Mapping[str, str], body: bytes) -> str | None:
-        """Return why no secret verifies this; None where one does."""
-        trouble = "there is no secret"
+    def _find_reason(self, headers: Mapping[str, str], body: bytes) -> str | None:
+        """Return the reason why no secret verifies this, or None where one does."""
+        reason = "there is no secret"
         for verifier in self._verifiers:
             try:
                 verifier.verify(body, dict(headers))
             except WebhookVerificationError as error:
-                trouble = str(error)
-            except ValueError:  # the library's answer to signatures of no known form
-                trouble = "the signature cannot be read"
+                reason = str(error)
+            except ValueError:  # raised by the library for signatures of an unknown form
+                reason = "the signature cannot be read"
             else:
                 return None
-        return trouble
+        return reason
 
 
-def receiver(host: str, port: int, inbox: Inbox) -> ThreadingHTTPServer:
-    """Return a server that prints what its inbox says, and answers 204 or 400."""
+def make_receiver(host: str, port: int, inbox: Inbox) -> ThreadingHTTPServer:
+    """Return a server that prints the lines of its inbox, and answers 204 or 400."""
 
     class Receiver(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -215,7 +221,7 @@ def receiver(host: str, port: int, inbox: Inbox) -> ThreadingHTTPServer:
                 self._answer(413)
                 return
             headers = {name.lower(): value for name, value in self.headers.items()}
-            is_genuine, line = inbox.take(headers, self.rfile.read(int(length)))
+            is_genuine, line = inbox.verify(headers, self.rfile.read(int(length)))
             print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
             self._answer(204 if is_genuine else 400)
 

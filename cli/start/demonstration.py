@@ -1,4 +1,4 @@
-"""The configuration of `--demo`: the example's, with the simulator where it really is."""
+"""The configuration of `--demo`: the example's, with the address of the simulator."""
 
 import tomllib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The password of Flower: whoever reaches it sees queues and can stop workers."""
+"""The password of Flower, which shows queues and can stop workers."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ class Login:
 
 
 def flower_login(config: Settings, host: str) -> Login | None:
-    """Return what Flower asks for at this address, or None where it asks for nothing.
+    """Return Flower's login at this address, or None where it needs none.
 
     The setting decides. Without it a password is made for addresses that other machines reach; it
     is kept in the data directory.
@@ -37,7 +37,7 @@ def flower_login(config: Settings, host: str) -> Login | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches an address."""
+    """Return True where only this machine reaches an address."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

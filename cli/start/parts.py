@@ -1,4 +1,4 @@
-"""The parts of Waybill one by one, each in the foreground: what `up` starts and compose runs."""
+"""The parts of Waybill, each as one process in the foreground."""
 
 import asyncio
 import gc
@@ -19,19 +19,21 @@ from cli.configuration import address, linking_to
 SIMULATOR_PORT = 9100
 WORKER_SECONDS = 15.0  # that Flower waits for a worker
 PING_SECONDS = 0.5
-INSPECT_MS = 5_000  # Flower asks once: a worker that is busy starting answers late
+INSPECT_MS = 5_000  # Flower inspects workers once, and a starting worker answers late
 SWITCH_SECONDS = 0.002
 """The time for which a thread may keep the interpreter: the loop that answers callers
-shares it with threads that write and publish. Python's 5 ms is felt in every answer; much less
-costs more in changing over than it saves (measured at 0.1, 0.5, 2 and 5 ms)."""
+shares it with threads that write and publish. Python's 5 ms delays every answer; much less costs
+more in switching than it saves (measured at 0.1, 0.5, 2 and 5 ms)."""
 GARBAGE_THRESHOLDS = (10_000, 20, 20)
-"""When Python looks for reference cycles: it does after 700 new objects, which a few requests make
-that leave none behind. A tenth of the CPU time went into looking."""
+"""When Python collects reference cycles. Its default is after 700 new objects, which a few requests
+make. Those collections took a tenth of the CPU time and found nothing."""
 
 
 def api(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on.")] = None,
+    port: Annotated[
+        int | None, typer.Option(metavar="PORT", min=0, max=65535, help="Port to listen on.")
+    ] = None,
 ) -> None:
     """Serve the HTTP API."""
     import uvicorn
@@ -65,7 +67,7 @@ def _refuse_without_tables(config: Settings) -> None:
     from cli import database as local
 
     try:
-        local.revision(config)
+        local.read_revision(config)
     except local.CheckFailed as error:
         raise SystemExit(f"waybill: {error}") from None
 
@@ -87,9 +89,9 @@ def worker(
 
 
 def _settle_down() -> None:
-    """Set the interpreter up for a long run of short requests, once everything is imported."""
+    """Configure the interpreter for many short requests, once everything is imported."""
     sys.setswitchinterval(SWITCH_SECONDS)
-    gc.freeze()  # what was imported is never garbage
+    gc.freeze()  # imported objects are never garbage
     gc.set_threshold(*GARBAGE_THRESHOLDS)
 
 
@@ -108,11 +110,13 @@ def flower(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[
         int | None,
-        typer.Option("--port", "--flower-port", min=0, max=65535, help="Port to listen on."),
+        typer.Option(
+            "--port", "--flower-port", metavar="PORT", min=0, max=65535, help="Port to listen on."
+        ),
     ] = None,
 ) -> None:
     """Serve Flower, the page that shows workers, tasks and queues."""
-    from cli.messages import say
+    from cli.messages import print_message
     from cli.start.flower_login import flower_login
     from workers.runtime.app import app, config
 
@@ -120,8 +124,8 @@ def flower(
     host = host or config.host
     login = flower_login(config, host)
     if login is not None and login.made_in is not None:
-        say(f"Flower asks for {login.text} (user:password)")
-        say(f"           shown this once; the password is kept in {login.made_in}")
+        print_message(f"Flower login {login.text} (user:password)")
+        print_message(f"           shown this once; the password is kept in {login.made_in}")
     app.start(
         [
             "flower",
@@ -136,13 +140,13 @@ def flower(
 
 
 def _await_worker(app: Any) -> None:
-    """Wait a moment for a worker: Flower asks for their queues when it starts, and only then."""
+    """Wait shortly for a worker: Flower reads the queues of workers only when it starts."""
     until = time.monotonic() + WORKER_SECONDS
     while time.monotonic() < until:
         try:
             if app.control.ping(timeout=PING_SECONDS):
                 return
-        except Exception:  # noqa: BLE001  # whatever a transport may raise: Flower shows it itself
+        except Exception:  # noqa: BLE001  # any error of a transport: Flower shows it itself
             time.sleep(PING_SECONDS)
 
 
@@ -166,7 +170,7 @@ def migrate() -> None:
 def simulate(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port to listen on.")
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="Port to listen on.")
     ] = SIMULATOR_PORT,
 ) -> None:
     """Serve simulated providers: the model name sets the behaviour, e.g. sim-lat250-tok50."""
@@ -178,7 +182,7 @@ def simulate(
 
 
 def require_simulator() -> None:
-    """Raise SystemExit where the simulator, which is an optional part, is not installed."""
+    """Raise SystemExit where the simulator, an optional part, is not installed."""
     if find_spec("workers.simulator") is None:
         raise SystemExit(
             "waybill: the simulated provider is not installed: "

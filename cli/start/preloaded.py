@@ -23,10 +23,10 @@ MODULES = (
 
 os.setsid()  # Ctrl-C reaches `up` only
 stop_with_parent()
-setproctitle.getproctitle()  # once the environment has changed it does not find its place
+setproctitle.getproctitle()  # it must run before the environment changes
 os.environ["NOSETPS"] = "1"  # Celery would list its worker by a title of its own
 gc.disable()  # there is no garbage yet
 for module in MODULES:
     import_module(module)
-gc.freeze()  # forks share what no collection ever touches
+gc.freeze()  # forks share the memory of frozen objects
 gc.enable()

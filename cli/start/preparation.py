@@ -1,6 +1,6 @@
-"""Steps of `waybill up` before and beside its children, each in a fork of its own.
+"""Steps of `waybill up`, each in its own fork.
 
-So `up` itself imports little and holds no connection: it only watches.
+So `up` itself imports little and has no connection.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Welcome:
 
 
 def check(config: Settings) -> bool:
-    """Tell whether there is a provider. Raises SystemExit for what API or worker would refuse."""
+    """Return True where there is a provider. Raises SystemExit for an invalid configuration."""
     from broker import catalog
     from broker.providers import configuration
     from workers.provider_routes import build_routes
@@ -47,8 +47,8 @@ def prepare(config: Settings) -> Welcome:
     )
 
 
-def hand_back(config: Settings, worker_id: str) -> int:
-    """Let others do what a dead worker held; return how many jobs that were."""
+def release_jobs(config: Settings, worker_id: str) -> int:
+    """End the leases of a dead worker; return the number of jobs that become free."""
     from broker.clock import now_ms
     from broker.lifecycle import rescue
     from broker.storage.database import Database
@@ -57,8 +57,8 @@ def hand_back(config: Settings, worker_id: str) -> int:
     database = Database(config.database)
     jobs = 0
     with database.transaction() as connection:
-        while handed := rescue(connection, now_ms(), owner=worker_id):
-            jobs += len(handed)
+        while released := rescue(connection, now_ms(), owner=worker_id):
+            jobs += len(released)
     with database.transaction() as connection:
         while records.rescue(connection, now_ms(), worker_id):
             pass

@@ -23,15 +23,19 @@ from typing import Any, TypeVar
 import setproctitle
 
 from broker.security.redaction import redact
-from cli.messages import missing_package, say
+from cli.messages import describe_missing_package, print_message
 
 Result = TypeVar("Result")
 
 PR_SET_PDEATHSIG = 1
-LOST = (ConnectionError, EOFError, BrokenExecutor)  # what a dying server's clients are told
-TRIES = 20
-AGAIN_SECONDS = 0.05
-EXIT_CODE_SECONDS = 1.0  # until the server has told how a process ended
+SERVER_LOST = (
+    ConnectionError,
+    EOFError,
+    BrokenExecutor,
+)  # what clients of a dying fork server receive
+MAX_TRIES = 20
+RETRY_SECONDS = 0.05
+EXIT_CODE_SECONDS = 1.0  # until the fork server has reported an exit code
 UNKNOWN_EXIT_CODE = 255  # an exit code; multiprocessing's own where the server is gone
 
 _context = multiprocessing.get_context("forkserver")
@@ -41,8 +45,8 @@ _context.set_forkserver_preload(["cli.start.preloaded"])
 class Fork:
     """A running fork, with the methods of `asyncio.subprocess.Process`.
 
-    It has ended once nobody holds the other end of its pipe. The server says so too, but where it
-    is killed it seems that all its forks have ended, and they are still at work.
+    It has ended when the other end of its pipe is closed. The fork server reports ends, too, but
+    when it is killed, it seems that all its forks have ended although they still run.
     """
 
     def __init__(self, process: BaseProcess, pipe: "Connection[Any, Any]") -> None:
@@ -89,41 +93,41 @@ async def fork(
     async def start() -> Fork:
         ours, its = _context.Pipe(duplex=False)
         with its:
-            asked = (its, name, function, arguments, dict(environment))
-            process = _context.Process(target=_run, args=asked)
+            arguments_of_fork = (its, name, function, arguments, dict(environment))
+            process = _context.Process(target=_run, args=arguments_of_fork)
             process.start()
         return Fork(process, ours)
 
-    return await _persisting(start)
+    return await _retry_while_lost(start)
 
 
 async def call_in_fork(function: Callable[..., Result], *arguments: Any) -> Result:
     """Return what `function(*arguments)` returns in a fork, or raise what it raises.
 
-    It may run twice: what is asked is such that this does no harm.
+    It may run twice, so the function must be safe to repeat.
     """
     loop = asyncio.get_running_loop()
 
     async def once() -> Result:
-        with ProcessPoolExecutor(1, _context, _become, ("asked", dict(os.environ))) as pool:
+        with ProcessPoolExecutor(1, _context, _prepare_fork, ("step", dict(os.environ))) as pool:
             return await loop.run_in_executor(pool, function, *arguments)
 
-    return await _persisting(once)
+    return await _retry_while_lost(once)
 
 
-async def _persisting(do: Callable[[], Awaitable[Result]]) -> Result:
-    """Do what needs the server; again where that was just killed, until it is known to be gone."""
-    for _ in range(TRIES):
-        with contextlib.suppress(*LOST):
-            return await do()
-        await asyncio.sleep(AGAIN_SECONDS)
-    return await do()
+async def _retry_while_lost(start: Callable[[], Awaitable[Result]]) -> Result:
+    """Run `start`; repeat it while the fork server is lost, until a new one runs."""
+    for _ in range(MAX_TRIES):
+        with contextlib.suppress(*SERVER_LOST):
+            return await start()
+        await asyncio.sleep(RETRY_SECONDS)
+    return await start()
 
 
 def stop_with_parent() -> None:
-    """Have the kernel stop this child should its parent be killed, as only Linux can (prctl(2)).
+    """Have the kernel stop this child when its parent is killed (prctl(2), only on Linux).
 
-    Orphans would hold the ports and write to the same files as their successors.
+    Otherwise an orphan would use the ports and files of its successor.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -136,20 +140,20 @@ def _run(
     arguments: Mapping[str, Any],
     environment: Mapping[str, str],
 ) -> None:
-    _become(name, environment)
+    _prepare_fork(name, environment)
     try:
         function(**arguments)
     except ModuleNotFoundError as error:
-        told = missing_package(error) or "".join(traceback.format_exception(error))
-        sys.stderr.write(redact(f"waybill: {told}\n"))
+        message = describe_missing_package(error) or "".join(traceback.format_exception(error))
+        sys.stderr.write(redact(f"waybill: {message}\n"))
         raise SystemExit(1) from None
     except Exception as error:  # noqa: BLE001  # printed here, as multiprocessing does not redact
         sys.stderr.write(redact("".join(traceback.format_exception(error))))
         raise SystemExit(1) from None
 
 
-def _become(name: str, environment: Mapping[str, str]) -> None:
-    """Be a part: Ctrl-C does not reach it, as the parts are stopped in order."""
+def _prepare_fork(name: str, environment: Mapping[str, str]) -> None:
+    """Set up a fork. Ctrl-C does not reach it, because `up` stops the parts in order."""
     os.setsid()
     stop_with_parent()
     setproctitle.setproctitle(f"waybill {name}")
@@ -159,9 +163,9 @@ def _become(name: str, environment: Mapping[str, str]) -> None:
 
 RESTART_PAUSE_SECONDS = 0.5
 RAPID_SECONDS = 10.0  # a child that lives shorter than this …
-MAX_RAPID_DEATHS = 5  # … so many times in a row will not be helped by another start
+MAX_RAPID_DEATHS = 5  # … so many times in a row is not started again
 
-Died = Callable[["Child"], Awaitable[None]]
+OnDeath = Callable[["Child"], Awaitable[None]]
 Running = asyncio.subprocess.Process | Fork
 Launch = Callable[[Mapping[str, str]], Awaitable[Running]]
 """Starts a process with this environment."""
@@ -178,38 +182,38 @@ class Child:
     name: str
     launch: Launch
     pid_file: Path
-    environment: Callable[[], Mapping[str, str]] = dict  # asked at each start
+    environment: Callable[[], Mapping[str, str]] = dict  # called at each start
     stop_seconds: float = 10.0
     process: Running | None = None
     started: dict[str, str] = field(default_factory=dict)  # the environment of this start
     rapid_deaths: int = 0
-    hurried: bool = False  # it may not finish what it does
-    dies_when_hurried: bool = False  # a second request to end does not make it any faster
+    hurried: bool = False  # it may not finish its work
+    dies_when_hurried: bool = False  # a second SIGTERM does not make it faster
 
     async def start(self) -> None:
         self.started = dict(self.environment())
         self.process = await self.launch({**os.environ, **self.started})
-        with contextlib.suppress(OSError):  # a full disk: the child is there all the same
+        with contextlib.suppress(OSError):  # a full disk: the child runs nevertheless
             self.pid_file.write_text(f"{self.process.pid}\n")
 
-    async def watch(self, died: Died) -> None:
+    async def watch(self, on_death: OnDeath) -> None:
         """Keep the child alive. Raises ChildDiedError when it dies at every start."""
         while True:
             began = time.monotonic()
             assert self.process is not None  # started before it is watched
             code = await self.process.wait()
-            self.pid_file.unlink(missing_ok=True)  # the number may soon be another process's
+            self.pid_file.unlink(missing_ok=True)  # another process may get the number
             rapid = time.monotonic() - began < RAPID_SECONDS
             self.rapid_deaths = self.rapid_deaths + 1 if rapid else 0
-            say(f"{self.name} died ({describe(code)}); starting it again")
+            print_message(f"{self.name} died ({describe(code)}); starting it again")
             if self.rapid_deaths >= MAX_RAPID_DEATHS:
                 raise ChildDiedError(f"{self.name} dies at every start ({describe(code)})")
-            await died(self)
+            await on_death(self)
             await asyncio.sleep(RESTART_PAUSE_SECONDS)
             await self.start()
 
     async def stop(self) -> None:
-        """Ask the child to end; kill it when it does not in time."""
+        """Terminate the child; kill it when it does not end in time."""
         if self.process is None or self.process.returncode is not None:
             return
         self.process.terminate()
@@ -219,13 +223,13 @@ class Child:
             async with asyncio.timeout(self.stop_seconds):
                 await self.process.wait()
         except TimeoutError:
-            say(f"{self.name} did not stop within {self.stop_seconds:g} s; killing it")
+            print_message(f"{self.name} did not stop within {self.stop_seconds:g} s; killing it")
             self.process.kill()
             await self.process.wait()
         self.pid_file.unlink(missing_ok=True)
 
     def hurry(self) -> None:
-        """End a child that was asked to stop, without what it still does."""
+        """End a stopping child without its remaining work."""
         self.hurried = True
         if self.process is None or self.process.returncode is not None:
             return
@@ -242,7 +246,7 @@ def program(command: Sequence[str]) -> Launch:
         return await asyncio.create_subprocess_exec(
             *command,
             env=environment,
-            start_new_session=True,  # Ctrl-C reaches us only; we stop the children in order
+            start_new_session=True,  # Ctrl-C reaches only `up`, which stops the children
             preexec_fn=stop_with_parent,
         )
 

@@ -23,7 +23,7 @@ from broker.settings import Settings
 from cli import configuration, data_directory
 from cli.client.server import key_file, url_file
 from cli.configuration import sharing_environment
-from cli.messages import say
+from cli.messages import print_message
 from cli.start import parts, preparation, processes
 from cli.start.demonstration import EXAMPLES, demo_file, demo_models, write_configuration
 from cli.start.processes import Child, ChildDiedError, Launch, part, program
@@ -35,22 +35,27 @@ LOOPBACK = "127.0.0.0/8,::1/128"
 
 def up(
     host: Annotated[str | None, typer.Option(help="Address of the API and Flower.")] = None,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the API.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    port: Annotated[
+        int | None, typer.Option(metavar="PORT", min=0, max=65535, help="Port of the API.")
+    ] = None,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Worker processes.")] = 1,
     batch_workers: Annotated[
         int,
         typer.Option(
-            min=0, help="Worker processes for batches only; 0: the other workers run them."
+            metavar="N",
+            min=0,
+            help="Worker processes for batches only; 0: the other workers run them.",
         ),
     ] = 1,
     flower: Annotated[bool, typer.Option(help="Start Flower.")] = True,
     flower_port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port of Flower.")
+        int | None, typer.Option(metavar="PORT", min=0, max=65535, help="Port of Flower.")
     ] = None,
     demo: Annotated[bool, typer.Option(help="Start a simulated provider.")] = False,
     simulator_port: Annotated[
         int,
         typer.Option(
+            metavar="PORT",
             min=0,
             max=65535,
             envvar="WAYBILL_SIMULATOR_PORT",
@@ -76,21 +81,21 @@ def up(
                 os.environ.setdefault("WAYBILL_ALLOWED_NETWORKS", LOOPBACK)
         _check_ports(host, ports)
         config = configuration.linking_to(config, configuration.address(host, port))
-        os.environ["WAYBILL_PUBLIC_URL"] = config.public_url  # workers give links out, too
+        os.environ["WAYBILL_PUBLIC_URL"] = config.public_url  # workers make links, too
         supervisor = Supervisor(config, host, port)
         supervisor.plan_api()
         supervisor.plan_workers(workers, batch_workers)
-        supervisor.plan_others(
+        supervisor.plan_services(
             flower=flower_port if flower else None, simulator=simulator_port if demo else None
         )
         sys.exit(asyncio.run(supervisor.run()))
 
 
 def demo_configuration(config: Settings, simulator_port: int) -> Settings:
-    """Use the demo's configuration where there is no waybill.toml; else say that it is not used."""
+    """Return the demo's configuration, or the present one where there is a waybill.toml."""
     if settings.config_path().is_file():
         if missing := sorted(demo_models() - {row.slug for row in config.models}):
-            say(
+            print_message(
                 f"{settings.config_path()} is used as it is, so --demo adds no models to it "
                 f"({', '.join(missing)}): to have them, set "
                 f"WAYBILL_CONFIG={EXAMPLES / 'waybill.toml'}"
@@ -116,22 +121,22 @@ class Supervisor:
         self._urls: dict[str, str] = {}
 
     def plan_api(self) -> None:
-        """Decide on the API. Children start in the order in which they are planned."""
+        """Add the API. Children start in the order in which they are added."""
         api = self._add("api", part("api", parts.api, host=self._host, port=self._port))
         api.dies_when_hurried = True
         api.stop_seconds = self._config.stream_drain_seconds + 5
         self._urls = {"API": f"{self._url}/api/v1", "Docs": f"{self._url}/docs"}
 
     def plan_workers(self, workers: int, batch_workers: int) -> None:
-        """Decide on the workers: callers who wait are not to wait for a batch's process, too."""
+        """Add the workers. Batches get their own, so that callers do not wait for them."""
         for number in range(1, workers + 1):
             own = {"WAYBILL_WORKER_LANE": Lane.INTERACTIVE.value, "WAYBILL_DISPATCH": "false"}
             self._add_worker(f"worker-{number}", own if batch_workers else {})
         for number in range(1, batch_workers + 1):
             self._add_worker(f"batch-worker-{number}", {"WAYBILL_WORKER_LANE": Lane.BATCH.value})
 
-    def plan_others(self, *, flower: int | None, simulator: int | None) -> None:
-        """Decide on what else there is: Valkey, Flower and the simulator on these ports."""
+    def plan_services(self, *, flower: int | None, simulator: int | None) -> None:
+        """Add Valkey, and Flower and the simulator on these ports."""
         if not self._config.redis_url:
             self._valkey = self._child("valkey", program(valkey_command(self._config)))
         if flower is not None:
@@ -144,7 +149,7 @@ class Supervisor:
 
     def _add_worker(self, name: str, settings: dict[str, str]) -> None:
         child = self._add(name, part(name, parts.worker, name=f"{name}@%h"))
-        # each start of a worker is somebody else: leases are never taken over by a namesake
+        # each start of a worker gets a new id, so that it never takes over leases
         child.environment = lambda: {**settings, "WAYBILL_WORKER_ID": new_id("worker_")}
         longest = max(self._config.soft_shutdown_seconds, self._config.stream_drain_seconds)
         child.stop_seconds = longest + 10
@@ -168,7 +173,7 @@ class Supervisor:
                 await self._start()
                 return await self._watch(stop)
         except ChildDiedError as error:
-            say(redact(str(error)))
+            print_message(redact(str(error)))
             return 1
         finally:
             await self._stop()
@@ -201,52 +206,58 @@ class Supervisor:
 
     def _welcome(self, welcome: preparation.Welcome, *, serves: bool) -> None:
         for name, url in self._urls.items():
-            say(f"{name:<10} {url}")
+            print_message(f"{name:<10} {url}")
         if not serves:
-            say("no provider yet: set e.g. OPENAI_API_KEY, or write waybill.toml (see README)")
+            print_message(
+                "no provider yet: set e.g. OPENAI_API_KEY, or write waybill.toml (see README)"
+            )
         if welcome.api_key is not None:
             path = key_file(self._config.data_dir)
             path.touch(mode=0o600)
             path.write_text(welcome.api_key)
-            say(f"API key    {welcome.api_key}")
-            say(f"           shown this once; `waybill` commands here find it in {path}")
+            print_message(f"API key    {welcome.api_key}")
+            print_message(f"           shown this once; `waybill` commands here find it in {path}")
         if welcome.first_user is not None:
-            say(f"First user {welcome.first_user}")
-            say("           works once, within a day: opens the account that administers this")
+            print_message(f"First user {welcome.first_user}")
+            print_message(
+                "           works once, within a day: opens the account that administers this"
+            )
 
     async def _watch(self, stop: asyncio.Event) -> int:
         children = [*self._children, *([self._valkey] if self._valkey else [])]
-        watching = {asyncio.create_task(child.watch(self._died)) for child in children}
-        asked = asyncio.create_task(stop.wait())
-        ended, _ = await asyncio.wait({asked, *watching}, return_when=asyncio.FIRST_COMPLETED)
-        await end_tasks({asked, *watching} - ended)
+        watching = {asyncio.create_task(child.watch(self._on_death)) for child in children}
+        stopping = asyncio.create_task(stop.wait())
+        ended, _ = await asyncio.wait({stopping, *watching}, return_when=asyncio.FIRST_COMPLETED)
+        await end_tasks({stopping, *watching} - ended)
         for task in ended:
-            task.result()  # raises ChildDiedError where that is why it ended
-        say(
-            "stopping: streams that have begun may go on for "
+            task.result()  # raises the ChildDiedError of a child
+        print_message(
+            "stopping: open streams may continue for "
             f"{self._config.stream_drain_seconds:g} s; press Ctrl-C again to stop at once"
         )
         return 0
 
-    async def _died(self, child: Child) -> None:
-        """End the leases of a dead worker, so that its jobs need not wait for them."""
+    async def _on_death(self, child: Child) -> None:
+        """End the leases of a dead worker, so that its jobs start again at once."""
         worker_id = child.started.get("WAYBILL_WORKER_ID")
         if worker_id is None:
             return
         try:
-            jobs = await processes.call_in_fork(preparation.hand_back, self._config, worker_id)
-        except Exception as error:  # noqa: BLE001  # a full disk, say: the supervisor goes on
-            why = str(error).partition("\n")[0]
-            say(redact(f"what {child.name} held waits for its leases to end ({why})"))
+            jobs = await processes.call_in_fork(preparation.release_jobs, self._config, worker_id)
+        except Exception as error:  # noqa: BLE001  # e.g. a full disk: the supervisor continues
+            reason = str(error).partition("\n")[0]
+            print_message(
+                redact(f"the jobs of {child.name} wait until their leases end ({reason})")
+            )
             return
-        say(f"{jobs} running jobs of {child.name} were handed back")
+        print_message(f"{jobs} running jobs of {child.name} were returned to their queues")
 
     def _on_signal(self, stop: asyncio.Event) -> None:
         """Stop; the second time, without waiting for open calls."""
         if not stop.is_set():
             stop.set()
             return
-        say("stopping at once")
+        print_message("stopping at once")
         for child in self._children:
             if self._stopping:
                 child.hurry()
@@ -273,20 +284,20 @@ async def _answers(redis: Redis) -> bool:
 
 def _check_ports(host: str, ports: dict[str, int]) -> None:
     """Raise SystemExit where a port is taken."""
-    for what, port in ports.items():
+    for purpose, port in ports.items():
         with contextlib.closing(socket.socket()) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((host, port))
             except OSError as error:
                 raise SystemExit(
-                    f"waybill: {host}:{port}, wanted for {what}, cannot be used: {error.strerror}"
+                    f"waybill: {host}:{port}, of {purpose}, cannot be used: {error.strerror}"
                 ) from None
 
 
 @contextlib.contextmanager
 def _data_dir(path: Path) -> Iterator[None]:
-    """Hold the data directory for this process alone. Raises SystemExit where that fails."""
+    """Lock the data directory for this process. Raises SystemExit on failure."""
     import fcntl  # noqa: PLC0415  # not on Windows, where Valkey is not either
 
     data_directory.make(path)

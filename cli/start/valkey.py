@@ -1,4 +1,4 @@
-"""The embedded Valkey server: its command line. It keeps what it is told (append-only file)."""
+"""The embedded Valkey server: its command line. It stores its data in an append-only file."""
 
 from pathlib import Path
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cli.database import NAMED
+from cli.database import WORKSPACE_HELP
 from cli.main import COMMANDS, load_command
 
 TAKES = {
@@ -37,7 +37,7 @@ def test_a_workspace_is_explained_in_the_same_words() -> None:
         if parameter.name == "workspace"
     }
     assert found.keys() >= TAKES.keys()
-    assert [name for name, said in found.items() if not said.endswith(NAMED)] == []
+    assert [name for name, said in found.items() if not said.endswith(WORKSPACE_HELP)] == []
 
 
 @pytest.mark.parametrize("name", TAKES)

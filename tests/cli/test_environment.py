@@ -134,7 +134,7 @@ async def test_a_command_beside_a_running_server_sees_its_environment(directory,
 
 
 def test_a_server_that_does_not_answer_is_no_server(directory, monkeypatch):
-    monkeypatch.setattr("cli.configuration.PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("cli.configuration.TIMEOUT_SECONDS", 0.05)
     with socket.socket(socket.AF_UNIX) as frozen:
         frozen.bind(str(environment_socket(directory)))
         frozen.listen()

@@ -5,8 +5,9 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
-from cli.main import COMMANDS, load_command
+from cli.main import COMMANDS, app, load_command
 
 
 @pytest.mark.parametrize("word", COMMANDS)
@@ -24,3 +25,36 @@ def test_help_loads_no_other_command(words):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("set()"), done.stdout
+
+
+def paths(command, *above):
+    """Return the words of a command, and of all commands below it."""
+    below = getattr(command, "commands", {})
+    return [above, *(each for name in below for each in paths(below[name], *above, name))]
+
+
+@pytest.mark.parametrize("words", [(), *(p for w in COMMANDS for p in paths(load_command(w), w))])
+def test_help_names_values_by_what_they_are(words):
+    shown = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "200"}).output
+    assert "--help" in shown
+    assert "<bool>" not in shown
+    assert "range>" not in shown
+    assert "<float>" not in shown
+    assert "<int>" not in shown
+    assert ("--install-completion" in shown) == (words == ())
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("waybill ba", "batch"),
+        ("waybill batch c", "create cancel"),
+        ("waybill up --w", "--workers"),
+    ],
+)
+def test_commands_and_options_are_completed(line, words):
+    env = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
+    shown = CliRunner().invoke(
+        app, [], env=env | {"_WAYBILL_COMPLETE": "complete_bash"}, prog_name="waybill"
+    )
+    assert shown.output.split() == words.split()

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from cli.messages import find_unknown_variables, sentence
+from cli.messages import describe_error, find_unknown_variables
 
 NOBODY = "postgresql://u:hush@127.0.0.1:1/x"
 
@@ -41,8 +41,8 @@ def waybill(tmp_path):
         (["up"], {"WAYBILL_DATA_DIR": "/etc/passwd"}, "/etc/passwd cannot be written"),
         (["api"], {"WAYBILL_REDIS_URL": "http://x"}, "redis_url: must begin with redis://"),
         (["worker"], {"WAYBILL_BROKER_URL": "kafka://x"}, "broker_url: must begin with amqp://"),
-        (["api"], {}, "`waybill migrate` makes it; if yours is elsewhere, `cd` to it"),
-        (["dispatcher"], {}, "`waybill migrate` makes it"),
+        (["api"], {}, "`waybill migrate` creates it; if yours is elsewhere, `cd` to it"),
+        (["dispatcher"], {}, "`waybill migrate` creates it"),
         (["keys", "list"], {"WAYBILL_DATABASE_URL": NOBODY}, "check WAYBILL_DATABASE_URL"),
     ],
 )
@@ -118,8 +118,8 @@ def test_a_model_that_is_not_there_is_told_in_the_command_lines_words(command):
 
 
 def test_a_missing_package_is_told_in_one_sentence():
-    told = sentence(ModuleNotFoundError("No module named 'x'", name="sqlalchemy.orm"))
+    told = describe_error(ModuleNotFoundError("No module named 'x'", name="sqlalchemy.orm"))
     assert told is not None
     assert "'sqlalchemy' is not installed" in told
     assert "\n" not in told
-    assert sentence(ModuleNotFoundError("No module named 'y'", name="broker.absent")) is None
+    assert describe_error(ModuleNotFoundError("No module named 'y'", name="broker.absent")) is None

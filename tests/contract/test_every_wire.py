@@ -7,7 +7,7 @@ import pytest
 
 from broker.completion import AttemptOutcome, CompletionRequest, ErrorType
 from broker.providers.vendors import vendors
-from cli.commands.provider_checks import LISTS
+from cli.commands.provider_checks import LIST_PATHS
 from workers.adapters.base import Adapter, MalformedAnswerError, ProviderFailureError, Upstream
 from workers.adapters.openai.quirks import OpenAiQuirk
 from workers.adapters.registry import ADAPTERS
@@ -54,7 +54,7 @@ def test_it_knows_the_quirks_of_its_vendors(adapter):
 @EVERY
 def test_the_check_of_its_keys_knows_what_to_ask(adapter):
     spoken_by = [vendor for vendor in vendors().values() if vendor.wire == adapter.wire]
-    assert adapter.wire in LISTS or (spoken_by and all(vendor.probe for vendor in spoken_by))
+    assert adapter.wire in LIST_PATHS or (spoken_by and all(vendor.probe for vendor in spoken_by))
 
 
 @EVERY

@@ -36,7 +36,10 @@ def test_the_first_tutorial_kills_a_worker_and_its_job_is_answered(
     _follow(FIRST, settled.reader(tmp_path))
     slow = "SELECT outcome FROM attempts WHERE model = 'acme/slow' ORDER BY number"
     assert [outcome for (outcome,) in settled.installation.ask(slow)] == ["unknown", "ok"]
-    for line in ("worker-1 died (signal SIGKILL)", "1 running jobs of worker-1 were handed back"):
+    for line in (
+        "worker-1 died (signal SIGKILL)",
+        "1 running jobs of worker-1 were returned to their queues",
+    ):
         assert line in FIRST.read_text()
         assert line in settled.installation.log_path.read_text()
 

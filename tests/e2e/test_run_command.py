@@ -37,7 +37,7 @@ def test_a_run_that_is_stopped_leaves_its_batch_running_and_carries_on(
     batch_id = batch_of(source)
     if blow == signal.SIGINT:
         assert process.returncode == 130
-        assert f"{batch_id} goes on without you: the same command fetches its results" in said
+        assert f"{batch_id} continues: the same command fetches its results" in said
     assert look(installation, batch_id, results="false")["status"] == "in_progress"
     # Then the same command fetches the rest, and nothing was asked twice
     assert "12 of 12 lines have an answer; 4 ended now" in run(installation, source)

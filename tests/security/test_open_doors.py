@@ -49,11 +49,11 @@ def test_an_open_data_directory_is_closed(tmp_path, mode, holds):
         (place / holds).touch()
     place.chmod(mode)
     config = Settings(data_dir=place)
-    with pytest.raises(database.CheckFailed, match="others on this machine"):
-        doctor.data_dir(config)
+    with pytest.raises(database.CheckFailed, match="other users of this machine"):
+        doctor.check_data_directory(config)
     data_directory.make(place)
     assert place.stat().st_mode & 0o777 == 0o700
-    assert doctor.data_dir(config) == str(place)
+    assert doctor.check_data_directory(config) == str(place)
 
 
 @pytest.mark.parametrize(("mode", "holds"), [(0o755, "thesis.txt"), (0o1777, "lock")])

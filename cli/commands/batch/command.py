@@ -24,19 +24,19 @@ from cli.commands.batch.options import (
     submit,
     upload,
 )
-from cli.commands.batch.progress import line, on_away, watch
+from cli.commands.batch.progress import describe_batch, on_outage, watch
 from cli.commands.batch.source import LineDefaults, SourceError, lines
 from cli.commands.batch.table_files import TableError, is_table
-from cli.messages import complain
+from cli.messages import print_error
 from cli.output import print_json
 
 batch = typer.Typer(help="Run files of prompts as batches.", no_args_is_help=True)
 
 BatchId = Annotated[str, typer.Argument(help="Batch id (batch_…).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the raw object.")]
-LINES = frozenset({"", ".jsonl", ".ndjson", ".json", ".txt"})  # what JSON lines may be called
-RESULTLESS = {"results": "false"}
-PATIENCE_SECONDS = 600.0  # that the server may be away while it is watched
+LINE_SUFFIXES = frozenset({"", ".jsonl", ".ndjson", ".json", ".txt"})  # of files with JSON lines
+WITHOUT_RESULTS = {"results": "false"}
+MAX_OUTAGE_SECONDS = 600.0  # for which the server may not answer
 Watched = Annotated[bool, typer.Option("--watch", "-w", help="Show the progress until the end.")]
 
 
@@ -58,9 +58,9 @@ def create(
     A line is a prompt or a request, as for `waybill run`. Prints the batch's id.
     """
     fields, body = batch_options(settings, max_cost)
-    wish: Json = {"completion_window": window, "dry_run": dry_run, **fields}
+    options: Json = {"completion_window": window, "dry_run": dry_run, **fields}
     with connected() as client:
-        found = _submit(client, source, LineDefaults(model, template, body), wish)
+        found = _submit(client, source, LineDefaults(model, template, body), options)
         if dry_run:
             print_json(found)
             return
@@ -71,16 +71,16 @@ def create(
 def status(batch_id: BatchId, as_json: AsJson = False) -> None:
     """Show the progress of a batch."""
     with connected() as client:
-        found = client.get(f"/batches/{batch_id}", RESULTLESS)
+        found = client.get(f"/batches/{batch_id}", WITHOUT_RESULTS)
     if as_json:
         print_json(found)
     else:
-        _say(found)
+        _print_batch(found)
 
 
 @batch.command("list")
 def list_batches(
-    limit: Annotated[int, typer.Option(min=1, max=100, help="Number of rows.")] = 20,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=100, help="Number of rows.")] = 20,
     as_json: AsJson = False,
 ) -> None:
     """List batches, newest first."""
@@ -90,7 +90,7 @@ def list_batches(
         print_json(page)
         return
     for found in page["data"]:
-        print(f"{found['id']}  {line(found)}")
+        print(f"{found['id']}  {describe_batch(found)}")
 
 
 @batch.command("watch")
@@ -116,7 +116,7 @@ def results(
 
     A table of answers has the columns of `--input` before its own.
     """
-    if not is_table(output) and output.suffix.lower() not in LINES:
+    if not is_table(output) and output.suffix.lower() not in LINE_SUFFIXES:
         raise typer.BadParameter(
             f"{output.suffix} is none of .jsonl, .csv, .tsv, .parquet", param_hint="--output"
         )
@@ -128,9 +128,9 @@ def results(
             else:
                 count = answers.write_lines(output, found)
         except (TableError, OSError) as error:
-            complain(str(error))
+            print_error(str(error))
             raise typer.Exit(1) from None
-    complain(f"{count} results -> {output}")
+    print_error(f"{count} results -> {output}")
 
 
 @batch.command()
@@ -141,7 +141,7 @@ def cancel(batch_id: BatchId, as_json: AsJson = False) -> None:
     if as_json:
         print_json(found)
     else:
-        _say(found)
+        _print_batch(found)
 
 
 @batch.command()
@@ -160,13 +160,13 @@ def retry(
     _started(found, watched=watched)
 
 
-def _submit(client: Client, source: Path, asked: LineDefaults, wish: Json) -> Json:
+def _submit(client: Client, source: Path, defaults: LineDefaults, options: Json) -> Json:
     """Upload the source as a batch's input, and make the batch."""
     try:
-        file_id = upload(client, lines(source, asked), source.with_suffix(".jsonl").name)
+        file_id = upload(client, lines(source, defaults), source.with_suffix(".jsonl").name)
     except SourceError as error:
         refuse(error)
-    return submit(client, file_id, wish, uuid.uuid4().hex)
+    return submit(client, file_id, options, uuid.uuid4().hex)
 
 
 def _started(found: Json, *, watched: bool) -> None:
@@ -177,20 +177,22 @@ def _started(found: Json, *, watched: bool) -> None:
 
 def _watch(batch_id: str) -> None:
     console = Console(stderr=True)
-    patient = RetryingClient(configured(), patience=PATIENCE_SECONDS, on_away=on_away(console))
+    retrying = RetryingClient(
+        configured(), timeout=MAX_OUTAGE_SECONDS, on_outage=on_outage(console)
+    )
     try:
-        with connected(patient) as client:
-            found = watch(lambda: client.get(f"/batches/{batch_id}", RESULTLESS), console)
+        with connected(retrying) as client:
+            found = watch(lambda: client.get(f"/batches/{batch_id}", WITHOUT_RESULTS), console)
     except KeyboardInterrupt:
-        complain(f"the batch goes on without you: waybill batch watch {batch_id}")
+        print_error(f"the batch continues: waybill batch watch {batch_id}")
         raise typer.Exit(130) from None
     for problem in (found["errors"] or {"data": []})["data"]:
-        complain(problem["message"])
+        print_error(problem["message"])
     is_good = found["status"] == "completed" and not found["request_counts"]["failed"]
     raise typer.Exit(0 if is_good else 1)
 
 
-def _say(found: Json) -> None:
-    print(line(found), file=sys.stdout)
+def _print_batch(found: Json) -> None:
+    print(describe_batch(found), file=sys.stdout)
     for problem in (found["errors"] or {"data": []})["data"]:
-        complain(problem["message"])
+        print_error(problem["message"])

@@ -11,7 +11,7 @@ import typer
 from broker.completion import Json
 from cli.client.client import Client
 from cli.commands.batch.source import Line, SourceError
-from cli.messages import complain
+from cli.messages import print_error
 
 Source = Annotated[
     Path,
@@ -24,7 +24,9 @@ Model = Annotated[
 TemplateText = Annotated[
     str | None, typer.Option("--template", help="For tables: a prompt with {column} in it.")
 ]
-MaxCost = Annotated[float | None, typer.Option(help="Spending cap of the batch in US dollars.")]
+MaxCost = Annotated[
+    float | None, typer.Option(metavar="USD", help="Spending cap of the batch in US dollars.")
+]
 BatchOptions = Annotated[
     list[str] | None,
     typer.Option(
@@ -38,7 +40,7 @@ BatchOptions = Annotated[
 
 
 def batch_options(texts: list[str] | None, max_cost: float | None) -> tuple[Json, Json]:
-    """Read `--set` and `--max-cost`: what is for the batch, and what for every prompt's body."""
+    """Return the fields of the batch, and those of every prompt's body."""
     if max_cost is not None and not 0 < max_cost < float("inf"):
         raise typer.BadParameter("must be more than 0 US dollars", param_hint="--max-cost")
     fields: Json = {} if max_cost is None else {"max_cost": max_cost}
@@ -53,10 +55,10 @@ def batch_options(texts: list[str] | None, max_cost: float | None) -> tuple[Json
 
 
 def refuse(error: SourceError) -> NoReturn:
-    """Say what is wrong with a source, and leave."""
+    """Print what is wrong with a source, and exit with 1."""
     for problem in str(error).splitlines():
-        complain(problem)
-    complain("nothing was submitted")
+        print_error(problem)
+    print_error("nothing was submitted")
     raise typer.Exit(1)
 
 
@@ -69,14 +71,14 @@ def upload(client: Client, found: Iterable[Line], name: str) -> str:
         return str(client.upload(file, name, purpose="batch")["id"])
 
 
-def submit(client: Client, file_id: str, wish: Json, key: str) -> Json:
-    """Make a batch, or return the one that was made under this key. Raises ServerError."""
-    body = {"input_file_id": file_id, "endpoint": "/v1/chat/completions", **wish}
+def submit(client: Client, file_id: str, options: Json, key: str) -> Json:
+    """Create a batch, or return the one created with this key. Raises ServerError."""
+    body = {"input_file_id": file_id, "endpoint": "/v1/chat/completions", **options}
     return client.post("/batches", body, idempotency_key=key)
 
 
 def _value(text: str) -> Any:
-    """Read a value as JSON; what is none is text."""
+    """Return a value read as JSON, or the text if it is not JSON."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:

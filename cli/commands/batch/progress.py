@@ -7,13 +7,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from broker.completion import Json
-from cli.client.retrying import OnAway
+from cli.client.retrying import OnOutage
 
 ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
-SHORTEST_REST = 0.3  # seconds between looks,
-REST_PER_LOOK = 4  # or longer where a look takes long: a large batch is not looked at all the time
+MIN_PAUSE_SECONDS = 0.3  # between polls
+PAUSE_PER_POLL = 4  # the pause is at least so many times the duration of the last poll
 PLAIN_SECONDS = 5.0  # between lines where there is no terminal
-RECENT = 15  # looks that the rate is taken over
+RECENT_POLLS = 15  # over which the rate is measured
 
 
 class Pace:
@@ -22,8 +22,8 @@ class Pace:
     def __init__(self) -> None:
         self._seen: list[tuple[float, int]] = []
 
-    def look(self, now: float, ended: int) -> None:
-        self._seen = [*self._seen[1 - RECENT :], (now, ended)]
+    def add(self, now: float, ended: int) -> None:
+        self._seen = [*self._seen[1 - RECENT_POLLS :], (now, ended)]
 
     @property
     def rate(self) -> float:
@@ -35,40 +35,44 @@ class Pace:
         return waiting / self.rate if self.rate > 0 else None
 
 
-def watch(look: Callable[[], Json], console: Console) -> Json:
-    """Show a batch, as `look` returns it, until it has ended; return it."""
-    pace, told_at = Pace(), 0.0
+def watch(poll: Callable[[], Json], console: Console) -> Json:
+    """Show a batch, as `poll` returns it, until it has ended; return it."""
+    pace, printed_at = Pace(), 0.0
     with _bar(console) as bar:
         task = bar.add_task("", total=None, text="")
         while True:
             began = time.monotonic()
-            batch = look()
+            batch = poll()
             counts = batch["request_counts"]
             ended = counts["completed"] + counts["failed"]
-            pace.look(time.monotonic(), ended)
-            text = line(batch, pace)
+            pace.add(time.monotonic(), ended)
+            text = describe_batch(batch, pace)
             bar.update(task, completed=ended, total=counts["total"] or None, text=text)
             is_over = batch["status"] in ENDED
-            if not console.is_terminal and (is_over or time.monotonic() - told_at > PLAIN_SECONDS):
-                told_at = time.monotonic()
-                say(console, text)
+            if not console.is_terminal and (
+                is_over or time.monotonic() - printed_at > PLAIN_SECONDS
+            ):
+                printed_at = time.monotonic()
+                print_line(console, text)
             if is_over:
                 return batch
-            time.sleep(max(SHORTEST_REST, (time.monotonic() - began) * REST_PER_LOOK))
+            time.sleep(max(MIN_PAUSE_SECONDS, (time.monotonic() - began) * PAUSE_PER_POLL))
 
 
-def say(console: Console, text: str) -> None:
-    """Print a line as it is, above the bar."""
+def print_line(console: Console, text: str) -> None:
+    """Print a line unchanged, above the bar."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def on_away(console: Console) -> OnAway:
-    """Return what tells of a server that went away, or came back."""
-    return lambda why: say(console, f"waiting: {why}" if why else "the server answers again")
+def on_outage(console: Console) -> OnOutage:
+    """Return a function that prints when the server stops or starts to answer."""
+    return lambda reason: print_line(
+        console, f"waiting: {reason}" if reason else "the server answers again"
+    )
 
 
-def line(batch: Json, pace: Pace | None = None) -> str:
-    """Return a batch in one line: how far, how fast, how dear, until when."""
+def describe_batch(batch: Json, pace: Pace | None = None) -> str:
+    """Return a batch in one line: status, counts, rate, cost and the estimated end."""
     counts, cost = batch["request_counts"], batch["usage"]["cost"]
     ended = counts["completed"] + counts["failed"]
     words = [batch["status"], f"{ended}/{counts['total']}", f"{counts['failed']} failed"]

@@ -27,28 +27,28 @@ def pages(client: Client, batch_id: str, ended_after: float = 0) -> Iterator[Jso
     """
     after, has_more = 0, True
     while has_more:
-        wanted: dict[str, str | int] = {"results": "true", "limit": PAGE, "after": after}
+        params: dict[str, str | int] = {"results": "true", "limit": PAGE, "after": after}
         if ended_after:
-            wanted["ended_after"] = str(ended_after)
-        page = client.get(f"/batches/{batch_id}", wanted)
+            params["ended_after"] = str(ended_after)
+        page = client.get(f"/batches/{batch_id}", params)
         yield page
         after, has_more = page["last_line"], page["has_more"]
 
 
-class Feed:
-    """Hands on each result of a batch once, but for lines that are known already."""
+class NewResults:
+    """Reads the new results of a batch: each once, and none of a known line."""
 
     def __init__(
-        self, client: Client, batch_id: str, known: Iterable[str], hand_on: Callable[[Json], None]
+        self, client: Client, batch_id: str, known: Iterable[str], on_result: Callable[[Json], None]
     ) -> None:
         self._client = client
         self._batch_id = batch_id
         self._seen = set(known)
-        self._hand_on = hand_on
+        self._on_result = on_result
         self._since = 0.0
 
-    def look(self) -> Json:
-        """Hand on what is new; return the batch. Raises ServerError."""
+    def poll(self) -> Json:
+        """Pass new results to `on_result`; return the batch. Raises ServerError."""
         until = None
         for batch in pages(self._client, self._batch_id, self._since):  # there is one at least
             until = until or batch["complete_until"]
@@ -61,7 +61,7 @@ class Feed:
         return batch
 
     def _from_files(self, batch: Json) -> None:
-        """Hand on what the files of an ended batch have: it is complete, whatever was missed."""
+        """Pass on the results in the files of an ended batch, which are complete."""
         for file_id in (batch["output_file_id"], batch["error_file_id"]):
             if file_id is None:
                 continue
@@ -74,7 +74,7 @@ class Feed:
     def _once(self, result: Json) -> None:
         if result["custom_id"] not in self._seen:
             self._seen.add(result["custom_id"])
-            self._hand_on(result)
+            self._on_result(result)
 
 
 ADDED = ("answer", "error", "answered_by", "cost", "input_tokens", "output_tokens")
@@ -82,7 +82,7 @@ ADDED = ("answer", "error", "answered_by", "cost", "input_tokens", "output_token
 
 
 def results(client: Client, batch_id: str) -> Iterator[Json]:
-    """Yield the results that there are, in the order of the input. Raises ServerError."""
+    """Yield the available results in the order of the input. Raises ServerError."""
     for page in pages(client, batch_id):
         yield from page["results"]
 
@@ -100,12 +100,12 @@ def write_lines(path: Path, found: Iterator[Json]) -> int:
 def write_table(path: Path, found: Iterator[Json], source: Path | None) -> int:
     """Write results as a table; return how many rows it has.
 
-    With the table that the batch was made from, every row of it comes back with its answer; without
-    it, a row is a `custom_id` with its answer.
+    `source` is the table from which the batch was made: each of its rows is written with its
+    answer. Without it, a row is a `custom_id` with its answer.
     """
-    told = {result["custom_id"]: _cells(result) for result in found}
+    cells = {result["custom_id"]: _cells(result) for result in found}
     if source is None:
-        rows: Iterator[dict[str, Any]] = ({"custom_id": name} for name in told)
+        rows: Iterator[dict[str, Any]] = ({"custom_id": name} for name in cells)
         columns = ["custom_id"]
     else:
         first, rows = first_and_all(read_rows(source), source)
@@ -113,7 +113,7 @@ def write_table(path: Path, found: Iterator[Json], source: Path | None) -> int:
     count = 0
     with writing_rows(path, [*columns, *(name for name in ADDED if name not in columns)]) as write:
         for count, row in enumerate(rows, start=1):  # counts
-            write(row | told.get(row_id(row, count), dict.fromkeys(ADDED)))
+            write(row | cells.get(row_id(row, count), dict.fromkeys(ADDED)))
     return count
 
 
@@ -134,7 +134,7 @@ def _cells(result: Json) -> dict[str, Any]:
 
 
 def _answer(body: Json) -> str:
-    """Return the text of an answer; what is no chat's is given as JSON."""
+    """Return the text of an answer; one that is not of a chat is returned as JSON."""
     choices = body.get("choices") or []
     if choices:
         message = choices[0].get("message") or {}

@@ -20,11 +20,11 @@ MAX_CUSTOM_ID = 512
 
 
 class BadLineError(Exception):
-    """A line that cannot be submitted, and why."""
+    """A line that cannot be submitted; the text is the reason."""
 
 
-def request_of(value: Any, number: int, model: str | None) -> Json:
-    """Return the request that a line asks for; `model` is for one that names none.
+def read_request(value: Any, number: int, model: str | None) -> Json:
+    """Return the request of a line; `model` is used if it names none.
 
     Raises BadLineError.
     """
@@ -34,24 +34,24 @@ def request_of(value: Any, number: int, model: str | None) -> Json:
         raise BadLineError("neither a JSON string (a prompt) nor an object")
     custom_id = value.pop("custom_id", None)
     body = _body(value, model)
-    return request(f"line-{number}" if custom_id is None else custom_id, body)
+    return build_request(f"line-{number}" if custom_id is None else custom_id, body)
 
 
-def request(custom_id: Any, body: Json) -> Json:
+def build_request(custom_id: Any, body: Json) -> Json:
     """Return a request in OpenAI's form. Raises BadLineError."""
-    asked = {"custom_id": custom_id, "method": "POST", "url": "/v1/chat/completions", "body": body}
-    return check_custom_id(asked)
+    line = {"custom_id": custom_id, "method": "POST", "url": "/v1/chat/completions", "body": body}
+    return check_custom_id(line)
 
 
-def check_custom_id(asked: Json) -> Json:
-    """Return a request whose answer can be told from others'. Raises BadLineError."""
-    custom_id = asked.get("custom_id")
+def check_custom_id(line: Json) -> Json:
+    """Return a batch line, once its `custom_id` is valid. Raises BadLineError."""
+    custom_id = line.get("custom_id")
     if not isinstance(custom_id, str) or not 0 < len(custom_id) <= MAX_CUSTOM_ID:
         raise BadLineError(f"custom_id must be a string of 1 to {MAX_CUSTOM_ID} characters")
-    return asked
+    return line
 
 
-def with_model(body: Json, model: str | None) -> Json:
+def add_model(body: Json, model: str | None) -> Json:
     """Return a body that names a model. Raises BadLineError."""
     if body.get("model") or body.get("models"):
         return body
@@ -61,20 +61,20 @@ def with_model(body: Json, model: str | None) -> Json:
 
 
 def _body(value: Json, model: str | None) -> Json:
-    # nobody watches a line: a stream would only cost an event log
-    left_out = {"prompt", "messages", "stream", "stream_options"}
+    # no caller reads a stream of a line
+    excluded = {"prompt", "messages", "stream", "stream_options"}
     body: Json = {"messages": _messages(value)}
-    body |= {name: part for name, part in value.items() if name not in left_out}
-    return with_model(body, model)
+    body |= {name: part for name, part in value.items() if name not in excluded}
+    return add_model(body, model)
 
 
 def _messages(value: Json) -> list[Any]:
     prompt, messages = value.get("prompt"), value.get("messages")
     if (prompt is None) == (messages is None):
-        raise BadLineError("give it either `prompt` or `messages`")
+        raise BadLineError("a line has either `prompt` or `messages`")
     if prompt is not None:
         if not isinstance(prompt, str) or not prompt.strip():
-            raise BadLineError("`prompt` must be a string with something in it")
+            raise BadLineError("`prompt` must be a string that is not blank")
         return [{"role": "user", "content": prompt}]
     if not isinstance(messages, list) or not messages:
         raise BadLineError("`messages` must be a list with at least one message")
@@ -85,7 +85,7 @@ _PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 
 
 class TemplateError(Exception):
-    """The template does not fit the table; the text says what to change."""
+    """The template does not match the table; the text describes the change to make."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +96,10 @@ class Template:
 
     def check(self, columns: Collection[str]) -> None:
         """Raise TemplateError where a variable is no column, or there is none."""
-        wanted = self.variables
-        if not wanted:
+        names = self.variables
+        if not names:
             raise TemplateError("--template names no column: write e.g. 'Translate {text}'")
-        for name in wanted:
+        for name in names:
             if name not in columns:
                 known = ", ".join(columns)
                 raise TemplateError(f"--template: there is no column {name!r}; there are {known}")
@@ -109,7 +109,7 @@ class Template:
         return [match[1] for match in _PART.finditer(self.text) if match[1] is not None]
 
     def fill(self, row: Mapping[str, Any]) -> str:
-        """Return the prompt of a row; what is no text is written as JSON, nothing as nothing."""
+        """Return the prompt of a row. Values that are not text are written as JSON, None as ''."""
 
         def part(match: re.Match[str]) -> str:
             return match[0][0] if match[1] is None else _text(row[match[1]])
@@ -130,7 +130,7 @@ SHOWN_PROBLEMS = 20
 
 
 class SourceError(Exception):
-    """The source cannot be made into a batch; the text says why, a problem a line."""
+    """The source cannot become a batch; the text has one problem on each line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class Line:
 
     @property
     def digest(self) -> str:
-        """Tells a line that was changed from the one whose result is there."""
+        """The digest of the content, which shows whether a line was changed."""
         content = orjson.dumps(orjson.loads(self.raw), option=orjson.OPT_SORT_KEYS)
         return hashlib.sha256(content).hexdigest()[:16]
 
@@ -160,16 +160,16 @@ class Line:
 Read = tuple[int, Json | BadLineError]
 
 
-def lines(path: Path, asked: LineDefaults) -> Iterator[Line]:
-    """Yield the requests of a source; whoever reads to the end knows that all are good.
+def lines(path: Path, defaults: LineDefaults) -> Iterator[Line]:
+    """Yield the requests of a source.
 
-    Raises SourceError, at the end for lines that are wrong: it names the first of them.
+    Raises SourceError; for invalid lines at the end, with the first of them in its text.
     """
     problems: list[str] = []
     seen: dict[str, int] = {}
     try:
         for number, found in (
-            _from_table(path, asked) if is_table(path) else _from_jsonl(path, asked)
+            _from_table(path, defaults) if is_table(path) else _from_jsonl(path, defaults)
         ):
             if isinstance(found, BadLineError):
                 problems.append(f"{path}, line {number}: {found}")
@@ -182,7 +182,7 @@ def lines(path: Path, asked: LineDefaults) -> Iterator[Line]:
     except (TableError, TemplateError, OSError) as error:
         raise SourceError(str(error)) from None
     if problems:
-        raise SourceError(_told(problems))
+        raise SourceError(_join_problems(problems))
     if not seen:
         raise SourceError(f"{path} is empty")
 
@@ -193,38 +193,38 @@ def row_id(row: dict[str, Any], number: int) -> str:
     return str(own) if own not in {None, ""} else f"row-{number}"
 
 
-def _from_table(path: Path, asked: LineDefaults) -> Iterator[Read]:
-    if asked.template is None:
+def _from_table(path: Path, defaults: LineDefaults) -> Iterator[Read]:
+    if defaults.template is None:
         raise TemplateError("a table needs --template, e.g. --template 'Translate {text}'")
-    if asked.model is None:
-        raise TemplateError("a table names no model: say which with -m")
-    template = Template(asked.template)
+    if defaults.model is None:
+        raise TemplateError("a table names no model: name one with -m")
+    template = Template(defaults.template)
     first, rows = first_and_all(read_rows(path), path)
     template.check(first.keys())
     for number, row in enumerate(rows, start=1):
         prompt = {"role": "user", "content": template.fill(row)}
-        body = {"messages": [prompt], "model": asked.model, **asked.body}
+        body = {"messages": [prompt], "model": defaults.model, **defaults.body}
         try:
-            yield number, request(row_id(row, number), body)
+            yield number, build_request(row_id(row, number), body)
         except BadLineError as error:
             yield number, error
 
 
-def _from_jsonl(path: Path, asked: LineDefaults) -> Iterator[Read]:
-    if asked.template is not None:
+def _from_jsonl(path: Path, defaults: LineDefaults) -> Iterator[Read]:
+    if defaults.template is not None:
         raise TemplateError("--template is for tables (.csv, .tsv, .parquet)")
     with path.open("rb") as file:
         for number, raw in enumerate(file, start=1):
             if not raw.strip():
                 continue
             try:
-                yield number, _request(raw, number, asked)
+                yield number, _request(raw, number, defaults)
             except BadLineError as error:
                 yield number, error
 
 
-def _request(raw: bytes, number: int, asked: LineDefaults) -> Json:
-    """Return OpenAI's request as it is, and a prompt as one. Raises BadLineError."""
+def _request(raw: bytes, number: int, defaults: LineDefaults) -> Json:
+    """Return a request in OpenAI's form, or build one from a prompt. Raises BadLineError."""
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -232,13 +232,13 @@ def _request(raw: bytes, number: int, asked: LineDefaults) -> Json:
             f'not JSON ({error}): a prompt is written as a JSON string, "…", one a line'
         ) from None
     if not isinstance(value, dict) or not isinstance(value.get("body"), dict):
-        made = request_of(value, number, asked.model)
-        return made | {"body": made["body"] | asked.body}
-    if asked.model is not None:
-        value["body"] = with_model(value["body"], asked.model)
+        made = read_request(value, number, defaults.model)
+        return made | {"body": made["body"] | defaults.body}
+    if defaults.model is not None:
+        value["body"] = add_model(value["body"], defaults.model)
     return check_custom_id(value)
 
 
-def _told(problems: list[str]) -> str:
+def _join_problems(problems: list[str]) -> str:
     more = len(problems) - SHOWN_PROBLEMS
     return "\n".join(problems[:SHOWN_PROBLEMS] + ([f"… and {more} more"] if more > 0 else []))

@@ -16,7 +16,7 @@ LONGEST_FIELD = 1 << 24
 
 
 class TableError(Exception):
-    """A table that cannot be read or written; the text says why."""
+    """A table that cannot be read or written; the text is the reason."""
 
 
 def is_table(path: Path) -> bool:

@@ -1,6 +1,6 @@
-"""`waybill demo`: all of Waybill on free ports, at work on 122 prompts for half a minute.
+"""`waybill demo`: start everything on free ports and run 122 prompts, for half a minute.
 
-The report shows what the jobs went through, provider by provider, from their attempts.
+The report shows the attempts of the jobs for each provider.
 """
 
 import contextlib
@@ -24,18 +24,18 @@ from cli.commands.batch.source import LineDefaults, lines
 from cli.commands.demo.server import DemoServer, DemoServerError
 from cli.commands.run.results import Results
 from cli.commands.run.session import RunOptions, RunSession, Tally
-from cli.messages import complain
+from cli.messages import print_error
 from cli.output import Table
 from cli.start.demonstration import EXAMPLES
 
 PROMPTS = EXAMPLES / "prompts.jsonl"
-PATIENCE_SECONDS = 30.0
-MOST_SECONDS = 90.0
+MAX_OUTAGE_SECONDS = 30.0
+MAX_SECONDS = 90.0
 
 
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Keep running until Ctrl-C.")] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Worker processes.")] = 1,
     flower: Annotated[bool, typer.Option(help="Start Flower.")] = True,
 ) -> None:
     """Start everything and run 122 prompts at simulated providers that fail often."""
@@ -45,37 +45,37 @@ def demo(
         try:
             console.print("Starting Valkey, the API, workers and a simulated provider …")
             with demo_server.running(workers):
-                _show(demo_server, Path(directory), console)
-                _say(console, next_steps(demo_server, keep=keep))
+                _run_prompts(demo_server, Path(directory), console)
+                _print(console, next_steps(demo_server, keep=keep))
                 if keep:
                     threading.Event().wait()
                 console.print("Stopping …")
         except DemoServerError as error:
-            complain(str(error))
+            print_error(str(error))
             raise typer.Exit(1) from None
         except ServerError as error:
-            complain(f"{error}. `waybill up` said:\n{demo_server.said()}")
+            print_error(f"{error}. Output of `waybill up`:\n{demo_server.read_log()}")
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             raise typer.Exit(0 if keep else 130) from None
 
 
-def _show(demo_server: DemoServer, directory: Path, console: Console) -> None:
+def _run_prompts(demo_server: DemoServer, directory: Path, console: Console) -> None:
     prompts = list(lines(PROMPTS, LineDefaults()))
     console.print(f"{demo_server.server.url} is ready. Running {len(prompts)} prompts as a batch:")
-    client = RetryingClient(demo_server.server, patience=PATIENCE_SECONDS)
-    terms = RunOptions(most_seconds=MOST_SECONDS)
+    client = RetryingClient(demo_server.server, timeout=MAX_OUTAGE_SECONDS)
+    options = RunOptions(max_seconds=MAX_SECONDS)
     with contextlib.closing(client), Results(directory / "results.jsonl") as results:
-        sitting = RunSession(client, prompts, results, terms, console)
-        sitting.perform()
+        session = RunSession(client, prompts, results, options, console)
+        session.perform()
         jobs = [client.get(f"/jobs/{result['job_id']}") for result in results.done.values()]
     console.print(report(jobs))
-    _say(console, _outcome(sitting.tally, len(prompts), jobs))
-    if sitting.tally.done - sitting.tally.failed != len(prompts):
+    _print(console, _outcome(session.tally, len(prompts), jobs))
+    if session.tally.done - session.tally.failed != len(prompts):
         raise ServerError("not every prompt was answered")
 
 
-def _say(console: Console, text: str) -> None:
+def _print(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -102,22 +102,22 @@ def _sigterm_as_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-Place = tuple[str, str]  # provider, model
+EndpointName = tuple[str, str]  # provider, model
 
 
 @dataclass
-class Ledger:
+class CallCounts:
     """The calls and costs at one provider."""
 
     answered: int = 0  # jobs that got their answer here
     attempts: int = 0
-    retries: int = 0  # attempts right after one at the same place
-    fallbacks: int = 0  # attempts right after one elsewhere
+    retries: int = 0  # attempts right after one at the same endpoint
+    fallbacks: int = 0  # attempts right after one at another endpoint
     tokens: int = 0
     cost: float = 0.0
     latencies: list[int] = field(default_factory=list)  # of the answers, in milliseconds
 
-    def add(self, other: "Ledger") -> None:
+    def add(self, other: "CallCounts") -> None:
         self.answered += other.answered
         self.attempts += other.attempts
         self.retries += other.retries
@@ -127,27 +127,27 @@ class Ledger:
         self.latencies += other.latencies
 
 
-def tell(jobs: Iterable[Json]) -> dict[Place, Ledger]:
-    """Return what happened at each place."""
-    ledgers: dict[Place, Ledger] = defaultdict(Ledger)
+def count_calls(jobs: Iterable[Json]) -> dict[EndpointName, CallCounts]:
+    """Return the counts of each endpoint."""
+    found: dict[EndpointName, CallCounts] = defaultdict(CallCounts)
     for job in jobs:
-        before: Place | None = None
+        before: EndpointName | None = None
         for attempt in job["attempts"]:
-            place = (attempt["provider"], attempt["model"])
-            ledger = ledgers[place]
-            ledger.attempts += 1
-            ledger.retries += place == before
-            ledger.fallbacks += before not in (None, place)
-            before = place
+            endpoint = (attempt["provider"], attempt["model"])
+            counts = found[endpoint]
+            counts.attempts += 1
+            counts.retries += endpoint == before
+            counts.fallbacks += before not in (None, endpoint)
+            before = endpoint
             if attempt["outcome"] == AttemptOutcome.OK:
-                _answered(ledger, job, attempt)
-    return dict(ledgers)
+                _add_answer(counts, job, attempt)
+    return dict(found)
 
 
 def report(jobs: Iterable[Json]) -> Table:
-    """Return the table, with the sum of all places."""
+    """Return the table, with the sum of all endpoints."""
     table = Table(
-        title="\nWhere the jobs went (p50 and p95: milliseconds to an answer)",
+        title="\nCalls at each endpoint (p50 and p95: milliseconds to an answer)",
         title_justify="left",
         box=None,
         pad_edge=False,
@@ -157,16 +157,16 @@ def report(jobs: Iterable[Json]) -> Table:
         table.add_column(name, no_wrap=True)
     for name in ("jobs", "attempts", "retries", "fallbacks", "tokens", "USD", "p50", "p95"):
         table.add_column(name, justify="right", no_wrap=True)
-    total = Ledger()
-    for (provider, model), ledger in sorted(tell(jobs).items()):
-        table.add_row(provider, model, *_cells(ledger))
-        total.add(ledger)
+    total = CallCounts()
+    for (provider, model), counts in sorted(count_calls(jobs).items()):
+        table.add_row(provider, model, *_cells(counts))
+        total.add(counts)
     table.add_row("all", "", *_cells(total), style="bold")
     return table
 
 
 def next_steps(demo_server: DemoServer, *, keep: bool) -> str:
-    """Return where to look next, while the demo is up and after."""
+    """Return the next steps for the user, while the demo runs and after it."""
     url, read_on = (
         demo_server.server.url,
         "Read on    docs/tutorials/first-ten-minutes.md, step by step",
@@ -190,22 +190,22 @@ def next_steps(demo_server: DemoServer, *, keep: bool) -> str:
     )
 
 
-def _answered(ledger: Ledger, job: Json, attempt: Json) -> None:
-    ledger.answered += 1
-    ledger.latencies.append(attempt["duration_ms"])
+def _add_answer(counts: CallCounts, job: Json, attempt: Json) -> None:
+    counts.answered += 1
+    counts.latencies.append(attempt["duration_ms"])
     usage = job["usage"]
     if usage is not None:
-        ledger.tokens += usage["total_tokens"]
-        ledger.cost += usage["cost"]
+        counts.tokens += usage["total_tokens"]
+        counts.cost += usage["cost"]
 
 
-def _cells(ledger: Ledger) -> Sequence[str]:
-    counts = (ledger.answered, ledger.attempts, ledger.retries, ledger.fallbacks, ledger.tokens)
+def _cells(counts: CallCounts) -> Sequence[str]:
+    figures = (counts.answered, counts.attempts, counts.retries, counts.fallbacks, counts.tokens)
     return [
-        *(f"{count:,}" if count else "-" for count in counts),
-        f"{ledger.cost:.6f}",
-        _percentile(ledger.latencies, 50),
-        _percentile(ledger.latencies, 95),
+        *(f"{figure:,}" if figure else "-" for figure in figures),
+        f"{counts.cost:.6f}",
+        _percentile(counts.latencies, 50),
+        _percentile(counts.latencies, 95),
     ]
 
 

@@ -1,4 +1,4 @@
-"""The demo's own Waybill: a `waybill up` on free ports, in a directory that goes away."""
+"""The demo's own Waybill: a `waybill up` on free ports, in a temporary directory."""
 
 import contextlib
 import os
@@ -23,7 +23,7 @@ SHOWN_CHARACTERS = 300
 
 
 class DemoServerError(Exception):
-    """The demo's Waybill did not start; the text says what it said."""
+    """The demo's Waybill did not start; the text contains its output."""
 
 
 class DemoServer:
@@ -44,7 +44,7 @@ class DemoServer:
 
     @contextlib.contextmanager
     def running(self, workers: int) -> Iterator[None]:
-        """Run for as long as the block lasts, ready from its beginning. Raises DemoServerError."""
+        """Run while the block runs; it is ready when the block starts. Raises DemoServerError."""
         with self._log.open("wb") as log:
             process = subprocess.Popen(  # noqa: S603  # our own program
                 self._command(workers),
@@ -52,7 +52,7 @@ class DemoServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C reaches us only; we stop it in order
+                start_new_session=True,  # Ctrl-C reaches this process only, which stops it in order
             )
         try:
             self._await_ready(process)
@@ -66,7 +66,7 @@ class DemoServer:
         return command if self._flower else [*command, "--no-flower"]
 
     def _environment(self) -> dict[str, str]:
-        """Return an environment in which nothing of an installation's own settings is left."""
+        """Return the environment without any settings of an installation."""
         config = self._directory / "waybill.toml"
         write_configuration(config, self._simulator)
         kept = {name: v for name, v in os.environ.items() if not name.startswith("WAYBILL_")}
@@ -80,19 +80,21 @@ class DemoServer:
         }
 
     def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
-        give_up_at = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + START_SECONDS
         with httpx.Client(timeout=5, trust_env=False) as http:
             while not _is_ready(http, f"{self.server.url}/health/ready"):
                 if process.poll() is not None:
-                    raise DemoServerError(f"`waybill up` ended by itself. It said:\n{self.said()}")
-                if time.monotonic() > give_up_at:
                     raise DemoServerError(
-                        f"`waybill up` was not ready within {START_SECONDS:g} s. It said:\n"
-                        f"{self.said()}"
+                        f"`waybill up` ended by itself. Its output:\n{self.read_log()}"
+                    )
+                if time.monotonic() > deadline:
+                    raise DemoServerError(
+                        f"`waybill up` was not ready within {START_SECONDS:g} s. Its output:\n"
+                        f"{self.read_log()}"
                     )
                 time.sleep(0.1)
 
-    def said(self) -> str:
+    def read_log(self) -> str:
         """Return the last lines of `waybill up`."""
         lines = self._log.read_text(errors="replace").splitlines()
         return "\n".join(line[:SHOWN_CHARACTERS] for line in lines[-SHOWN_LINES:]) or "(nothing)"
@@ -106,7 +108,7 @@ def _is_ready(http: httpx.Client, url: str) -> bool:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask `waybill up` to stop its children and itself; insist after a while."""
+    """Stop `waybill up` and its children; kill them when they do not end in time."""
     process.terminate()
     try:
         process.wait(STOP_SECONDS)

@@ -1,4 +1,4 @@
-"""The results file of `waybill run`, and the state that lets an interrupted run go on.
+"""The results file of `waybill run`, and the state from which an interrupted run continues.
 
 Each result is one JSON line for an input line; the state names the run's batches.
 """
@@ -20,17 +20,17 @@ from cli.commands.batch.source import Line
 
 
 class RunError(Exception):
-    """The run cannot go on; the text says why, and what to do."""
+    """The run cannot continue; the text is the reason and the remedy."""
 
 
 @dataclass(slots=True)
 class Part:
-    """One batch of a run: which lines it asks, and how far its making has come."""
+    """One batch of a run: its lines, and the steps of its creation that are done."""
 
     key: str  # the Idempotency-Key
     lines: list[int]  # numbers
     digest: str  # of their content
-    wish: Json  # what is asked of the batch as a whole
+    options: Json  # fields of POST /batches
     file_id: str | None = None  # the uploaded input
     batch_id: str | None = None
 
@@ -38,12 +38,27 @@ class Part:
         """Return this part's lines out of the input's. Raises RunError where they changed."""
         found = [lines[number] for number in self.lines if number in lines]
         if digest(found) != self.digest:
-            asked = self.batch_id or "a batch"
+            batch = self.batch_id or "a batch"
             raise RunError(
-                f"the input is not the one of {asked}: continue with that input, or "
+                f"the input is not the one of {batch}: continue with that input, or "
                 "choose another -o"
             )
         return found
+
+
+STORED_OPTIONS = "wish"
+"""The name of `Part.options` in state files."""
+
+
+def _read_part(stored: Json) -> Part:
+    options = stored.pop(STORED_OPTIONS)
+    return Part(**stored, options=options)
+
+
+def _dump_part(part: Part) -> Json:
+    stored = asdict(part)
+    stored[STORED_OPTIONS] = stored.pop("options")
+    return stored
 
 
 class RunState:
@@ -53,7 +68,9 @@ class RunState:
         self.path = results.with_name(results.name + ".run")
         self.parts: list[Part] = []
         try:
-            self.parts = [Part(**kept) for kept in orjson.loads(self.path.read_bytes())["parts"]]
+            self.parts = [
+                _read_part(each) for each in orjson.loads(self.path.read_bytes())["parts"]
+            ]
         except FileNotFoundError:
             pass
         except (orjson.JSONDecodeError, KeyError, TypeError):
@@ -61,16 +78,16 @@ class RunState:
                 f"{self.path} is not the state of a run: choose another -o, or delete it"
             ) from None
 
-    def begin(self, lines: Sequence[Line], wish: Json) -> Part:
-        """Write down a part that is asked for next."""
+    def begin(self, lines: Sequence[Line], options: Json) -> Part:
+        """Store the next part, before it is submitted."""
         numbers = [line.number for line in lines]
-        part = Part(new_id("run_"), numbers, digest(lines), wish)
+        part = Part(new_id("run_"), numbers, digest(lines), options)
         self.parts.append(part)
         self.save()
         return part
 
     def drop(self, part: Part) -> None:
-        """Forget a part that the server refused; where there is no other, nothing is left of it."""
+        """Remove a part that the server refused; without parts, remove the file."""
         self.parts.remove(part)
         if self.parts:
             self.save()
@@ -79,12 +96,12 @@ class RunState:
 
     def save(self) -> None:
         """Write the state; it is on the disk before this returns."""
-        beside = self.path.with_name(self.path.name + ".new")
-        with beside.open("wb") as file:
-            file.write(orjson.dumps({"parts": [asdict(part) for part in self.parts]}))
+        new_file = self.path.with_name(self.path.name + ".new")
+        with new_file.open("wb") as file:
+            file.write(orjson.dumps({"parts": [_dump_part(part) for part in self.parts]}))
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(self.path)
+        new_file.replace(self.path)
 
 
 def digest(lines: Sequence[Line]) -> str:
@@ -116,45 +133,45 @@ class Results:
     ) -> None:
         self._file.close()
         if error is not None and self._is_new and not self.done:
-            self.path.unlink(missing_ok=True)  # nothing came of it
+            self.path.unlink(missing_ok=True)  # it has no result
 
     def remaining(self, lines: Iterable[Line]) -> list[Line]:
         """Return the lines without a result. Raises RunError for results of other lines."""
-        left = []
+        remaining = []
         for line in lines:
             result = self.done.get(line.number)
             if result is None:
-                left.append(line)
+                remaining.append(line)
             elif result.get("input") != line.digest:
                 raise RunError(
                     f"line {line.number} is not the one whose result {self.path} holds "
                     f"(custom_id {result.get('custom_id')!r}): choose another -o"
                 )
-        return left
+        return remaining
 
     def add(self, result: Json) -> None:
-        """Write a result: from here on its line is done."""
+        """Write a result, which makes its line done."""
         self._file.write(orjson.dumps(result, option=orjson.OPT_APPEND_NEWLINE))
         self._file.flush()
-        self._note(result)
+        self._remember(result)
 
     def failed(self) -> list[int]:
-        """Return the numbers of the lines that brought no answer."""
+        """Return the numbers of the lines without an answer."""
         return [n for n, result in self.done.items() if result["status"] != "completed"]
 
     def drop(self, numbers: Collection[int]) -> None:
-        """Forget these results; the others are in the file at every moment."""
+        """Remove these results. The file contains the others at every moment."""
         if not numbers:
             return
-        gone = set(numbers)
-        beside = self.path.with_name(self.path.name + ".new")
+        dropped = set(numbers)
+        new_file = self.path.with_name(self.path.name + ".new")
         self._file.seek(0)
-        with beside.open("wb") as file:
-            file.writelines(raw for raw in self._file if orjson.loads(raw)["line"] not in gone)
+        with new_file.open("wb") as file:
+            file.writelines(raw for raw in self._file if orjson.loads(raw)["line"] not in dropped)
             file.flush()
             os.fsync(file.fileno())
         self._file.close()
-        beside.replace(self.path)
+        new_file.replace(self.path)
         self.done.clear()
         self._open()
 
@@ -171,14 +188,14 @@ class Results:
             raise
 
     def _read(self) -> None:
-        """Read what is there; a last line that a crash cut off is cut off for good."""
+        """Read the file. An incomplete last line, left by a crash, is cut off."""
         self._file.seek(0)
         whole = 0
         for number, text in enumerate(self._file, start=1):
             if not text.endswith(b"\n"):
                 break
             try:
-                self._note(orjson.loads(text))
+                self._remember(orjson.loads(text))
             except (orjson.JSONDecodeError, TypeError, KeyError):
                 raise RunError(
                     f"{self.path}, line {number}, is no result of `waybill run`: choose another -o"
@@ -186,9 +203,9 @@ class Results:
             whole += len(text)
         self._file.truncate(whole)
 
-    def _note(self, result: Json) -> None:
-        kept = {name: result[name] for name in ("custom_id", "input", "job_id", "status")}
-        self.done[result["line"]] = kept
+    def _remember(self, result: Json) -> None:
+        stored = {name: result[name] for name in ("custom_id", "input", "job_id", "status")}
+        self.done[result["line"]] = stored
 
 
 def result_of(line: Line, found: Json) -> Json | None:

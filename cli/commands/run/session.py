@@ -1,4 +1,4 @@
-"""One start of a run: fetch what was begun before, then submit what is left."""
+"""One start of a run: fetch the results of earlier batches, then submit the remaining lines."""
 
 import time
 from collections import Counter
@@ -12,8 +12,8 @@ from broker.completion import Json
 from cli.client.client import Client
 from cli.client.server import ServerError
 from cli.commands.batch.options import submit, upload
-from cli.commands.batch.progress import say, watch
-from cli.commands.batch.results import Feed
+from cli.commands.batch.progress import print_line, watch
+from cli.commands.batch.results import NewResults
 from cli.commands.batch.source import Line
 from cli.commands.run.results import Part, Results, RunError, RunState, result_of
 
@@ -22,9 +22,9 @@ from cli.commands.run.results import Part, Results, RunError, RunState, result_o
 class RunOptions:
     """Options of a run."""
 
-    wish: Json = field(default_factory=dict)  # fields of POST /batches
+    batch_options: Json = field(default_factory=dict)  # fields of POST /batches
     retry_failed: bool = False
-    most_seconds: float = float("inf")  # for the whole sitting
+    max_seconds: float = float("inf")  # for the whole session
 
 
 @dataclass
@@ -50,66 +50,68 @@ class Tally:
 
 
 class RunSession:
-    """Brings lines to their results. Its methods raise RunError and ServerError."""
+    """Runs lines and writes their results. Its methods raise RunError and ServerError."""
 
     def __init__(
         self,
         client: Client,
         lines: Sequence[Line],
         results: Results,
-        terms: RunOptions,
+        options: RunOptions,
         console: Console,
     ) -> None:
         self._client = client
         self._lines = {line.number: line for line in lines}
         self._results = results
-        self._terms = terms
+        self._options = options
         self._console = console
         self._state = RunState(results.path)
         self.tally = Tally()
 
     @property
     def batch_id(self) -> str | None:
-        """The batch that was asked for last."""
+        """The last batch."""
         return self._state.parts[-1].batch_id if self._state.parts else None
 
     def perform(self) -> None:
-        """Go on until every line has a result, or a batch stopped before its lines were run."""
+        """Run until every line has a result, or a batch ended before its lines were run."""
         self._results.remaining(self._lines.values())
         for part in reversed(self._state.parts):
             if missing := self._missing(part):
-                name = part.batch_id or "a batch that was begun"
-                say(self._console, f"going on with {name}: {missing} results are to be fetched")
-                self._bring_in(part)
-        if self._terms.retry_failed:
+                name = part.batch_id or "a batch of an earlier start"
+                print_line(self._console, f"continuing with {name}: {missing} results are missing")
+                self._fetch_results(part)
+        if self._options.retry_failed:
             self._results.drop(self._results.failed())
-        while left := self._results.remaining(self._lines.values()):
-            part = self._state.begin(_as_many_as_fit(left), self._terms.wish)
-            self._bring_in(part)
+        while remaining := self._results.remaining(self._lines.values()):
+            part = self._state.begin(_fit_into_batch(remaining), self._options.batch_options)
+            self._fetch_results(part)
             if self._missing(part):
                 return
 
     def _missing(self, part: Part) -> int:
         return sum(number not in self._results.done for number in part.lines)
 
-    def _bring_in(self, part: Part) -> None:
-        """Write the results of a part as they come, until its batch has ended."""
+    def _fetch_results(self, part: Part) -> None:
+        """Write the results of a part as they arrive, until its batch has ended."""
         lines = part.of(self._lines)
         batch_id = part.batch_id or self._submit(part, lines)
         named = {line.custom_id: line for line in lines}
         known = [line.custom_id for line in lines if line.number in self._results.done]
-        feed = Feed(self._client, batch_id, known, lambda found: self._add(named, found))
-        batch = watch(lambda: self._look(feed, batch_id), self._console)
+        new_results = NewResults(
+            self._client, batch_id, known, lambda found: self._add(named, found)
+        )
+        batch = watch(lambda: self._poll(new_results, batch_id), self._console)
         for problem in (batch["errors"] or {"data": []})["data"]:
-            say(self._console, problem["message"])
+            print_line(self._console, problem["message"])
 
     def _submit(self, part: Part, lines: Sequence[Line]) -> str:
-        """Make the batch of a part. Each step is written down before the next is taken."""
+        """Create the batch of a part. Each step is stored before the next one."""
         try:
             if part.file_id is None:
                 part.file_id = upload(self._client, lines, f"{self._results.path.stem}.jsonl")
                 self._state.save()
-            part.batch_id = submit(self._client, part.file_id, part.wish, part.key)["id"]
+            part.batch_id = submit(self._client, part.file_id, part.options, part.key)["id"]
         except ServerError as error:
             if not error.is_passing:
                 self._state.drop(part)
@@ -117,17 +119,17 @@ class RunSession:
         self._state.save()
         return str(part.batch_id)
 
-    def _look(self, feed: Feed, batch_id: str) -> Json:
-        if self.tally.seconds > self._terms.most_seconds:
-            raise ServerError(f"not done within {self._terms.most_seconds:g} s")
+    def _poll(self, new_results: NewResults, batch_id: str) -> Json:
+        if self.tally.seconds > self._options.max_seconds:
+            raise ServerError(f"not done within {self._options.max_seconds:g} s")
         try:
-            return feed.look()
+            return new_results.poll()
         except ServerError as error:
             if error.status != httpx.codes.NOT_FOUND:
                 raise
             raise RunError(
-                f"{batch_id}, or its results, are no longer at {self._client.server.url}: delete "
-                f"{self._state.path} to ask (and pay) its lines again"
+                f"{batch_id} or its results do not exist any more at {self._client.server.url}: "
+                f"delete {self._state.path} to run (and pay for) its lines again"
             ) from None
 
     def _add(self, named: dict[str, Line], found: Json) -> None:
@@ -137,7 +139,7 @@ class RunSession:
             self.tally.add(result)
 
 
-def _as_many_as_fit(lines: Sequence[Line]) -> Sequence[Line]:
+def _fit_into_batch(lines: Sequence[Line]) -> Sequence[Line]:
     """Return the first lines, as many as one batch takes."""
     from broker.batches.vocabulary import MAX_BYTES, MAX_LINES  # noqa: PLC0415  # with the database
 

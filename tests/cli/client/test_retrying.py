@@ -15,11 +15,11 @@ def short_pauses(monkeypatch):
     monkeypatch.setattr(retrying, "FIRST_PAUSE_SECONDS", 0.01)
 
 
-def client(answer, told=None, patience=5.0):
+def client(answer, told=None, timeout=5.0):
     return RetryingClient(
         Server("http://w", "k"),
-        patience=patience,
-        on_away=(told if told is not None else []).append,
+        timeout=timeout,
+        on_outage=(told if told is not None else []).append,
         transport=httpx.MockTransport(answer),
     )
 
@@ -59,7 +59,7 @@ def test_a_download_begins_anew(failing_first):
 
 def test_patience_ends():
     with pytest.raises(ServerError, match="no Waybill at http://w: start one"):
-        client(lambda _: refuse_to_connect(), patience=0.02).get("/x")
+        client(lambda _: refuse_to_connect(), timeout=0.02).get("/x")
 
 
 @pytest.mark.parametrize(("status", "times"), [(401, 1), (402, 1), (404, 1), (500, 4)])

@@ -46,7 +46,8 @@ def test_no_server_says_how_to_start_one():
 
 def test_a_page_that_is_no_waybill():
     assert (
-        asked(httpx.Response(200, text="hello")) == "http://w is not a Waybill: it answers no JSON"
+        asked(httpx.Response(200, text="hello"))
+        == "http://w is not a Waybill: its answer is not JSON"
     )
 
 

@@ -4,15 +4,15 @@ import json
 
 import pytest
 
-from cli.commands.batch.source import BadLineError, request_of
+from cli.commands.batch.source import BadLineError, read_request
 
 
 def body(text, model="acme/small"):
-    return request_of(json.loads(text), 1, model)["body"]
+    return read_request(json.loads(text), 1, model)["body"]
 
 
 def test_a_string_is_a_prompt():
-    assert request_of("Why?", 3, "acme/small") == {
+    assert read_request("Why?", 3, "acme/small") == {
         "custom_id": "line-3",
         "method": "POST",
         "url": "/v1/chat/completions",
@@ -22,7 +22,7 @@ def test_a_string_is_a_prompt():
 
 def test_an_object_keeps_its_own_model_and_parameters():
     value = {"prompt": "Why?", "model": "a/b", "max_tokens": 5, "custom_id": "x"}
-    asked = request_of(value, 1, "acme/small")
+    asked = read_request(value, 1, "acme/small")
     assert asked["custom_id"] == "x"
     assert asked["body"] == {
         "messages": [{"role": "user", "content": "Why?"}],
@@ -42,7 +42,7 @@ def test_a_chat_body_passes_through_without_streaming():
     [
         ("17", "neither a JSON string"),
         ('["a"]', "neither a JSON string"),
-        ('""', "something in it"),
+        ('""', "is not blank"),
         ('{"prompt": 5}', "must be a string"),
         ("{}", "either `prompt` or `messages`"),
         ('{"prompt": "a", "messages": []}', "either `prompt` or `messages`"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from cli.commands.batch.progress import Pace, line
+from cli.commands.batch.progress import Pace, describe_batch
 from cli.commands.batch.results import write_lines, write_table
 from cli.commands.batch.source import LineDefaults, SourceError, Template, TemplateError, lines
 from cli.commands.batch.table_files import TableError, read_rows, writing_rows
@@ -196,7 +196,7 @@ def test_a_batch_in_one_line() -> None:
         "waits_for": "max_cost",
     }
     pace = Pace()
-    pace.look(0.0, 5)
-    pace.look(10.0, 25)
-    told = line(batch, pace)
+    pace.add(0.0, 5)
+    pace.add(10.0, 25)
+    told = describe_batch(batch, pace)
     assert told == ("in_progress, 25/100, 5 failed, 2.0/s, 0.250000 USD, ends in 0:38, max_cost")

@@ -1,4 +1,4 @@
-from cli.commands.demo.command import tell
+from cli.commands.demo.command import count_calls
 
 
 def attempt(provider, outcome, ms=10):
@@ -11,7 +11,7 @@ def test_retries_stay_and_fallbacks_move():
         "usage": usage,
         "attempts": [attempt("a", "rejected"), attempt("a", "rejected"), attempt("b", "ok", 99)],
     }
-    told = tell([job, {"usage": usage, "attempts": [attempt("a", "ok", 5)]}])
+    told = count_calls([job, {"usage": usage, "attempts": [attempt("a", "ok", 5)]}])
     first, second = told["a", "m/m"], told["b", "m/m"]
     assert (first.answered, first.attempts, first.retries, first.fallbacks) == (1, 3, 1, 0)
     assert (second.answered, second.attempts, second.retries, second.fallbacks) == (1, 1, 0, 1)

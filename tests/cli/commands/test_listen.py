@@ -10,7 +10,7 @@ import pytest
 from standardwebhooks import Webhook
 from typer.testing import CliRunner
 
-from cli.commands.webhooks import Inbox, receiver
+from cli.commands.webhooks import Inbox, make_receiver
 from cli.main import app
 
 SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
@@ -29,12 +29,12 @@ def signed(secret=SECRET, name="evt_1", **changes):
 
 def test_a_genuine_event_is_printed_and_a_repetition_marked():
     inbox = Inbox([SECRET])
-    assert inbox.take(signed(), BODY.encode()) == (True, 'job.completed evt_1 {"id":"job_1"}')
-    assert inbox.take(signed(), BODY.encode())[1].startswith("again: job.completed evt_1")
+    assert inbox.verify(signed(), BODY.encode()) == (True, 'job.completed evt_1 {"id":"job_1"}')
+    assert inbox.verify(signed(), BODY.encode())[1].startswith("again: job.completed evt_1")
 
 
 def test_any_of_the_secrets_will_do():
-    assert Inbox([OTHER, SECRET]).take(signed(), BODY.encode())[0]
+    assert Inbox([OTHER, SECRET]).verify(signed(), BODY.encode())[0]
 
 
 @pytest.mark.parametrize(
@@ -50,31 +50,31 @@ def test_any_of_the_secrets_will_do():
     ids=str,
 )
 def test_what_does_not_verify_is_said(changes, why):
-    is_genuine, line = Inbox([SECRET]).take(signed() | changes, BODY.encode())
+    is_genuine, line = Inbox([SECRET]).verify(signed() | changes, BODY.encode())
     assert not is_genuine
     assert line.startswith("NOT VERIFIED: ")
     assert why in line
 
 
 def test_a_name_that_would_command_the_terminal_is_not_shown():
-    is_genuine, line = Inbox([SECRET]).take(signed() | {"webhook-id": "\x1b[2Jevt_1"}, b"{}")
+    is_genuine, line = Inbox([SECRET]).verify(signed() | {"webhook-id": "\x1b[2Jevt_1"}, b"{}")
     assert not is_genuine
     assert line == "NOT VERIFIED: (a webhook-id with control characters)"
 
 
 def test_what_is_no_webhook_at_all():
     told = (False, "NOT VERIFIED: (no webhook-id) Missing required headers")
-    assert Inbox([SECRET]).take({}, BODY.encode()) == told
+    assert Inbox([SECRET]).verify({}, BODY.encode()) == told
 
 
 @pytest.mark.parametrize("body", [b"\xff", b"", b"{"])
 def test_a_body_that_is_no_text(body):
-    assert not Inbox([SECRET]).take(signed(), body)[0]
+    assert not Inbox([SECRET]).verify(signed(), body)[0]
 
 
 @pytest.fixture
 def url():
-    server = receiver("127.0.0.1", 0, Inbox([SECRET]))
+    server = make_receiver("127.0.0.1", 0, Inbox([SECRET]))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
@@ -94,7 +94,7 @@ def test_the_sender_learns_what_became_of_it(url, capsys):
 def test_what_is_no_secret(secret):
     result = CliRunner().invoke(app, ["listen", "--secret", secret])
     assert result.exit_code == 1
-    assert "no whsec_ secret" in result.stderr
+    assert "not a whsec_ secret" in result.stderr
 
 
 def test_a_port_that_is_taken(url):

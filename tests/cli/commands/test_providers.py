@@ -208,7 +208,7 @@ def test_what_came_of_it(answer, is_well, text):
 
 def test_a_local_server_that_is_not_there():
     finding, _ = found({"OLLAMA_HOST": "gpu.lan"}, httpx.ConnectError("refused"))
-    assert finding.text == "nobody at http://gpu.lan:11434/v1: start it, or correct OLLAMA_HOST"
+    assert finding.text == "no server at http://gpu.lan:11434/v1: start it, or correct OLLAMA_HOST"
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ def test_a_vendor_may_be_asked_in_another_language_than_its_own(waybill):
 
 @pytest.mark.parametrize("wire", ADAPTERS)
 def test_the_hint_about_the_address_is_one_for_the_wire(wire):
-    hint = provider_checks.BASES[wire]
+    hint = provider_checks.BASE_URL_HINTS[wire]
     if wire in {"openai", "mistral", "anthropic"}:
         assert hint == "it usually ends in /v1"
     else:

@@ -24,7 +24,7 @@ class KilledError(BaseException):
 
 @pytest.fixture(autouse=True)
 def no_rest(monkeypatch):
-    monkeypatch.setattr(progress, "SHORTEST_REST", 0.0)
+    monkeypatch.setattr(progress, "MIN_PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(retrying, "FIRST_PAUSE_SECONDS", 0.01)
 
 
@@ -39,7 +39,7 @@ def go(waybill, tmp_path):
 
     def run(source, *, retry_failed=False, patience=5.0, **wish):
         client = RetryingClient(
-            Server("http://w", "k"), patience=patience, transport=httpx.MockTransport(waybill)
+            Server("http://w", "k"), timeout=patience, transport=httpx.MockTransport(waybill)
         )
         found = list(lines(source, LineDefaults("m/m")))
         terms = RunOptions(wish, retry_failed=retry_failed)
@@ -205,7 +205,7 @@ def test_more_lines_than_a_batch_takes_are_several_batches(waybill, go, source, 
     go(source)
     assert [len(each.lines) for each in waybill.batches.values()] == [10, 10, 5]
     monkeypatch.setattr(vocabulary, "MAX_BYTES", 1)
-    assert len(session._as_many_as_fit(list(lines(source, LineDefaults("m/m"))))) == 1
+    assert len(session._fit_into_batch(list(lines(source, LineDefaults("m/m"))))) == 1
 
 
 def test_what_the_server_refuses_is_not_asked_again_as_it_was(waybill, go, source):
@@ -226,7 +226,7 @@ def test_a_batch_that_is_gone_is_not_asked_again_by_itself(waybill, go, source):
         go(source)
     waybill.after = lambda _: None
     waybill.before = lambda _: httpx.Response(404, json={"detail": "There is no batch."})
-    with pytest.raises(RunError, match=r"batch-0, .* delete .*r\.jsonl\.run"):
+    with pytest.raises(RunError, match=r"batch-0 .* delete .*r\.jsonl\.run"):
         go(source)
 
 

@@ -65,9 +65,9 @@ async def test_a_worker_is_started_again_though_its_jobs_cannot_be_handed_back(
     monkeypatch.setattr(processes, "call_in_fork", full)
     worker = Child("worker-1", part("worker-1", os.getpid), tmp_path / "worker-1.pid")
     worker.started = {"WAYBILL_WORKER_ID": "worker_1"}
-    await Supervisor(Settings(), "127.0.0.1", 0)._died(worker)
+    await Supervisor(Settings(), "127.0.0.1", 0)._on_death(worker)
     assert (
-        "what worker-1 held waits for its leases to end (disk is full)" in capsys.readouterr().err
+        "the jobs of worker-1 wait until their leases end (disk is full)" in capsys.readouterr().err
     )
 
 
