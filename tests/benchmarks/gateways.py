@@ -1,6 +1,7 @@
 """Gateways in processes of their own on one core, all of them before the same provider."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -21,8 +22,13 @@ from tests.stacks import Stack, stack
 MODEL = "bench/echo"
 START_SECONDS = 180
 STOP_SECONDS = 30
-LITELLM = "litellm[proxy]==1.106.12"
-PORTKEY = "@portkey-ai/gateway@1.15.2"
+LITELLM_VERSION = "1.106.12"
+PORTKEY_VERSION = "1.15.2"
+PORTKEY_PACKAGE = {
+    "dependencies": {"@portkey-ai/gateway": PORTKEY_VERSION},
+    "overrides": {"@hono/node-server": "1.14.1"},
+}
+"""With a newer server every stream fails: https://github.com/Portkey-AI/gateway/issues/1389."""
 
 
 @dataclass
@@ -150,7 +156,8 @@ def litellm(upstream_url: str, installed: Path) -> Iterator[Gateway]:
     home = installed / "litellm"
     if not (home / "bin/litellm").exists():
         subprocess.run([sys.executable, "-m", "venv", home], check=True)
-        pip = [home / "bin/pip", "install", "--quiet", "--disable-pip-version-check", LITELLM]
+        pip = [home / "bin/pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip += [f"litellm[proxy]=={LITELLM_VERSION}"]
         subprocess.run(pip, check=True)
     with _directory() as directory, _log() as log:
         (port,) = free_ports(1)
@@ -162,7 +169,7 @@ def litellm(upstream_url: str, installed: Path) -> Iterator[Gateway]:
         with _running(command, cwd=directory, environment=environment, log=log) as root:
             _await(f"http://127.0.0.1:{port}/health/liveliness", log)
             url = f"http://127.0.0.1:{port}/v1/chat/completions"
-            yield Gateway("LiteLLM", url, _bearer(KEY), [root])
+            yield Gateway(f"LiteLLM {LITELLM_VERSION}", url, _bearer(KEY), [root])
 
 
 LITELLM_YAML = """
@@ -180,7 +187,9 @@ def portkey(upstream_url: str, installed: Path) -> Iterator[Gateway]:
     home = installed / "portkey"
     program = home / "node_modules/@portkey-ai/gateway/build/start-server.js"
     if not program.exists():
-        npm = ["npm", "install", "--silent", "--no-fund", "--no-audit", f"--prefix={home}", PORTKEY]
+        home.mkdir(parents=True, exist_ok=True)
+        (home / "package.json").write_text(json.dumps(PORTKEY_PACKAGE))
+        npm = ["npm", "install", "--silent", "--no-fund", "--no-audit", f"--prefix={home}"]
         subprocess.run(npm, check=True)
     (port,) = free_ports(1)
     command = ["node", str(program), f"--port={port}", "--headless"]
@@ -192,7 +201,7 @@ def portkey(upstream_url: str, installed: Path) -> Iterator[Gateway]:
         _await(f"http://127.0.0.1:{port}/", log)
         headers = {"x-portkey-provider": "openai", "x-portkey-custom-host": upstream_url}
         url = f"http://127.0.0.1:{port}/v1/chat/completions"
-        yield Gateway("Portkey", url, _bearer("any") | headers, [root])
+        yield Gateway(f"Portkey {PORTKEY_VERSION}", url, _bearer("any") | headers, [root])
 
 
 def _bearer(key: str) -> dict[str, str]:

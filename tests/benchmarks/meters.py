@@ -45,6 +45,14 @@ def _cpu_seconds_of(process: psutil.Process) -> float:
         return 0.0
 
 
+def proportional_megabytes(processes: Mapping[str, Sequence[psutil.Process]]) -> dict[str, float]:
+    """Return the memory by role, in MB: each page that is shared is divided by its users (PSS)."""
+    return {
+        role: sum(each.memory_full_info().pss for each in found) / 2**20
+        for role, found in processes.items()
+    }
+
+
 def difference(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
     """Return how much was added for each role; a process that ended counts as nothing."""
     return {role: max(after[role] - before[role], 0.0) for role in before}

@@ -31,6 +31,7 @@ from tests.installation import REPOSITORY
 
 GATEWAY_CORE, LOAD_CORE = 0, 1
 WARM_UP_SECONDS = 0.7
+IDLE_SECONDS = 10
 END_SECONDS = 60
 PEERS = ("waybill", "litellm", "portkey")
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "Say sixteen words."}]}
@@ -63,6 +64,14 @@ class Sample:
     server_cpu_ms: Mapping[str, float]
 
 
+@dataclass(frozen=True)
+class Idle:
+    """A gateway that nobody calls: its share of a core in percent, and its memory (PSS) in MB."""
+
+    cpu_percent: Mapping[str, float]
+    megabytes: Mapping[str, float]
+
+
 Samples = dict[tuple[str, Scenario], list[Sample]]
 
 console = Console(width=160)
@@ -82,9 +91,10 @@ def main() -> None:
             running = _start(arguments, upstream_url, closing)
         direct = Gateway("direct", f"{upstream_url}/chat/completions")
         with gateways.on_core(LOAD_CORE):
+            idle = {each.name: measure_idle(each, running) for each in running}
             samples = measure_all([direct, *running], arguments.repeat, arguments.seconds)
     console.print(main_table(samples, [each.name for each in running]))
-    console.print(parts_table(samples, [each.name for each in running]))
+    console.print(parts_table(samples, idle))
     for line in ratios(samples, [each.name for each in running]):
         console.print(line)
 
@@ -133,6 +143,24 @@ def _revision(source: Path) -> str:
     command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
     found = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
     return found.stdout.strip() or source.name
+
+
+def measure_idle(gateway: Gateway, running: Sequence[Gateway]) -> Idle:
+    """Measure a gateway that is not called, while the others are stopped."""
+    for each in running:
+        each.pause()
+    gateway.resume()
+    time.sleep(WARM_UP_SECONDS)  # what was due while it was stopped is done
+    processes = gateway.processes()
+    before = meters.cpu_seconds(processes)
+    time.sleep(IDLE_SECONDS)
+    used = meters.difference(before, meters.cpu_seconds(processes))
+    for each in running:
+        each.resume()
+    return Idle(
+        {role: seconds * 100 / IDLE_SECONDS for role, seconds in used.items()},
+        meters.proportional_megabytes(processes),
+    )
 
 
 def measure_all(running: Sequence[Gateway], repeat: int, seconds: float) -> Samples:
@@ -230,13 +258,13 @@ def main_table(samples: Samples, names: Sequence[str]) -> Table:
     return table
 
 
-def parts_table(samples: Samples, names: Sequence[str]) -> Table:
+def parts_table(samples: Samples, idle: Mapping[str, Idle]) -> Table:
     """Return the CPU time by process; PostgreSQL and RabbitMQ are not part of a gateway's sum."""
     table = Table(
-        "CPU ms by process", "", *(f"{each.callers} callers" for each in PLAIN),
-        *(f"streams, {each.callers}" for each in STREAMS),
+        "CPU ms by process", "", *(f"at {each.callers}" for each in PLAIN),
+        *(f"streams at {each.callers}" for each in STREAMS), "idle, % of a core", "PSS MB",
     )  # fmt: skip
-    for name in names:
+    for name, resting in idle.items():
         known = [each for (of, _), found in samples.items() if of == name for each in found]
         roles = sorted({role for each in known for role in (*each.cpu_ms, *each.server_cpu_ms)})
         for role in roles:
@@ -244,6 +272,9 @@ def parts_table(samples: Samples, names: Sequence[str]) -> Table:
                 _median(samples, name, [scenario], lambda each, role=role: _cpu_of(each, role))
                 for scenario in (*PLAIN, *STREAMS)
             ]
+            percent, megabytes = resting.cpu_percent.get(role), resting.megabytes.get(role)
+            cells.append("" if percent is None else f"{percent:.1f}")
+            cells.append("" if megabytes is None else f"{megabytes:.0f}")
             table.add_row(name, role, *cells)
     return table
 
