@@ -151,7 +151,7 @@ def build(config: settings.Settings) -> Services:
     database = Database(config.database, sqlite_synchronous=config.sqlite_synchronous)
     redis = Redis.from_url(config.redis)
     key = signing_key(config)
-    seal, known = Encryption(key, older_keys(config)), configuration.load_providers(config)
+    encryption, known = Encryption(key, older_keys(config)), configuration.load_providers(config)
     live_catalog = LiveCatalog(config, known, database)
     return Services(
         settings=config,
@@ -168,8 +168,8 @@ def build(config: settings.Settings) -> Services:
         upload_turns=UploadLimits(config.uploads_per_minute),
         files=file_store(config),
         signer=Signer(key),
-        seal=seal,
-        credentials=LiveCredentials(database, seal, known),
+        encryption=encryption,
+        credentials=LiveCredentials(database, encryption, known),
     )
 
 

@@ -103,7 +103,7 @@ def open_context(settings: Settings) -> WorkerContext:
     known = build_routes(load_providers(settings))
     limits = {slug: route.limits for slug, route in known.items()}
     database = Database(settings.database, sqlite_synchronous=settings.sqlite_synchronous)
-    seal = Encryption(signing_key(settings), older_keys(settings))
+    encryption = Encryption(signing_key(settings), older_keys(settings))
     return WorkerContext(
         settings=settings,
         worker_id=worker_id,
@@ -118,7 +118,7 @@ def open_context(settings: Settings) -> WorkerContext:
         media_room=MediaMemory(settings.worker_media_bytes),
         files=file_store(settings),
         routes=known,
-        credentials=LiveCredentials(database, seal, known),
+        credentials=LiveCredentials(database, encryption, known),
         limiter=Limiter(connect(settings.redis), database),
         sandbox=Sandbox(),
         pauses=LivePauses(database),

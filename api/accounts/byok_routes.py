@@ -163,7 +163,7 @@ async def _columns(services: Services, owner: str, asked: CredentialChanges) -> 
         columns.pop(name, None)
     if "key" in columns:
         key = read_key(columns.pop("key"))
-        columns |= {"sealed": services.seal.close(key), "label": label_of(key)}
+        columns |= {"sealed": services.encryption.encrypt(key), "label": label_of(key)}
     for name in LISTS:
         if columns.get(name) is not None:
             columns[name] = orjson.dumps(columns[name]).decode()

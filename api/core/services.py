@@ -39,7 +39,7 @@ class Services:
     upload_turns: UploadLimits
     files: FileStore
     signer: Signer
-    seal: Encryption
+    encryption: Encryption
     credentials: LiveCredentials
 
     @property

@@ -24,6 +24,7 @@ from broker.providers.endpoint_stats import (
 )
 from broker.providers.health.counts import COST_DEVIATES, KIND, OTHER, Counts
 from broker.providers.vendors import vendors
+from broker.webhooks.deliveries import WaitingDeliveries
 
 ENDPOINT = ("provider", "model")
 JOB = ("provider", "lane", "status")
@@ -38,7 +39,7 @@ class Measurement:
 
     now: int
     jobs: Sequence[Any]  # see `reports.counts`
-    deliveries: Sequence[Any]  # see `webhooks.count_waiting`
+    deliveries: Sequence[WaitingDeliveries]
     workers: int
     ended: Sequence[tuple[str, str, str, int]]  # provider, lane, status, jobs
     totals: Mapping[EndpointKey, Counts]
@@ -94,7 +95,7 @@ def _collect_ended(rows: Sequence[tuple[str, str, str, int]]) -> Metric:
     return family
 
 
-def _collect_deliveries(rows: Sequence[Any], now: int) -> Iterator[Metric]:
+def _collect_deliveries(rows: Sequence[WaitingDeliveries], now: int) -> Iterator[Metric]:
     pending = [((state,), count) for state, count, _ in rows]
     yield _build_gauge(
         "deliveries", "Webhook deliveries that have not ended.", ("status",), pending

@@ -54,7 +54,7 @@ async def start(request: Request, next: str | None = None) -> Response:  # noqa:
         return _failed(request, error)
     response = redirect(url)
     set_cookie(
-        request, response, STATE_COOKIE, services.seal.close(orjson.dumps(state).decode()),
+        request, response, STATE_COOKIE, services.encryption.encrypt(orjson.dumps(state).decode()),
         STATE_SECONDS,
     )  # fmt: skip
     return response
@@ -123,7 +123,7 @@ async def _fetched(client: AsyncOAuth2Client, url: str) -> Json:
 def _state(request: Request) -> Json:
     """Return what was remembered as the browser left. Raises ValueError for another's answer."""
     sealed = request.cookies.get(STATE_COOKIE, "")
-    state: Json = orjson.loads(services_of(request).seal.open(sealed)) if sealed else {}
+    state: Json = orjson.loads(services_of(request).encryption.decrypt(sealed)) if sealed else {}
     if state.get("until", 0) < time.time():
         raise ValueError("this sign-in was not begun here, or too long ago")
     if state["state"] != request.query_params.get("state"):

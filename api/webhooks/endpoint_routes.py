@@ -55,7 +55,9 @@ async def create_webhook_endpoint(
     """Create an endpoint. Its secret is in this answer, and in no other."""
     check_receiver(wanted.url, services.settings.allowed_networks, param="url")
     options = EndpointOptions(**dict(wanted))
-    row, secret = webhooks.build_endpoint(options, principal.workspace_id, services.seal, now_ms())
+    row, secret = webhooks.build_endpoint(
+        options, principal.workspace_id, services.encryption, now_ms()
+    )
     made = await carry_out(
         services.database, lambda connection: administration.create(connection, actor, row)
     )
@@ -66,7 +68,7 @@ async def create_webhook_endpoint(
 async def list_webhook_endpoints(services: ServicesDep, principal: WebhookCaller) -> Response:
     """List the workspace's endpoints, oldest first."""
     rows = await services.database.read(webhooks.list_endpoints, principal.workspace_id)
-    shown = [views.render_endpoint(row, services.seal) for row in rows]
+    shown = [views.render_endpoint(row, services.encryption) for row in rows]
     return json_response({"object": "list", "data": shown})
 
 
@@ -76,7 +78,7 @@ async def get_webhook_endpoint(
 ) -> Response:
     """Return an endpoint, with the time since when it fails or the reason why it is disabled."""
     row = await _find(services, principal, endpoint_id)
-    return json_response(views.render_endpoint(row, services.seal))
+    return json_response(views.render_endpoint(row, services.encryption))
 
 
 @router.patch("/{endpoint_id}", response_model=WebhookEndpointWithSecret)
@@ -98,10 +100,12 @@ async def change_webhook_endpoint(
     if changes.get("scheme") is Scheme.OPENROUTER:
         row = await _find(services, principal, endpoint_id)
         _check_signature(Scheme.OPENROUTER, SignatureKind(row.signature), param="scheme")
-    fresh = {kind: webhooks.new_secret_columns(kind, services.seal) for kind in SignatureKind}
+    fresh = {
+        kind: webhooks.build_secret_columns(kind, services.encryption) for kind in SignatureKind
+    }
     change = EndpointChange(
         *(principal.workspace_id, endpoint_id, now_ms()),
-        webhooks.endpoint_columns(changes, services.seal),
+        webhooks.build_endpoint_columns(changes, services.encryption),
         {kind.value: columns for kind, (columns, _) in fresh.items()},
     )
     row = await carry_out(
@@ -110,7 +114,7 @@ async def change_webhook_endpoint(
     columns, secret = fresh[SignatureKind(row.signature)]
     if row.secret == columns["secret"]:
         return json_response(_with_secret(services, row, secret))
-    return json_response(views.render_endpoint(row, services.seal))
+    return json_response(views.render_endpoint(row, services.encryption))
 
 
 @router.delete("/{endpoint_id}", response_model=DeletedWebhookEndpoint)
@@ -136,7 +140,7 @@ async def rotate_webhook_endpoint(
     row = await _find(services, principal, endpoint_id)
     kind = wanted.signature or SignatureKind(row.signature)
     _check_signature(Scheme(row.scheme), kind, param="signature")
-    columns, secret = webhooks.new_secret_columns(kind, services.seal)
+    columns, secret = webhooks.build_secret_columns(kind, services.encryption)
     overlap = wanted.overlap_seconds * 1000
     rotation = Rotation(principal.workspace_id, endpoint_id, now_ms(), columns, overlap)
     rotated = await carry_out(
@@ -165,7 +169,7 @@ async def _find(services: Services, principal: Principal, endpoint_id: str) -> E
 
 def _with_secret(services: Services, row: EndpointRow, secret: str) -> Json:
     """Render an endpoint with its secret. A private key is not shown: the public key is."""
-    shown = views.render_endpoint(row, services.seal)
+    shown = views.render_endpoint(row, services.encryption)
     return shown if row.public_key else shown | {"secret": secret}
 
 
@@ -189,14 +193,14 @@ async def get_webhook_secret(
     workspace_id = principal.workspace_id
     row = await services.database.read(webhooks.find_workspace_secret, workspace_id)
     if row is None:
-        columns, _ = webhooks.new_secret_columns(SignatureKind.V1, services.seal)
+        columns, _ = webhooks.build_secret_columns(SignatureKind.V1, services.encryption)
         fresh = NewWorkspaceSecret(workspace_id, columns["secret"], now_ms())
         row = await services.database.write(webhooks.ensure_workspace_secret, fresh)
     await carry_out(
         services.database,
         lambda connection: administration.note_reading(connection, actor, workspace_id),
     )
-    return json_response(views.render_secret(row, services.seal))
+    return json_response(views.render_secret(row, services.encryption))
 
 
 @secret_router.post("/rotate", response_model=WebhookSecret)
@@ -204,11 +208,11 @@ async def rotate_webhook_secret(
     services: ServicesDep, principal: WebhookCaller, actor: CallingActor, wanted: RotationBody
 ) -> Response:
     """Replace the workspace's secret; the previous one signs too until the overlap ends."""
-    columns, _ = webhooks.new_secret_columns(SignatureKind.V1, services.seal)
+    columns, _ = webhooks.build_secret_columns(SignatureKind.V1, services.encryption)
     overlap = wanted.overlap_seconds * 1000
     fresh = NewWorkspaceSecret(principal.workspace_id, columns["secret"], now_ms(), overlap)
     row = await carry_out(
         services.database,
         lambda connection: administration.rotate_workspace(connection, actor, fresh),
     )
-    return json_response(views.render_secret(row, services.seal))
+    return json_response(views.render_secret(row, services.encryption))

@@ -43,10 +43,10 @@ def own_webhook(
     if own is not None:
         check_receiver(own.url, networks, param="webhook.url")
         webhooks.check_events(own.events, param="webhook.events")
-        return webhooks.job_webhook(own.url, own.events)
+        return webhooks.build_job_webhook(own.url, own.events)
     if short is not None:
         check_receiver(short, networks, param="callback_url")
-        return webhooks.job_webhook(short)
+        return webhooks.build_job_webhook(short)
     return None
 
 

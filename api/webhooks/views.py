@@ -22,7 +22,7 @@ def render_endpoint(row: EndpointRow, encryption: Encryption) -> Json:
         "scheme": row.scheme,
         "signature": row.signature,
         "public_key": row.public_key,
-        "header_names": list(orjson.loads(encryption.open(row.headers))) if row.headers else [],
+        "header_names": list(orjson.loads(encryption.decrypt(row.headers))) if row.headers else [],
         "rate_limit": row.rate_limit,
         "disabled": row.disabled,
         "disabled_reason": row.disabled_reason,
@@ -37,7 +37,7 @@ def render_secret(row: SecretRow, encryption: Encryption) -> Json:
     """Render the secret of a workspace."""
     return {
         "object": "webhook_secret",
-        "secret": encryption.open(row.secret),
+        "secret": encryption.decrypt(row.secret),
         "previous_secret_until": seconds(row.previous_until),
         "created_at": seconds(row.created_at),
     }

@@ -116,7 +116,7 @@ def end_batch(connection: Connection, end: BatchEnd) -> bool:
     )
     webhooks.fan_out(
         connection,
-        [webhooks.batch_event(row, end.state.value, end.now)],
+        [webhooks.build_batch_event(row, end.state.value, end.now)],
     )
     return True
 

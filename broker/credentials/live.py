@@ -79,7 +79,7 @@ class LiveCredentials:
         if credential_id not in self._encrypted:
             return None
         if credential_id not in self._decrypted:
-            secret = self._encryption.open(self._encrypted[credential_id])
+            secret = self._encryption.decrypt(self._encrypted[credential_id])
             learn((secret, *secret.split(":")))
             self._decrypted[credential_id] = secret
         return self._decrypted[credential_id]

@@ -19,7 +19,9 @@ def announce(connection: Connection, ends: Sequence[Ended]) -> None:
     if shared:
         ends = [*ends, *carry(connection, shared)]
     events = [
-        webhooks.job_event(end.job, end.state.value, end.now, is_line=end.job.batch_id is not None)
+        webhooks.build_job_event(
+            end.job, end.state.value, end.now, is_line=end.job.batch_id is not None
+        )
         for end in ends
     ]
     webhooks.fan_out(connection, events)

@@ -1,13 +1,12 @@
 """Webhooks: signed events for the receivers of a workspace, delivered at least once.
 
-Read in this order: `events`, `schedule`, `signing` (pure); `fan_out` (an event's deliveries, in the
-state change's transaction), `endpoint_options`, `endpoints`; then a delivery's life, of which these
-are the only writers: `due` → `claims` → `records`, with `endpoint_health` and `deliveries` (lists,
-redelivery) beside them.
+Reading order: `events`, `schedule`, `signing` (pure); `fan_out` (creates the deliveries of an event
+in the transaction of the state change), `endpoint_options`, `endpoints`; then the only writers of
+deliveries: `due` → `claims` → `records`, `endpoint_health` and `deliveries` (lists, redelivery).
 
     pending ──► running ──► delivered | exhausted       redelivery, replay: any end ──► pending
        │  ▲        │
-       │  └────────┘ (failed, lost, handed back)        endpoint disabled or deleted: ──► cancelled
+       │  └────────┘ (failed, lost, interrupted)        endpoint disabled or deleted: ──► cancelled
 
 The id of a message (`webhook-id`) is the event's: the same at every attempt and for every receiver.
 """
@@ -28,11 +27,11 @@ from broker.webhooks.deliveries import (
 from broker.webhooks.endpoint_options import (
     EndpointOptions,
     build_endpoint,
+    build_endpoint_columns,
+    build_job_webhook,
+    build_secret_columns,
     check_events,
     check_url,
-    endpoint_columns,
-    job_webhook,
-    new_secret_columns,
 )
 from broker.webhooks.endpoints import (
     EndpointChange,
@@ -51,7 +50,7 @@ from broker.webhooks.endpoints import (
     send_test,
     update_endpoint,
 )
-from broker.webhooks.events import EVENT_TYPES, WebhookEvent, batch_event, job_event
+from broker.webhooks.events import EVENT_TYPES, WebhookEvent, build_batch_event, build_job_event
 from broker.webhooks.fan_out import fan_out
 
 __all__ = [
@@ -72,24 +71,24 @@ __all__ = [
     "SecretRow",
     "SignatureKind",
     "WebhookEvent",
-    "batch_event",
+    "build_batch_event",
     "build_endpoint",
+    "build_endpoint_columns",
+    "build_job_event",
+    "build_job_webhook",
+    "build_secret_columns",
     "check_events",
     "check_url",
     "count_waiting",
     "create_endpoint",
     "delete_endpoint",
-    "endpoint_columns",
     "ensure_workspace_secret",
     "fan_out",
     "find_delivery",
     "find_endpoint",
     "find_workspace_secret",
-    "job_event",
-    "job_webhook",
     "list_deliveries",
     "list_endpoints",
-    "new_secret_columns",
     "redeliver",
     "replay",
     "rotate_endpoint",

@@ -1,4 +1,4 @@
-"""pending → running: take deliveries under a lease, at the rate of their endpoint."""
+"""Claim deliveries under a lease (pending → running), within the rate limits of endpoints."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,12 +14,12 @@ MINUTE_MS = 60_000
 
 _deliveries = table(Delivery)
 _endpoints = table(WebhookEndpoint)
-_PACE = (
+_SET_PACE = (
     update(_endpoints)
     .where(_endpoints.c.id == bindparam("of_endpoint"))
     .values(paced_until=bindparam("until"))
 )
-_LATER = (
+_DEFER = (
     update(_deliveries)
     .where(_deliveries.c.id == bindparam("of_delivery"))
     .values(next_at=bindparam("at"), dispatch_at=bindparam("at"))
@@ -43,10 +43,10 @@ class PacedEndpoint(Protocol):
 Row = TypeVar("Row", bound=Sendable)
 
 
-def pace(
+def apply_rate_limits(
     connection: Connection, rows: Sequence[Row], endpoints: Mapping[str, PacedEndpoint], now: int
 ) -> list[Row]:
-    """Return the rows that may be sent now; defer the others to their turn."""
+    """Return the rows that may be sent now; defer the others."""
     limited: defaultdict[str, list[Row]] = defaultdict(list)
     gaps: dict[str, float] = {}
     allowed: list[Row] = []
@@ -66,17 +66,17 @@ def pace(
 def _admit(
     connection: Connection, rows: Sequence[Row], endpoint_id: str, gap: float, now: int
 ) -> Sequence[Row]:
-    """Admit the deliveries whose time has come, one in each gap."""
+    """Return the deliveries that are due at one per `gap` (ms); defer the others."""
     query = select(_endpoints.c.paced_until).where(_endpoints.c.id == endpoint_id)
-    turn = max(connection.execute(query.with_for_update()).scalar_one(), now)
-    turns = [(row, turn + int(place * gap)) for place, row in enumerate(rows)]
-    admitted = [row for row, at in turns if at <= now]
-    later = [{"of_delivery": row.id, "at": at} for row, at in turns if at > now]
+    start = max(connection.execute(query.with_for_update()).scalar_one(), now)
+    times = [(row, start + int(position * gap)) for position, row in enumerate(rows)]
+    admitted = [row for row, at in times if at <= now]
+    later = [{"of_delivery": row.id, "at": at} for row, at in times if at > now]
     if admitted:
-        until = turn + int(len(admitted) * gap)
-        connection.execute(_PACE, {"of_endpoint": endpoint_id, "until": until})
+        until = start + int(len(admitted) * gap)
+        connection.execute(_SET_PACE, {"of_endpoint": endpoint_id, "until": until})
     if later:
-        connection.execute(_LATER, later)
+        connection.execute(_DEFER, later)
     return admitted
 
 
@@ -107,7 +107,7 @@ class ClaimNext:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedDelivery:
-    """A delivery under a lease: all that an attempt needs."""
+    """A delivery under a lease, with all that an attempt needs."""
 
     id: str
     event_id: str
@@ -121,8 +121,8 @@ class ClaimedDelivery:
     attempt: int
     failures: int
     scheme: Scheme
-    secrets: Sequence[str]  # sealed; none where the workspace has yet to be given one
-    headers: str  # sealed JSON, or ""
+    secrets: Sequence[str]  # encrypted; empty before the workspace has one
+    headers: str  # encrypted JSON, or ""
 
 
 class DueDelivery(Sendable, Protocol):
@@ -172,11 +172,11 @@ class WorkspaceSecret(Signing, Protocol):
     workspace_id: str
 
 
-_FOUND = select(*columns(DueDelivery, _deliveries)).where(
+_SELECT_DUE = select(*columns(DueDelivery, _deliveries)).where(
     _deliveries.c.id.in_(_IDS), _PENDING, _deliveries.c.next_at <= bindparam("now")
 )
-_LOCKED = _FOUND.order_by(_deliveries.c.id).with_for_update(skip_locked=True)
-_NEXT = (
+_LOCK_DUE = _SELECT_DUE.order_by(_deliveries.c.id).with_for_update(skip_locked=True)
+_LOCK_NEXT = (
     select(*columns(DueDelivery, _deliveries))
     .where(
         _PENDING,
@@ -184,7 +184,7 @@ _NEXT = (
         _deliveries.c.dispatch_at <= bindparam("now"),
     )
     .order_by(_deliveries.c.dispatch_at, _deliveries.c.created_at, _deliveries.c.id)
-    .limit(bindparam("most"))
+    .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
 )
 _CLAIM = (
@@ -211,36 +211,36 @@ _SECRETS = select(*columns(WorkspaceSecret, _secrets)).where(_secrets.c.workspac
 def claim_many(
     connection: Connection, claims: Sequence[ClaimDelivery]
 ) -> Sequence[ClaimedDelivery | None]:
-    """Take deliveries that are pending and due; None for those that are not, or not yet allowed.
+    """Claim the deliveries that are pending, due and within their rate limit; None for others.
 
     All claims of a call come from one worker process.
     """
     now = max(claim.now for claim in claims)
-    wanted = {"ids": [claim.delivery_id for claim in claims], "now": now}
-    claimed = _take(connection, connection.execute(_LOCKED, wanted).all(), claims[0], now)
+    parameters = {"ids": [claim.delivery_id for claim in claims], "now": now}
+    claimed = _claim(connection, connection.execute(_LOCK_DUE, parameters).all(), claims[0], now)
     by_id = {delivery.id: delivery for delivery in claimed}
     return [by_id.pop(claim.delivery_id, None) for claim in claims]
 
 
 def claim_next_many(
-    connection: Connection, wishes: Sequence[ClaimNext]
+    connection: Connection, claims: Sequence[ClaimNext]
 ) -> Sequence[ClaimedDelivery | None]:
-    """Take the due deliveries of these receivers that are not published, oldest first."""
-    now = max(wish.now for wish in wishes)
+    """Claim due, unpublished deliveries of these receivers, the oldest first."""
+    now = max(claim.now for claim in claims)
     rows: list[DueDelivery] = []
-    for receiver, count in Counter(wish.receiver for wish in wishes).items():
-        wanted = {"receiver": receiver, "now": now, "most": count}
-        rows += connection.execute(_NEXT, wanted)
+    for receiver, count in Counter(claim.receiver for claim in claims).items():
+        parameters = {"receiver": receiver, "now": now, "limit": count}
+        rows += connection.execute(_LOCK_NEXT, parameters)
     claimed: defaultdict[str, list[ClaimedDelivery]] = defaultdict(list)
-    for delivery in _take(connection, rows, wishes[0], now):
+    for delivery in _claim(connection, rows, claims[0], now):
         claimed[delivery.receiver].append(delivery)
-    return [claimed[wish.receiver].pop(0) if claimed[wish.receiver] else None for wish in wishes]
+    return [claimed[claim.receiver].pop(0) if claimed[claim.receiver] else None for claim in claims]
 
 
-def _take(
+def _claim(
     connection: Connection, rows: Sequence[DueDelivery], claim: ClaimDelivery | ClaimNext, now: int
 ) -> list[ClaimedDelivery]:
-    """Claim these rows, but for what is over its endpoint's rate or has no endpoint any more."""
+    """Claim these rows within rate limits; cancel those whose endpoint is gone or disabled."""
     if not rows:
         return []
     ids = {row.endpoint_id for row in rows if row.endpoint_id is not None}
@@ -250,14 +250,14 @@ def _take(
     if closed:
         connection.execute(_CANCEL, {"ids": closed, "now": now})
     open_rows = [row for row in rows if row.id not in closed]
-    allowed = pace(connection, open_rows, endpoints, now)
+    allowed = apply_rate_limits(connection, open_rows, endpoints, now)
     if not allowed:
         return []
     lease = {"owner": claim.owner, "lease_expires": now + claim.lease_ms}
     connection.execute(_CLAIM, {"ids": [row.id for row in allowed], **lease})
-    own = {row.workspace_id for row in allowed if row.endpoint_id is None}
-    kept = connection.execute(_SECRETS, {"ids": sorted(own)})
-    secrets: dict[str, WorkspaceSecret] = {row.workspace_id: row for row in kept}
+    workspaces = {row.workspace_id for row in allowed if row.endpoint_id is None}
+    found = connection.execute(_SECRETS, {"ids": sorted(workspaces)})
+    secrets: dict[str, WorkspaceSecret] = {row.workspace_id: row for row in found}
     return [
         _build_claim(row, endpoints.get(row.endpoint_id or ""), secrets.get(row.workspace_id), now)
         for row in allowed
@@ -272,7 +272,7 @@ def _build_claim(
 ) -> ClaimedDelivery:
     secret: Signing | None = workspace_secret if endpoint is None else endpoint
     url = row.url if endpoint is None else endpoint.url
-    assert url is not None  # what goes to no endpoint has one of its own
+    assert url is not None  # a delivery without an endpoint has a URL
     return ClaimedDelivery(
         id=row.id,
         event_id=row.event_id,
@@ -286,13 +286,13 @@ def _build_claim(
         attempt=row.attempt + 1,
         failures=row.failures,
         scheme=Scheme.STANDARD if endpoint is None else Scheme(endpoint.scheme),
-        secrets=tuple(valid_secrets(secret, now)) if secret is not None else (),
+        secrets=tuple(list_valid_secrets(secret, now)) if secret is not None else (),
         headers="" if endpoint is None else endpoint.headers,
     )
 
 
-def valid_secrets(row: SigningSecrets, now: int) -> Iterator[str]:
-    """Yield the encrypted secrets that sign now: the present one, then the one it replaces."""
+def list_valid_secrets(row: SigningSecrets, now: int) -> Iterator[str]:
+    """Yield the encrypted secrets that sign now: the current one, then the one it replaces."""
     yield row.secret
     if row.previous_secret is not None and now < (row.previous_until or 0):
         yield row.previous_secret

@@ -1,4 +1,4 @@
-"""List deliveries; restart them: delivered | exhausted | cancelled → pending."""
+"""List deliveries, and restart them (delivered | exhausted | cancelled → pending)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, or_, select, update
 from broker.enums import DeliveryState
 from broker.errors import ConflictError, NotFoundError
 from broker.storage.tables import Delivery, DeliveryAttempt, WebhookEndpoint, columns, table
-from broker.webhooks.events import MISSING
+from broker.webhooks.events import UNDELIVERED
 
 _deliveries = table(Delivery)
 _attempts = table(DeliveryAttempt)
@@ -22,7 +22,7 @@ class DeliveryRow(NamedTuple):
     event_id: str  # the webhook-id
     workspace_id: str
     endpoint_id: str | None
-    url: str | None  # of a job's own webhook
+    url: str | None  # of the webhook of a job
     receiver: str
     event_type: str
     subject_id: str
@@ -48,7 +48,7 @@ class AttemptRow(NamedTuple):
     body: str | None  # of the answer, truncated
 
 
-_LISTED = columns(DeliveryRow, _deliveries)
+_COLUMNS = columns(DeliveryRow, _deliveries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +70,23 @@ class DeliveryReport:
     attempts: Sequence[AttemptRow]
 
 
-def count_waiting(connection: Connection) -> Sequence[Any]:
-    """Return (state, deliveries, the oldest one's due time) of everything not yet ended."""
+class WaitingDeliveries(NamedTuple):
+    """The deliveries in a state that has not ended."""
+
+    state: str  # pending or running
+    deliveries: int
+    oldest_due: int  # Unix ms
+
+
+def count_waiting(connection: Connection) -> Sequence[WaitingDeliveries]:
+    """Return the number of pending and running deliveries, and the earliest due time."""
     states = [DeliveryState.PENDING.value, DeliveryState.RUNNING.value]
     query = (
         select(_deliveries.c.state, func.count(), func.min(_deliveries.c.next_at))
         .where(_deliveries.c.state.in_(states))
         .group_by(_deliveries.c.state)
     )
-    return connection.execute(query).all()
+    return [WaitingDeliveries(*row) for row in connection.execute(query)]
 
 
 def list_deliveries(
@@ -86,11 +94,11 @@ def list_deliveries(
     workspace_id: str,
     limit: int,
     after: str | None = None,
-    wanted: DeliveryFilter | None = None,
+    delivery_filter: DeliveryFilter | None = None,
 ) -> Sequence[DeliveryRow]:
     """Return a workspace's deliveries, newest first; `after` is the last id seen."""
-    query = select(*_LISTED).where(_deliveries.c.workspace_id == workspace_id)
-    for column, value in _filters(wanted or DeliveryFilter()):
+    query = select(*_COLUMNS).where(_deliveries.c.workspace_id == workspace_id)
+    for column, value in _list_conditions(delivery_filter or DeliveryFilter()):
         if value is not None:
             query = query.where(column == value)
     if after is not None:
@@ -102,7 +110,7 @@ def list_deliveries(
 def find_delivery(connection: Connection, workspace_id: str, delivery_id: str) -> DeliveryReport:
     """Return a delivery with its payload and attempts. Raises NotFoundError."""
     row = connection.execute(
-        select(*_LISTED, _deliveries.c.payload).where(
+        select(*_COLUMNS, _deliveries.c.payload).where(
             _deliveries.c.id == delivery_id, _deliveries.c.workspace_id == workspace_id
         )
     ).first()
@@ -114,17 +122,20 @@ def find_delivery(connection: Connection, workspace_id: str, delivery_id: str) -
     return DeliveryReport(DeliveryRow(*row[:-1]), row.payload, attempts)
 
 
-def _filters(wanted: DeliveryFilter) -> list[tuple[Any, Any]]:
+def _list_conditions(delivery_filter: DeliveryFilter) -> list[tuple[Any, Any]]:
     return [
-        (_deliveries.c.receiver, wanted.endpoint_id),
-        (_deliveries.c.state, None if wanted.state is None else wanted.state.value),
-        (_deliveries.c.event_type, wanted.event_type),
-        (_deliveries.c.subject_id, wanted.subject_id),
+        (_deliveries.c.receiver, delivery_filter.endpoint_id),
+        (
+            _deliveries.c.state,
+            None if delivery_filter.state is None else delivery_filter.state.value,
+        ),
+        (_deliveries.c.event_type, delivery_filter.event_type),
+        (_deliveries.c.subject_id, delivery_filter.subject_id),
     ]
 
 
 _endpoints = table(WebhookEndpoint)
-_ENDED = (*MISSING, DeliveryState.DELIVERED)
+_ENDED = (*UNDELIVERED, DeliveryState.DELIVERED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +147,7 @@ class DeliveryReplay:
     endpoint_id: str | None = None  # None = every receiver
     since: int | None = None
     until: int | None = None
-    only_missing: bool = True  # else what was delivered, too
+    only_missing: bool = True  # False: also delivered ones
 
 
 def redeliver(connection: Connection, workspace_id: str, delivery_id: str, now: int) -> DeliveryRow:
@@ -160,7 +171,7 @@ def redeliver(connection: Connection, workspace_id: str, delivery_id: str, now: 
 
 def _lock(connection: Connection, workspace_id: str, delivery_id: str) -> DeliveryRow:
     """Return a delivery, locked until the commit. Raises NotFoundError."""
-    query = select(*_LISTED).where(
+    query = select(*_COLUMNS).where(
         _deliveries.c.id == delivery_id, _deliveries.c.workspace_id == workspace_id
     )
     row = connection.execute(query.with_for_update()).first()
@@ -176,24 +187,24 @@ def _is_open(connection: Connection, endpoint_id: str) -> bool:
     return connection.execute(query).first() is not None
 
 
-def replay(connection: Connection, which: DeliveryReplay) -> int:
+def replay(connection: Connection, selection: DeliveryReplay) -> int:
     """Restart the schedules of these deliveries; return their number."""
-    states = MISSING if which.only_missing else _ENDED
+    states = UNDELIVERED if selection.only_missing else _ENDED
     usable = select(_endpoints.c.id).where(
-        _endpoints.c.workspace_id == which.workspace_id, _endpoints.c.disabled.is_(False)
+        _endpoints.c.workspace_id == selection.workspace_id, _endpoints.c.disabled.is_(False)
     )
     statement = update(_deliveries).where(
-        _deliveries.c.workspace_id == which.workspace_id,
+        _deliveries.c.workspace_id == selection.workspace_id,
         _deliveries.c.state.in_([state.value for state in states]),
         or_(_deliveries.c.endpoint_id.is_(None), _deliveries.c.endpoint_id.in_(usable)),
     )
-    if which.endpoint_id is not None:
-        statement = statement.where(_deliveries.c.receiver == which.endpoint_id)
-    if which.since is not None:
-        statement = statement.where(_deliveries.c.created_at >= which.since)
-    if which.until is not None:
-        statement = statement.where(_deliveries.c.created_at < which.until)
-    return int(connection.execute(statement.values(_restart_columns(which.now))).rowcount)
+    if selection.endpoint_id is not None:
+        statement = statement.where(_deliveries.c.receiver == selection.endpoint_id)
+    if selection.since is not None:
+        statement = statement.where(_deliveries.c.created_at >= selection.since)
+    if selection.until is not None:
+        statement = statement.where(_deliveries.c.created_at < selection.until)
+    return int(connection.execute(statement.values(_restart_columns(selection.now))).rowcount)
 
 
 def _restart_columns(now: int) -> dict[str, Any]:

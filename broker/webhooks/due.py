@@ -1,9 +1,8 @@
-"""Find deliveries due to be published: few for each receiver, so that none fills the queue.
+"""Publish due deliveries, a few for each receiver, so that no receiver fills the queue.
 
-The rest of a receiver's deliveries waits in the database, whoever it is that is slow or dead; who
-has delivered one takes the receiver's next (`claims.claim_next_many`). The workspaces that have
-something on its way share the lanes, and one share is always left for a workspace that comes next:
-receivers that hang are in the way of their own workspace only.
+The other deliveries of a receiver wait in the database. A lane that delivered one claims the next
+of its receiver (`claims.claim_next_many`). Workspaces with deliveries in flight share the lanes,
+and one share stays free for another workspace. So a slow receiver delays only its own workspace.
 """
 
 import random
@@ -17,13 +16,13 @@ from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 from broker.enums import DeliveryState
 from broker.storage.tables import Delivery, WebhookEndpoint, table
 
-PUBLISH_AGAIN_MS = 15_000  # what nobody has claimed by then was lost
-AT_ONCE = 16  # deliveries to one receiver at the same time, in all workers together
-AT_ONCE_FAILING = 2  # … to an endpoint whose latest attempt failed
-SHARED = 384  # deliveries at the same time, of all workspaces; a worker process has more lanes
-LEAST_SHARE = 8
-RECEIVERS_AT_ONCE = 500  # in one question: PostgreSQL takes 65,535 parameters
-ENOUGH = 4_000  # deliveries of one look: a transaction keeps other writers waiting
+REPUBLISH_MS = 15_000  # an unclaimed delivery is published again after this
+MAX_CONCURRENT = 16  # deliveries to one receiver at the same time, in all workers together
+MAX_CONCURRENT_FAILING = 2  # … to an endpoint whose latest attempt failed
+MAX_CONCURRENT_TOTAL = 384  # of all workspaces; a worker process has more lanes
+MIN_SHARE = 8
+RECEIVERS_PER_QUERY = 500  # PostgreSQL allows 65,535 parameters
+MAX_PUBLISHED = 4_000  # in one transaction, which blocks other writers
 
 _deliveries = table(Delivery)
 _endpoints = table(WebhookEndpoint)
@@ -31,7 +30,7 @@ _NOW: Any = bindparam("now")
 _PENDING = _deliveries.c.state == DeliveryState.PENDING.value
 _DUE = and_(_PENDING, _deliveries.c.dispatch_at <= _NOW)
 _DUE_RECEIVERS = select(_deliveries.c.workspace_id, _deliveries.c.receiver).where(_DUE).distinct()
-_ON_ITS_WAY = or_(
+_IN_FLIGHT = or_(
     _deliveries.c.state == DeliveryState.RUNNING.value,
     and_(
         _PENDING,
@@ -42,14 +41,14 @@ _ON_ITS_WAY = or_(
 )
 _BUSY = (
     select(_deliveries.c.workspace_id, _deliveries.c.receiver, func.count())
-    .where(_ON_ITS_WAY)
+    .where(_IN_FLIGHT)
     .group_by(_deliveries.c.workspace_id, _deliveries.c.receiver)
 )
 _FAILING = select(_endpoints.c.id).where(
     _endpoints.c.id.in_(bindparam("receivers", expanding=True)),
     _endpoints.c.failing_since.is_not(None),
 )
-_DUE_TO = (
+_SELECT_DUE = (
     select(_deliveries.c.id)
     .where(
         _DUE,
@@ -57,10 +56,10 @@ _DUE_TO = (
         _deliveries.c.receiver == bindparam("receiver"),
     )
     .order_by(_deliveries.c.dispatch_at)
-    .limit(bindparam("room"))
+    .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
 )
-_PUBLISHED = (
+_MARK_PUBLISHED = (
     update(_deliveries)
     .where(_deliveries.c.id.in_(bindparam("ids", expanding=True)), _PENDING)
     .values(dispatch_at=bindparam("again_at"))
@@ -68,16 +67,16 @@ _PUBLISHED = (
 
 
 def publish_due(connection: Connection, now: int) -> list[str]:
-    """Mark due deliveries as published, within each receiver's room, and return their ids."""
+    """Mark due deliveries as published, within each receiver's capacity; return their ids."""
     found = connection.execute(_DUE_RECEIVERS, {"now": now})
     receivers = [Receiver(*row) for row in found]
-    random.shuffle(receivers)  # where there are too many for one look, none is always the last
-    room = Room(connection, {each.workspace_id for each in receivers}, now)
+    random.shuffle(receivers)  # if there are too many, none is always the last
+    capacity = Capacity(connection, {each.workspace_id for each in receivers}, now)
     published: list[str] = []
-    for start in range(0, len(receivers), RECEIVERS_AT_ONCE):
-        some = receivers[start : start + RECEIVERS_AT_ONCE]
-        published += _publish(connection, some, room, now)
-        if len(published) >= ENOUGH:
+    for start in range(0, len(receivers), RECEIVERS_PER_QUERY):
+        group = receivers[start : start + RECEIVERS_PER_QUERY]
+        published += _publish(connection, group, capacity, now)
+        if len(published) >= MAX_PUBLISHED:
             break
     return published
 
@@ -90,51 +89,51 @@ class Receiver:
     name: str
 
 
-class Room:
+class Capacity:
     """The deliveries that may still be published for each receiver and each workspace."""
 
     def __init__(self, connection: Connection, workspaces: set[str], now: int) -> None:
-        wanted = {"now": now, "again_at": now + PUBLISH_AGAIN_MS}
-        self._to: Counter[str] = Counter()  # by receiver
-        self._of: Counter[str] = Counter()  # by workspace
-        for workspace_id, receiver, count in connection.execute(_BUSY, wanted):
-            self._to[receiver] += count
-            self._of[workspace_id] += count
-        sharing = len(workspaces | self._of.keys())
-        self._share = max(SHARED // (sharing + 1), LEAST_SHARE)
+        parameters = {"now": now, "again_at": now + REPUBLISH_MS}
+        self._by_receiver: Counter[str] = Counter()  # by receiver
+        self._by_workspace: Counter[str] = Counter()  # by workspace
+        for workspace_id, receiver, count in connection.execute(_BUSY, parameters):
+            self._by_receiver[receiver] += count
+            self._by_workspace[workspace_id] += count
+        sharing = len(workspaces | self._by_workspace.keys())
+        self._share = max(MAX_CONCURRENT_TOTAL // (sharing + 1), MIN_SHARE)
 
-    def left(self, receiver: Receiver, *, is_failing: bool) -> int:
-        """Return how many more may be sent; failing endpoints leave half a share to the others."""
-        at_once = AT_ONCE_FAILING if is_failing else AT_ONCE
+    def find_free(self, receiver: Receiver, *, is_failing: bool) -> int:
+        """Return how many more may be sent; failing endpoints use at most half a share."""
+        limit = MAX_CONCURRENT_FAILING if is_failing else MAX_CONCURRENT
         share = self._share // 2 if is_failing else self._share
-        busy = self._of[receiver.workspace_id]
-        return min(at_once - self._to[receiver.name], share - busy)
+        busy = self._by_workspace[receiver.workspace_id]
+        return min(limit - self._by_receiver[receiver.name], share - busy)
 
-    def take(self, receiver: Receiver, count: int) -> None:
-        """Note that so many more are on their way."""
-        self._to[receiver.name] += count
-        self._of[receiver.workspace_id] += count
+    def reserve(self, receiver: Receiver, count: int) -> None:
+        """Count deliveries to a receiver as in flight."""
+        self._by_receiver[receiver.name] += count
+        self._by_workspace[receiver.workspace_id] += count
 
 
 def _publish(
-    connection: Connection, receivers: Sequence[Receiver], room: Room, now: int
+    connection: Connection, receivers: Sequence[Receiver], capacity: Capacity, now: int
 ) -> list[str]:
-    """Mark as published what these receivers may have."""
-    chosen: list[str] = []
+    """Mark the due deliveries of these receivers as published, within the capacity."""
+    ids: list[str] = []
     names = [each.name for each in receivers]
     failing = set(connection.execute(_FAILING, {"receivers": names}).scalars())
     for each in receivers:
-        left = room.left(each, is_failing=each.name in failing)
-        if left > 0:
-            wanted = {
+        free = capacity.find_free(each, is_failing=each.name in failing)
+        if free > 0:
+            parameters = {
                 "now": now,
                 "workspace": each.workspace_id,
                 "receiver": each.name,
-                "room": left,
+                "limit": free,
             }
-            found = connection.execute(_DUE_TO, wanted).scalars().all()
-            room.take(each, len(found))
-            chosen += found
-    if chosen:
-        connection.execute(_PUBLISHED, {"ids": chosen, "again_at": now + PUBLISH_AGAIN_MS})
-    return chosen
+            found = connection.execute(_SELECT_DUE, parameters).scalars().all()
+            capacity.reserve(each, len(found))
+            ids += found
+    if ids:
+        connection.execute(_MARK_PUBLISHED, {"ids": ids, "again_at": now + REPUBLISH_MS})
+    return ids

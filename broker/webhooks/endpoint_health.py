@@ -1,22 +1,22 @@
-"""An endpoint's health: failing since when, disabled when; its pending deliveries cancelled."""
+"""Record the health of endpoints, and disable those that fail for too long."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 from sqlalchemy import Connection, bindparam, select, update
 
 from broker.enums import DeliveryState
-from broker.storage.tables import Delivery, WebhookEndpoint, table
+from broker.storage.tables import Delivery, WebhookEndpoint, columns, table
 from broker.webhooks.events import ENDPOINT_DISABLED, WebhookEvent
 from broker.webhooks.fan_out import fan_out
-from broker.webhooks.schedule import is_given_up
+from broker.webhooks.schedule import has_failed_too_long
 
 _deliveries = table(Delivery)
 
 
 def cancel_pending(connection: Connection, endpoint_ids: Sequence[str], now: int) -> None:
-    """Cancel what waits for these endpoints; an attempt that is under way ends by itself."""
+    """Cancel the pending deliveries of these endpoints; running attempts end normally."""
     connection.execute(
         update(_deliveries)
         .where(
@@ -31,7 +31,15 @@ GONE = "it answered 410 Gone"
 GIVEN_UP = "nothing but failures for 5 days"
 
 _endpoints = table(WebhookEndpoint)
-_OPEN = select(_endpoints.c.id, _endpoints.c.workspace_id, _endpoints.c.failing_since).where(
+
+
+class _HealthRow(Protocol):
+    id: str
+    workspace_id: str
+    failing_since: int | None  # Unix ms
+
+
+_SELECT_ENABLED = select(*columns(_HealthRow, _endpoints)).where(
     _endpoints.c.id.in_(bindparam("ids", expanding=True)), _endpoints.c.disabled.is_(False)
 )
 _FAILING_SINCE = (
@@ -47,8 +55,8 @@ _DISABLE = (
 
 
 @dataclass(frozen=True, slots=True)
-class HealthSign:
-    """The verdict of one attempt on its endpoint."""
+class EndpointResult:
+    """The result of one attempt for its endpoint."""
 
     endpoint_id: str
     now: int
@@ -56,13 +64,13 @@ class HealthSign:
     gone: bool = False
 
 
-def record_health(connection: Connection, signs: Sequence[HealthSign]) -> None:
-    """Keep endpoints' health. A healthy endpoint that took a delivery costs one question."""
-    if not signs:
+def record_health(connection: Connection, results: Sequence[EndpointResult]) -> None:
+    """Update the health of endpoints. A success of a healthy endpoint costs one query."""
+    if not results:
         return
-    ids = sorted({sign.endpoint_id for sign in signs})
-    # whose latest word is a success is only read: no worker waits for another over it
-    failed = sorted({sign.endpoint_id for sign in signs if not sign.ok})
+    ids = sorted({result.endpoint_id for result in results})
+    # endpoints with successes only are not locked, so that no worker waits for another
+    failed = sorted({result.endpoint_id for result in results if not result.ok})
     if failed:
         connection.execute(
             select(_endpoints.c.id)
@@ -70,24 +78,28 @@ def record_health(connection: Connection, signs: Sequence[HealthSign]) -> None:
             .order_by(_endpoints.c.id)
             .with_for_update()
         ).all()
-    for row in connection.execute(_OPEN, {"ids": ids}).all():
-        _note(connection, row, [sign for sign in signs if sign.endpoint_id == row.id])
+    for row in connection.execute(_SELECT_ENABLED, {"ids": ids}).all():
+        _update_health(
+            connection, row, [result for result in results if result.endpoint_id == row.id]
+        )
 
 
-def _note(connection: Connection, row: Any, signs: Sequence[HealthSign]) -> None:
-    now = signs[-1].now
-    if any(sign.gone for sign in signs):
+def _update_health(
+    connection: Connection, row: _HealthRow, results: Sequence[EndpointResult]
+) -> None:
+    now = results[-1].now
+    if any(result.gone for result in results):
         _disable(connection, row, now, GONE)
-    elif any(sign.ok for sign in signs):
+    elif any(result.ok for result in results):
         if row.failing_since is not None:
             connection.execute(_FAILING_SINCE, {"of_endpoint": row.id, "since": None})
     elif row.failing_since is None:
         connection.execute(_FAILING_SINCE, {"of_endpoint": row.id, "since": now})
-    elif is_given_up(row.failing_since, now):
+    elif has_failed_too_long(row.failing_since, now):
         _disable(connection, row, now, GIVEN_UP)
 
 
-def _disable(connection: Connection, row: Any, now: int, reason: str) -> None:
+def _disable(connection: Connection, row: _HealthRow, now: int, reason: str) -> None:
     """Disable the endpoint, and notify the other endpoints of the workspace."""
     connection.execute(_DISABLE, {"of_endpoint": row.id, "reason": reason, "at": now})
     cancel_pending(connection, [row.id], now)

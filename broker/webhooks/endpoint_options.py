@@ -13,22 +13,22 @@ from broker.errors import InvalidRequestError
 from broker.ids import new_id
 from broker.security.encryption import Encryption
 from broker.webhooks import signing
-from broker.webhooks.events import EVENT_TYPES, is_wanted
+from broker.webhooks.events import EVENT_TYPES, matches_filter
 
 MAX_URL = 2_048
 MAX_HEADERS = 20
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")  # RFC 9110, "token"
 _VALUE = re.compile(r"[\x20-\x7e\t]{0,2000}")
-_OURS = frozenset(
+_RESERVED = frozenset(
     {"host", "content-length", "content-type", "transfer-encoding", "connection", "user-agent",
      "te", "trailer", "upgrade", "expect", "accept-encoding"}
 )  # fmt: skip
-_OUR_PREFIXES = ("webhook-", "x-openrouter-", "proxy-")
+_RESERVED_PREFIXES = ("webhook-", "x-openrouter-", "proxy-")
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointOptions:
-    """A new endpoint, as its owner asks for it."""
+    """The options of a new endpoint."""
 
     url: str
     description: str = ""
@@ -37,67 +37,70 @@ class EndpointOptions:
     scheme: Scheme = Scheme.STANDARD
     signature: SignatureKind = SignatureKind.V1
     headers: Mapping[str, str] = field(default_factory=dict)
-    rate_limit: int | None = None  # deliveries a minute; None = as fast as it takes them
+    rate_limit: int | None = None  # deliveries a minute; None = no limit
 
 
 def build_endpoint(
-    wish: EndpointOptions, workspace_id: str, seal: Encryption, now: int
+    options: EndpointOptions, workspace_id: str, encryption: Encryption, now: int
 ) -> tuple[dict[str, Any], str]:
-    """Return the row of an endpoint and its secret, shown this once. Raises InvalidRequestError.
+    """Return the row of an endpoint and its secret. Raises InvalidRequestError.
 
-    Of a `v1a` secret the owner is shown the public key (a column) instead.
+    For a `v1a` secret its owner receives the public key (a column) instead.
     """
-    if wish.scheme is Scheme.OPENROUTER and wish.signature is SignatureKind.V1A:
+    if options.scheme is Scheme.OPENROUTER and options.signature is SignatureKind.V1A:
         raise InvalidRequestError("The openrouter scheme signs with v1 only.", param="signature")
-    asked = {
-        name: getattr(wish, name)
+    requested = {
+        name: getattr(options, name)
         for name in ("url", "description", "events", "payload", "scheme", "headers", "rate_limit")
     }
-    columns, secret = new_secret_columns(wish.signature, seal)
-    row = endpoint_columns(asked, seal) | columns
+    columns, secret = build_secret_columns(options.signature, encryption)
+    row = build_endpoint_columns(requested, encryption) | columns
     fixed = {"id": new_id("whep_"), "workspace_id": workspace_id, "created_at": now}
     return row | fixed | {"paced_until": 0, "disabled": False}, secret
 
 
-def endpoint_columns(asked: Mapping[str, Any], seal: Encryption) -> dict[str, Any]:
-    """Return the columns of an endpoint for what is asked of it. Raises InvalidRequestError.
+def build_endpoint_columns(requested: Mapping[str, Any], encryption: Encryption) -> dict[str, Any]:
+    """Return the columns for these options of an endpoint. Raises InvalidRequestError.
 
-    `asked` may have url, description, events, payload, scheme, headers, rate_limit, disabled.
+    `requested` may have url, description, events, payload, scheme, headers, rate_limit, disabled.
     """
-    columns = dict(asked)
-    if "url" in asked:
-        check_url(asked["url"])
-    if "events" in asked:
-        columns["events"] = orjson.dumps(check_events(asked["events"])).decode()
-    if "headers" in asked:
-        given = _check_headers(asked["headers"])
-        columns["headers"] = seal.close(orjson.dumps(given).decode()) if given else ""
+    columns = dict(requested)
+    if "url" in requested:
+        check_url(requested["url"])
+    if "events" in requested:
+        columns["events"] = orjson.dumps(check_events(requested["events"])).decode()
+    if "headers" in requested:
+        headers = _check_headers(requested["headers"])
+        columns["headers"] = encryption.encrypt(orjson.dumps(headers).decode()) if headers else ""
     for name, kind in (("payload", PayloadKind), ("scheme", Scheme)):
-        if name in asked:
-            columns[name] = kind(asked[name]).value
+        if name in requested:
+            columns[name] = kind(requested[name]).value
     return columns
 
 
-def new_secret_columns(kind: SignatureKind, seal: Encryption) -> tuple[dict[str, Any], str]:
-    """Return the columns of a new secret (for `new_endpoint` and `Rotation`), and the secret."""
-    secret = signing.new_secret(kind)
+def build_secret_columns(kind: SignatureKind, encryption: Encryption) -> tuple[dict[str, Any], str]:
+    """Return the columns of a new secret (for `create_endpoint` and `Rotation`), and the secret."""
+    secret = signing.generate_secret(kind)
     columns = {
-        "secret": seal.close(secret),
-        "public_key": signing.public_key(secret),
+        "secret": encryption.encrypt(secret),
+        "public_key": signing.derive_public_key(secret),
         "signature": kind.value,
     }
     return columns, secret
 
 
-def job_webhook(url: str, events: Sequence[str] = ()) -> str:
-    """Return `submission.Wish.webhook` for a job's own URL. Raises InvalidRequestError."""
+def build_job_webhook(url: str, events: Sequence[str] = ()) -> str:
+    """Return `submission.JobOptions.webhook` for a job's own URL. Raises InvalidRequestError."""
     check_url(url, param="webhook")
-    wanted = check_events(events, param="webhook")
-    return orjson.dumps({"url": url, "events": wanted}).decode()
+    event = check_events(events, param="webhook")
+    return orjson.dumps({"url": url, "events": event}).decode()
 
 
 def check_url(url: str, *, param: str = "url") -> None:
-    """Refuse what cannot be a receiver. Whether it may be reached is judged at each attempt."""
+    """Raise InvalidRequestError for a URL that cannot be a receiver.
+
+    Each attempt checks whether the address is allowed.
+    """
     try:
         split = urlsplit(url)
         host = split.hostname
@@ -115,21 +118,21 @@ def check_url(url: str, *, param: str = "url") -> None:
 
 def check_events(events: Sequence[str], *, param: str = "events") -> list[str]:
     """Return an event filter without repetitions; `job.*` stands for all of a kind."""
-    for wanted in events:
-        if not any(is_wanted(known, [wanted]) for known in EVENT_TYPES):
+    for event in events:
+        if not any(matches_filter(known, [event]) for known in EVENT_TYPES):
             raise InvalidRequestError(
-                f"There is no event type {wanted!r}: choose from {', '.join(EVENT_TYPES)}.",
+                f"There is no event type {event!r}: choose from {', '.join(EVENT_TYPES)}.",
                 param=param,
             )
     return list(dict.fromkeys(events))
 
 
-def _check_headers(given: Mapping[str, str]) -> dict[str, str]:
-    if len(given) > MAX_HEADERS:
+def _check_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    if len(headers) > MAX_HEADERS:
         raise InvalidRequestError(f"At most {MAX_HEADERS} headers can be added.", param="headers")
-    for name, value in given.items():
+    for name, value in headers.items():
         if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
             raise InvalidRequestError(f"Header {name[:100]!r} cannot be sent.", param="headers")
-        if name.lower() in _OURS or name.lower().startswith(_OUR_PREFIXES):
+        if name.lower() in _RESERVED or name.lower().startswith(_RESERVED_PREFIXES):
             raise InvalidRequestError(f"Header {name!r} is set by Waybill.", param="headers")
-    return dict(given)
+    return dict(headers)

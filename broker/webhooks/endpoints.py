@@ -1,4 +1,4 @@
-"""Webhook endpoints of a workspace, and its own secret: create, change, rotate, test, delete."""
+"""Create, change, rotate, test and delete webhook endpoints; manage the workspace's secret."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -65,7 +65,9 @@ class Rotation:
     workspace_id: str
     endpoint_id: str
     now: int
-    values: Mapping[str, Any]  # secret (encrypted), public_key, signature: see `new_secret_columns`
+    values: Mapping[
+        str, Any
+    ]  # secret (encrypted), public_key, signature: see `build_secret_columns`
     overlap_ms: int = OVERLAP_MS
 
 
@@ -74,8 +76,8 @@ def create_endpoint(connection: Connection, row: Mapping[str, Any]) -> EndpointR
 
     Raises ConflictError if the workspace has MAX_ENDPOINTS already.
     """
-    mine = _endpoints.c.workspace_id == row["workspace_id"]
-    count = connection.execute(select(func.count()).select_from(_endpoints).where(mine))
+    query = _endpoints.c.workspace_id == row["workspace_id"]
+    count = connection.execute(select(func.count()).select_from(_endpoints).where(query))
     if count.scalar_one() >= MAX_ENDPOINTS:
         raise ConflictError(
             f"A workspace has at most {MAX_ENDPOINTS} webhook endpoints: delete one first."
@@ -86,20 +88,20 @@ def create_endpoint(connection: Connection, row: Mapping[str, Any]) -> EndpointR
 
 def list_endpoints(connection: Connection, workspace_id: str) -> Sequence[EndpointRow]:
     """Return the endpoints of a workspace, oldest first."""
-    mine = _SELECT.where(_endpoints.c.workspace_id == workspace_id)
-    return [EndpointRow(*row) for row in connection.execute(mine.order_by(_endpoints.c.id))]
+    query = _SELECT.where(_endpoints.c.workspace_id == workspace_id)
+    return [EndpointRow(*row) for row in connection.execute(query.order_by(_endpoints.c.id))]
 
 
 def find_endpoint(connection: Connection, workspace_id: str, endpoint_id: str) -> EndpointRow:
     """Return an endpoint. Raises NotFoundError."""
-    return _read(connection, _mine(workspace_id, endpoint_id), endpoint_id)
+    return _read(connection, _select_endpoint(workspace_id, endpoint_id), endpoint_id)
 
 
 def update_endpoint(connection: Connection, change: EndpointChange) -> EndpointRow:
     """Change an endpoint and return its row; disabling it cancels its pending deliveries.
 
-    Raises NotFoundError. Another URL gets another secret and no headers, because both were given
-    to the earlier receiver.
+    Raises NotFoundError. A new URL gets a new secret and no headers, because the earlier receiver
+    knows both.
     """
     row = _lock(connection, change.workspace_id, change.endpoint_id)
     values = dict(change.values)
@@ -121,7 +123,7 @@ def update_endpoint(connection: Connection, change: EndpointChange) -> EndpointR
 def rotate_endpoint(connection: Connection, rotation: Rotation) -> EndpointRow:
     """Give an endpoint a new secret and return its row. Raises NotFoundError.
 
-    A rotation that was written already, by a try that seemed to fail, changes nothing.
+    A rotation that an earlier try has already stored changes nothing.
     """
     row = _lock(connection, rotation.workspace_id, rotation.endpoint_id)
     if row.secret == rotation.values["secret"]:
@@ -164,7 +166,9 @@ def send_test(connection: Connection, workspace_id: str, endpoint_id: str, now: 
 
 def _lock(connection: Connection, workspace_id: str, endpoint_id: str) -> EndpointRow:
     """Return an endpoint, locked until the commit. Raises NotFoundError."""
-    return _read(connection, _mine(workspace_id, endpoint_id).with_for_update(), endpoint_id)
+    return _read(
+        connection, _select_endpoint(workspace_id, endpoint_id).with_for_update(), endpoint_id
+    )
 
 
 def _read(connection: Connection, query: Any, endpoint_id: str) -> EndpointRow:
@@ -174,7 +178,7 @@ def _read(connection: Connection, query: Any, endpoint_id: str) -> EndpointRow:
     return EndpointRow(*row)
 
 
-def _mine(workspace_id: str, endpoint_id: str) -> Any:
+def _select_endpoint(workspace_id: str, endpoint_id: str) -> Any:
     return _SELECT.where(_endpoints.c.id == endpoint_id, _endpoints.c.workspace_id == workspace_id)
 
 
@@ -193,45 +197,45 @@ class SecretRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NewWorkspaceSecret:
-    """A new encrypted secret for a workspace (`new_secret_columns(V1, …)` makes one)."""
+    """A new encrypted secret for a workspace (see `build_secret_columns`)."""
 
     workspace_id: str
-    sealed: str
+    encrypted: str
     now: int
     overlap_ms: int = OVERLAP_MS
 
 
-def ensure_workspace_secret(connection: Connection, fresh: NewWorkspaceSecret) -> SecretRow:
+def ensure_workspace_secret(connection: Connection, new: NewWorkspaceSecret) -> SecretRow:
     """Return the secret of a workspace; store the new one if it has none."""
-    found = find_workspace_secret(connection, fresh.workspace_id)
+    found = find_workspace_secret(connection, new.workspace_id)
     if found is not None:
         return found
-    connection.execute(  # a concurrent insert makes this a conflict, and the next try finds it
+    connection.execute(  # after a concurrent insert this conflicts, and the next try finds the row
         insert(_secrets).values(
-            workspace_id=fresh.workspace_id, secret=fresh.sealed, created_at=fresh.now
+            workspace_id=new.workspace_id, secret=new.encrypted, created_at=new.now
         )
     )
-    return SecretRow(fresh.workspace_id, fresh.sealed, None, None, fresh.now)
+    return SecretRow(new.workspace_id, new.encrypted, None, None, new.now)
 
 
-def rotate_workspace_secret(connection: Connection, fresh: NewWorkspaceSecret) -> SecretRow:
+def rotate_workspace_secret(connection: Connection, new: NewWorkspaceSecret) -> SecretRow:
     """Replace the secret of a workspace; the previous one also signs until the overlap ends."""
-    present = ensure_workspace_secret(connection, fresh)
-    if present.secret == fresh.sealed:
-        return present
+    current = ensure_workspace_secret(connection, new)
+    if current.secret == new.encrypted:
+        return current
     rotated = SecretRow(
-        fresh.workspace_id, fresh.sealed, present.secret, fresh.now + fresh.overlap_ms, fresh.now
+        new.workspace_id, new.encrypted, current.secret, new.now + new.overlap_ms, new.now
     )
     connection.execute(
         update(_secrets)
-        .where(_secrets.c.workspace_id == fresh.workspace_id)
+        .where(_secrets.c.workspace_id == new.workspace_id)
         .values(rotated._asdict())
     )
     return rotated
 
 
 def find_workspace_secret(connection: Connection, workspace_id: str) -> SecretRow | None:
-    """Return the secret of a workspace, or None before it is first needed."""
-    mine = select(*columns(SecretRow, _secrets)).where(_secrets.c.workspace_id == workspace_id)
-    row = connection.execute(mine).first()
+    """Return the secret of a workspace, or None before its first use."""
+    query = select(*columns(SecretRow, _secrets)).where(_secrets.c.workspace_id == workspace_id)
+    row = connection.execute(query).first()
     return None if row is None else SecretRow(*row)

@@ -1,4 +1,4 @@
-"""Webhook event types, their closed sets, and payloads `{type, timestamp, data}`. Pure."""
+"""Webhook event types and payloads `{type, timestamp, data}`. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,37 +26,37 @@ EVENT_TYPES = (
     ENDPOINT_DISABLED,
     TEST,
 )
-"""Everything that is ever sent."""
+"""All event types."""
 
 
-MISSING = (DeliveryState.EXHAUSTED, DeliveryState.CANCELLED)
+UNDELIVERED = (DeliveryState.EXHAUSTED, DeliveryState.CANCELLED)
 """States of deliveries that failed and are not retried automatically."""
 
 
-def is_wanted(event_type: str, wanted: Sequence[str], *, is_line: bool = False) -> bool:
+def matches_filter(event_type: str, event_filter: Sequence[str], *, is_line: bool = False) -> bool:
     """Return whether a filter accepts a type: `job.*` accepts all job events, an empty one all.
 
     An empty filter rejects the events of batch lines, which are many; a filter must name them.
     """
-    if not wanted:
+    if not event_filter:
         return not is_line
     return any(
         event_type == each or (each.endswith(".*") and event_type.startswith(each[:-1]))
-        for each in wanted
+        for each in event_filter
     )
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvent:
-    """Something that happened in a workspace and that its receivers may want to hear."""
+    """An event in a workspace, for its receivers."""
 
     workspace_id: str
     type: str  # one of EVENT_TYPES
-    subject_id: str  # the job, batch or endpoint it happened to
+    subject_id: str  # id of the job, batch or endpoint
     now: int
     data: Json  # thin: ids and status
-    webhook: str | None = None  # the subject's own: JSON {url, events}
-    is_line: bool = False  # it happened to a line of a batch, which has events of its own
+    webhook: str | None = None  # of the subject: JSON {url, events}
+    is_line: bool = False  # the subject is a line of a batch
     id: str = field(default_factory=lambda: new_id("evt_"))
 
 
@@ -68,17 +68,19 @@ class EventSubject(Protocol):
     webhook: str | None
 
 
-def job_event(job: EventSubject, state: str, now: int, *, is_line: bool = False) -> WebhookEvent:
-    """Return the event of a job that came to this state."""
-    return _event("job", job, state, now, is_line=is_line)
+def build_job_event(
+    job: EventSubject, state: str, now: int, *, is_line: bool = False
+) -> WebhookEvent:
+    """Return the event of a job that reached this state."""
+    return _build_event("job", job, state, now, is_line=is_line)
 
 
-def batch_event(batch: EventSubject, state: str, now: int) -> WebhookEvent:
+def build_batch_event(batch: EventSubject, state: str, now: int) -> WebhookEvent:
     """Return the event of a batch that ended in this state."""
-    return _event("batch", batch, state, now, is_line=False)
+    return _build_event("batch", batch, state, now, is_line=False)
 
 
-def _event(
+def _build_event(
     kind: str, subject: EventSubject, state: str, now: int, *, is_line: bool
 ) -> WebhookEvent:
     data = {"id": subject.id, "object": kind, "status": state}
@@ -87,8 +89,8 @@ def _event(
     )
 
 
-def body(event: WebhookEvent, scheme: Scheme, document: Json | None = None) -> bytes:
-    """Return the bytes to sign and send; `document` is the whole object, where that is wanted."""
+def build_body(event: WebhookEvent, scheme: Scheme, document: Json | None = None) -> bytes:
+    """Return the bytes to sign and send; `document` is the full object of a full payload."""
     moment: Json
     if scheme is Scheme.OPENROUTER:
         moment = {"created_at": event.now // 1000}
@@ -99,7 +101,7 @@ def body(event: WebhookEvent, scheme: Scheme, document: Json | None = None) -> b
 
 
 def reduce_payload(sent: bytes) -> bytes:
-    """Return a body that held a whole object with what names it only."""
-    told: Json = orjson.loads(sent)
-    data = {name: told["data"].get(name) for name in ("id", "object", "status")}
-    return orjson.dumps(told | {"data": data})
+    """Return a full payload reduced to the id, object and status."""
+    document: Json = orjson.loads(sent)
+    data = {name: document["data"].get(name) for name in ("id", "object", "status")}
+    return orjson.dumps(document | {"data": data})

@@ -1,9 +1,9 @@
-"""One event → one delivery for each receiver that wants it, in the state change's transaction."""
+"""Create the deliveries of events in the transaction of the state change."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import orjson
@@ -13,21 +13,25 @@ from broker.completion import Json
 from broker.enums import DeliveryState, PayloadKind, Scheme
 from broker.ids import new_id
 from broker.jobs import reports, views
-from broker.storage.tables import Delivery, WebhookEndpoint, table
+from broker.storage.tables import Delivery, WebhookEndpoint, columns, table
 from broker.webhooks import events as payloads
-from broker.webhooks.events import JOB_EVENTS, WebhookEvent, is_wanted
+from broker.webhooks.events import JOB_EVENTS, WebhookEvent, matches_filter
 
 _endpoints = table(WebhookEndpoint)
 _INSERT = insert(table(Delivery))
-_LISTENING = select(
-    _endpoints.c.id,
-    _endpoints.c.workspace_id,
-    _endpoints.c.events,
-    _endpoints.c.payload,
-    _endpoints.c.scheme,
-    _endpoints.c.disabled,
-)
-_LISTENING_IN = _LISTENING.where(
+
+
+class _EndpointRow(Protocol):
+    id: str
+    workspace_id: str
+    events: str  # JSON list; empty = all
+    payload: str  # see `enums.PayloadKind`
+    scheme: str  # see `enums.Scheme`
+    disabled: bool
+
+
+_SELECT_ENDPOINTS = select(*columns(_EndpointRow, _endpoints))
+_SELECT_OF_WORKSPACES = _SELECT_ENDPOINTS.where(
     _endpoints.c.workspace_id.in_(bindparam("workspaces", expanding=True))
 )
 
@@ -47,62 +51,67 @@ class _Receiver:
 def fan_out(connection: Connection, events: Sequence[WebhookEvent]) -> int:
     """Create the deliveries of these events; return how many.
 
-    A workspace without endpoints costs its share of one indexed question. What a disabled endpoint
-    misses is kept as cancelled, so that it can be replayed.
+    A workspace without endpoints costs its share of one indexed query. A disabled endpoint gets
+    cancelled deliveries, which can be replayed.
     """
     if not events:
         return 0
     workspaces = sorted({event.workspace_id for event in events})
-    found = connection.execute(_LISTENING_IN, {"workspaces": workspaces}).all()
-    if not found and not any(event.webhook for event in events):
+    rows = connection.execute(_SELECT_OF_WORKSPACES, {"workspaces": workspaces}).all()
+    if not rows and not any(event.webhook for event in events):
         return 0
-    listening = defaultdict(list)
-    for row in found:
-        listening[row.workspace_id].append(row)
-    return len(_insert(connection, _address(events, listening)))
+    endpoints = defaultdict(list)
+    for row in rows:
+        endpoints[row.workspace_id].append(row)
+    return len(_insert(connection, _find_destinations(events, endpoints)))
 
 
 def send_to(connection: Connection, events: Mapping[str, WebhookEvent]) -> list[str]:
     """Create one delivery for each endpoint id, without its filter; return their ids."""
-    rows = connection.execute(_LISTENING.where(_endpoints.c.id.in_(events))).all()
-    return _insert(connection, [(events[row.id], _endpoint(row)) for row in rows])
+    rows = connection.execute(_SELECT_ENDPOINTS.where(_endpoints.c.id.in_(events))).all()
+    return _insert(connection, [(events[row.id], _build_receiver(row)) for row in rows])
 
 
-def _insert(connection: Connection, sent: Sequence[tuple[WebhookEvent, _Receiver]]) -> list[str]:
-    if not sent:
+def _insert(
+    connection: Connection, destinations: Sequence[tuple[WebhookEvent, _Receiver]]
+) -> list[str]:
+    if not destinations:
         return []
-    documents = _documents(connection, sent)
-    rows = [_row(event, receiver, documents.get(event.subject_id)) for event, receiver in sent]
+    documents = _load_documents(connection, destinations)
+    rows = [
+        _build_row(event, receiver, documents.get(event.subject_id))
+        for event, receiver in destinations
+    ]
     connection.execute(_INSERT, rows)
     return [row["id"] for row in rows]
 
 
-def _address(
-    events: Sequence[WebhookEvent], listening: Mapping[str, Sequence[Any]]
+def _find_destinations(
+    events: Sequence[WebhookEvent], endpoints: Mapping[str, Sequence[_EndpointRow]]
 ) -> list[tuple[WebhookEvent, _Receiver]]:
     return [
         (event, receiver)
         for event in events
-        for receiver in _receivers(event, listening.get(event.workspace_id, ()))
+        for receiver in _find_receivers(event, endpoints.get(event.workspace_id, ()))
     ]
 
 
-def _receivers(event: WebhookEvent, endpoints: Sequence[Any]) -> list[_Receiver]:
-    found = [
-        _endpoint(row)
+def _find_receivers(event: WebhookEvent, endpoints: Sequence[_EndpointRow]) -> list[_Receiver]:
+    rows = [
+        _build_receiver(row)
         for row in endpoints
         if row.id != event.subject_id
-        and is_wanted(event.type, orjson.loads(row.events), is_line=event.is_line)
+        and matches_filter(event.type, orjson.loads(row.events), is_line=event.is_line)
     ]
     if event.webhook is not None:
-        own = orjson.loads(event.webhook)
-        if is_wanted(event.type, own.get("events") or (), is_line=event.is_line):
-            origin = f"{event.workspace_id} {urlsplit(own['url']).netloc}"
-            found.append(_Receiver(origin, url=own["url"]))
-    return found
+        webhook = orjson.loads(event.webhook)
+        if matches_filter(event.type, webhook.get("events") or (), is_line=event.is_line):
+            origin = f"{event.workspace_id} {urlsplit(webhook['url']).netloc}"
+            rows.append(_Receiver(origin, url=webhook["url"]))
+    return rows
 
 
-def _endpoint(row: Any) -> _Receiver:
+def _build_receiver(row: _EndpointRow) -> _Receiver:
     return _Receiver(
         row.id,
         endpoint_id=row.id,
@@ -112,22 +121,24 @@ def _endpoint(row: Any) -> _Receiver:
     )
 
 
-def _documents(
-    connection: Connection, sent: Sequence[tuple[WebhookEvent, _Receiver]]
+def _load_documents(
+    connection: Connection, destinations: Sequence[tuple[WebhookEvent, _Receiver]]
 ) -> dict[str, Json]:
-    """Return the jobs that are to be sent in full, by id."""
-    wanted = {
+    """Return the jobs of full payloads, by id."""
+    full_jobs = {
         event.subject_id
-        for event, receiver in sent
+        for event, receiver in destinations
         if receiver.payload is PayloadKind.FULL and event.type in JOB_EVENTS
     }
-    if not wanted:
+    if not full_jobs:
         return {}
-    return {id_: views.job(found) for id_, found in reports.ended(connection, wanted).items()}
+    return {id_: views.job(rows) for id_, rows in reports.ended(connection, full_jobs).items()}
 
 
-def _row(event: WebhookEvent, receiver: _Receiver, document: Json | None) -> Mapping[str, Any]:
-    whole = document if receiver.payload is PayloadKind.FULL else None
+def _build_row(
+    event: WebhookEvent, receiver: _Receiver, document: Json | None
+) -> Mapping[str, Any]:
+    full = document if receiver.payload is PayloadKind.FULL else None
     state = DeliveryState.CANCELLED if receiver.disabled else DeliveryState.PENDING
     return {
         "id": new_id("dlv_"),
@@ -138,8 +149,8 @@ def _row(event: WebhookEvent, receiver: _Receiver, document: Json | None) -> Map
         "receiver": receiver.name,
         "event_type": event.type,
         "subject_id": event.subject_id,
-        "payload": payloads.body(event, receiver.scheme, whole),
-        "is_full": whole is not None,
+        "payload": payloads.build_body(event, receiver.scheme, full),
+        "is_full": full is not None,
         "state": state.value,
         "attempt": 0,
         "failures": 0,

@@ -1,4 +1,4 @@
-"""running → delivered | pending | exhausted: ends of attempts, and of leases of lost workers."""
+"""Record the ends of attempts (running → delivered | pending | exhausted); recover lost ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from broker.enums import DeliveryState
 from broker.storage.tables import Delivery, DeliveryAttempt, table
 from broker.webhooks.claims import ClaimedDelivery, ClaimNext, claim_next_many
-from broker.webhooks.endpoint_health import HealthSign, record_health
-from broker.webhooks.schedule import Delivered, Exhausted, Following, HandedBack, RetryAt
+from broker.webhooks.endpoint_health import EndpointResult, record_health
+from broker.webhooks.schedule import Delivered, DeliveryDecision, Exhausted, Interrupted, RetryAt
 
 _deliveries = table(Delivery)
 _INSERT_ATTEMPTS = insert(table(DeliveryAttempt))
@@ -43,61 +43,67 @@ class DeliveryEnding:
     delivery: ClaimedDelivery
     started_at: int
     now: int
-    following: Following
+    decision: DeliveryDecision
     status: int | None = None  # HTTP
     error: str | None = None
-    body: str | None = None  # the answer's, cut
-    then: ClaimNext | None = None  # what its lane goes on with, should it have been delivered
+    body: str | None = None  # of the answer, truncated
+    next_claim: ClaimNext | None = None  # the next claim of its lane, if it was delivered
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedEnding:
     """The result of recording an end."""
 
-    is_live: bool  # False: the attempt was no longer the delivery's
-    following: ClaimedDelivery | None = None  # the next one of its lane
+    is_current: bool  # False: the attempt was not the delivery's current one
+    next_delivery: ClaimedDelivery | None = None  # claimed for the same lane
 
 
-def record_many(connection: Connection, endings: Sequence[DeliveryEnding]) -> Sequence[Recorded]:
-    """Write how attempts ended, and claim what their lanes go on with.
+def record_many(
+    connection: Connection, endings: Sequence[DeliveryEnding]
+) -> Sequence[RecordedEnding]:
+    """Record the ends of attempts, and claim the next deliveries of their lanes.
 
-    Both in one transaction: a lane between two deliveries is never seen as a free one.
+    Both are in one transaction, so that a lane between two deliveries never counts as free.
     """
     wanted = {"ids": [ending.delivery.id for ending in endings]}
     running = {(row.id, row.attempt) for row in connection.execute(_RUNNING, wanted)}
-    is_live = [(end.delivery.id, end.delivery.attempt) in running for end in endings]
-    live = [end for end, lives in zip(endings, is_live, strict=True) if lives]
-    if live:
-        connection.execute(_END, [_end(ending) for ending in live])
-        connection.execute(_INSERT_ATTEMPTS, [_attempt(ending) for ending in live])
-        record_health(connection, [sign for ending in live if (sign := _sign(ending)) is not None])
-    following = _claim_following(connection, live)
+    current = [end for end in endings if (end.delivery.id, end.delivery.attempt) in running]
+    if current:
+        connection.execute(_END, [_build_end(ending) for ending in current])
+        connection.execute(_INSERT_ATTEMPTS, [_build_attempt(ending) for ending in current])
+        record_health(
+            connection,
+            [result for ending in current if (result := _build_result(ending)) is not None],
+        )
+    claimed = _claim_next(connection, current)
     return [
-        Recorded(lives, following.get(end.delivery.id) if lives else None)
-        for end, lives in zip(endings, is_live, strict=True)
+        RecordedEnding(
+            (end.delivery.id, end.delivery.attempt) in running, claimed.get(end.delivery.id)
+        )
+        for end in endings
     ]
 
 
-def _claim_following(
+def _claim_next(
     connection: Connection, endings: Sequence[DeliveryEnding]
 ) -> dict[str, ClaimedDelivery | None]:
-    """Return what each lane goes on with, by the id of the delivery it has just made."""
-    wishes = {
-        ending.delivery.id: ending.then
+    """Claim the next delivery of each lane; return them by the id of the delivery just made."""
+    claims = {
+        ending.delivery.id: ending.next_claim
         for ending in endings
-        if ending.then is not None and isinstance(ending.following, Delivered)
+        if ending.next_claim is not None and isinstance(ending.decision, Delivered)
     }
-    if not wishes:
+    if not claims:
         return {}
-    claimed = claim_next_many(connection, list(wishes.values()))
-    return dict(zip(wishes, claimed, strict=True))
+    claimed = claim_next_many(connection, list(claims.values()))
+    return dict(zip(claims, claimed, strict=True))
 
 
-def _end(ending: DeliveryEnding) -> dict[str, Any]:
-    following, delivery = ending.following, ending.delivery
-    at = following.at if isinstance(following, RetryAt) else ending.now
-    state = _state(following)
-    is_failure = isinstance(following, RetryAt | Exhausted)
+def _build_end(ending: DeliveryEnding) -> dict[str, Any]:
+    decision, delivery = ending.decision, ending.delivery
+    at = decision.at if isinstance(decision, RetryAt) else ending.now
+    state = _find_state(decision)
+    is_failure = isinstance(decision, RetryAt | Exhausted)
     return {
         "of_delivery": delivery.id,
         "state": state.value,
@@ -108,15 +114,15 @@ def _end(ending: DeliveryEnding) -> dict[str, Any]:
     }
 
 
-def _state(following: Following) -> DeliveryState:
-    if isinstance(following, Delivered):
+def _find_state(decision: DeliveryDecision) -> DeliveryState:
+    if isinstance(decision, Delivered):
         return DeliveryState.DELIVERED
-    if isinstance(following, Exhausted):
+    if isinstance(decision, Exhausted):
         return DeliveryState.EXHAUSTED
     return DeliveryState.PENDING
 
 
-def _attempt(ending: DeliveryEnding) -> dict[str, Any]:
+def _build_attempt(ending: DeliveryEnding) -> dict[str, Any]:
     return {
         "delivery_id": ending.delivery.id,
         "number": ending.delivery.attempt,
@@ -128,16 +134,16 @@ def _attempt(ending: DeliveryEnding) -> dict[str, Any]:
     }
 
 
-def _sign(ending: DeliveryEnding) -> HealthSign | None:
+def _build_result(ending: DeliveryEnding) -> EndpointResult | None:
     """Return the verdict of the attempt on its endpoint's health."""
-    following, endpoint_id = ending.following, ending.delivery.endpoint_id
-    if endpoint_id is None or isinstance(following, HandedBack):
+    decision, endpoint_id = ending.decision, ending.delivery.endpoint_id
+    if endpoint_id is None or isinstance(decision, Interrupted):
         return None
-    is_gone = isinstance(following, Exhausted) and following.gone
-    return HealthSign(endpoint_id, ending.now, ok=isinstance(following, Delivered), gone=is_gone)
+    is_gone = isinstance(decision, Exhausted) and decision.gone
+    return EndpointResult(endpoint_id, ending.now, ok=isinstance(decision, Delivered), gone=is_gone)
 
 
-RESCUE_GROUP = 500
+RECOVERY_GROUP = 500
 LOST = "The worker that made this attempt was lost before it could report: it may have arrived."
 
 _attempts = table(DeliveryAttempt)
@@ -146,8 +152,8 @@ _attempts = table(DeliveryAttempt)
 def rescue(connection: Connection, now: int, owner: str | None = None) -> int:
     """Make lost deliveries due at once, under the same webhook-id; return their number.
 
-    Lost are the deliveries whose lease expired, or those of `owner`, a worker that is known to be
-    dead. One call rescues at most RESCUE_GROUP: if it returns as many, there may be more.
+    These are the deliveries whose lease expired, or those of `owner`, a worker that has stopped.
+    One call recovers at most RECOVERY_GROUP: if it returns as many, there may be more.
     """
     lost = (
         _deliveries.c.lease_expires_at < now
@@ -158,7 +164,7 @@ def rescue(connection: Connection, now: int, owner: str | None = None) -> int:
         select(_deliveries.c.id, _deliveries.c.attempt)
         .where(_deliveries.c.state == DeliveryState.RUNNING.value, lost)
         .order_by(_deliveries.c.id)
-        .limit(RESCUE_GROUP)
+        .limit(RECOVERY_GROUP)
         .with_for_update(skip_locked=True)
     ).all()
     if rows:
@@ -174,16 +180,16 @@ def rescue(connection: Connection, now: int, owner: str | None = None) -> int:
             )
         )
         connection.execute(
-            insert(_attempts), [_lost_attempt(row.id, row.attempt, now) for row in rows]
+            insert(_attempts), [_build_lost_attempt(row.id, row.attempt, now) for row in rows]
         )
     return len(rows)
 
 
-def _lost_attempt(delivery_id: str, attempt: int, now: int) -> dict[str, Any]:
+def _build_lost_attempt(delivery_id: str, attempt: int, now: int) -> dict[str, Any]:
     return {
         "delivery_id": delivery_id,
         "number": attempt,
-        "started_at": now,  # when it began is lost with the worker
+        "started_at": now,  # the real start is unknown
         "duration_ms": None,
         "status": None,
         "error": LOST,

@@ -1,7 +1,7 @@
-"""Secrets and signatures. Pure but for the making of secrets.
+"""Generate webhook secrets and sign deliveries.
 
 Sources: Standard Webhooks 1.0.0 (`v1`: HMAC-SHA256, secrets `whsec_`; `v1a`: Ed25519, keys `whsk_`
-and `whpk_`; both sign `{id}.{timestamp}.{body}` and are written in base64); OpenRouter's docs,
+and `whpk_`; both sign `{id}.{timestamp}.{body}` and encode in base64); OpenRouter's docs,
 "Video generation", webhooks (`t=…,v1=<hex HMAC-SHA256 of "{t},{body}">`).
 """
 
@@ -16,43 +16,43 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from broker.enums import Scheme, SignatureKind
 
 SYMMETRIC, PRIVATE, PUBLIC = "whsec_", "whsk_", "whpk_"
-SECRET_BYTES = 32  # the standard asks for 24 to 64
+SECRET_BYTES = 32  # the standard requires 24 to 64
 SEED_BYTES = 32
 
 
-def new_secret(kind: SignatureKind) -> str:
-    """Return a fresh secret, as its owner is shown it."""
+def generate_secret(kind: SignatureKind) -> str:
+    """Return a new secret in the form that its owner receives."""
     if kind is SignatureKind.V1:
-        return SYMMETRIC + _base64(secrets.token_bytes(SECRET_BYTES))
+        return SYMMETRIC + _encode_base64(secrets.token_bytes(SECRET_BYTES))
     key = Ed25519PrivateKey.generate()
     # seed and public key together, as libsodium and Svix write a private key
-    return PRIVATE + _base64(key.private_bytes_raw() + key.public_key().public_bytes_raw())
+    return PRIVATE + _encode_base64(key.private_bytes_raw() + key.public_key().public_bytes_raw())
 
 
-def kind_of(secret: str) -> SignatureKind:
+def find_kind(secret: str) -> SignatureKind:
     return SignatureKind.V1A if secret.startswith(PRIVATE) else SignatureKind.V1
 
 
-def public_key(secret: str) -> str | None:
-    """Return what a receiver verifies `v1a` with; None for a secret that both sides share."""
-    if kind_of(secret) is SignatureKind.V1:
+def derive_public_key(secret: str) -> str | None:
+    """Return the key with which a receiver verifies `v1a`; None for a shared secret."""
+    if find_kind(secret) is SignatureKind.V1:
         return None
-    return PUBLIC + _base64(_private(secret).public_key().public_bytes_raw())
+    return PUBLIC + _encode_base64(_load_private_key(secret).public_key().public_bytes_raw())
 
 
-def headers(
+def build_headers(
     scheme: Scheme, keys: Sequence[str], *, event_id: str, timestamp: int, body: bytes, subject: str
 ) -> dict[str, str]:
-    """Return the headers that prove where a body comes from.
+    """Return the signature headers of a body.
 
-    Every one of `keys` signs: the present secret and, while it rotates, the one before. `subject`
-    is what OpenRouter's receivers recognise a repeated delivery by: `<id>-<status>`.
+    All `keys` sign: the current secret and, during a rotation, the previous one. `subject` is the
+    idempotency key for OpenRouter's receivers: `<id>-<status>`.
     """
     if scheme is Scheme.OPENROUTER:
         return {
             "webhook-id": event_id,
             "X-OpenRouter-Idempotency-Key": subject,
-            "X-OpenRouter-Signature": _openrouter(keys, timestamp, body),
+            "X-OpenRouter-Signature": _sign_openrouter(keys, timestamp, body),
         }
     return {
         "webhook-id": event_id,
@@ -62,24 +62,24 @@ def headers(
 
 
 def sign(secret: str, event_id: str, timestamp: int, body: bytes) -> str:
-    """Return one element of `webhook-signature`, of the kind the secret is."""
+    """Return one element of `webhook-signature`; its kind is that of the secret."""
     message = b"%s.%d.%s" % (event_id.encode(), timestamp, body)
-    if kind_of(secret) is SignatureKind.V1A:
-        return f"v1a,{_base64(_private(secret).sign(message))}"
+    if find_kind(secret) is SignatureKind.V1A:
+        return f"v1a,{_encode_base64(_load_private_key(secret).sign(message))}"
     key = base64.b64decode(secret.removeprefix(SYMMETRIC))
-    return f"v1,{_base64(hmac.digest(key, message, hashlib.sha256))}"
+    return f"v1,{_encode_base64(hmac.digest(key, message, hashlib.sha256))}"
 
 
-def _openrouter(keys: Sequence[str], timestamp: int, body: bytes) -> str:
+def _sign_openrouter(keys: Sequence[str], timestamp: int, body: bytes) -> str:
     message = b"%d,%s" % (timestamp, body)
     signatures = [hmac.digest(key.encode(), message, hashlib.sha256).hex() for key in keys]
     return ",".join([f"t={timestamp}", *(f"v1={signature}" for signature in signatures)])
 
 
-def _private(secret: str) -> Ed25519PrivateKey:
+def _load_private_key(secret: str) -> Ed25519PrivateKey:
     raw = base64.b64decode(secret.removeprefix(PRIVATE))
     return Ed25519PrivateKey.from_private_bytes(raw[:SEED_BYTES])
 
 
-def _base64(raw: bytes) -> str:
+def _encode_base64(raw: bytes) -> str:
     return base64.b64encode(raw).decode()

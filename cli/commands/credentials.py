@@ -56,7 +56,7 @@ def add(
         columns["allowed_models"] = orjson.dumps(model).decode()
     with local_database() as database, database.transaction() as connection:
         owner = find_workspace_id(connection, workspace)
-        new = NewCredential(owner, provider, encryption.close(key), label_of(key), columns)
+        new = NewCredential(owner, provider, encryption.encrypt(key), label_of(key), columns)
         row = administration.create(connection, CLI, new)
     typer.echo(f"{row.id} is stored: {provider}, {row.label}")
 

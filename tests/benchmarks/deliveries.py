@@ -15,7 +15,7 @@ from broker.accounts import DEFAULT_WORKSPACE
 from broker.clock import now_ms
 from broker.ids import new_job_id
 from broker.storage.database import Database
-from broker.webhooks import fan_out, job_event
+from broker.webhooks import build_job_event, fan_out
 from tests.benchmarks import meters
 from tests.installation import Installation, free_ports, until
 
@@ -53,7 +53,7 @@ def _deliver(installation: Installation, received: "Synchronized[int]", count: i
         for _ in range(count)
     ]
     with database.transaction() as connection:
-        fan_out(connection, [job_event(job, "completed", now) for job in jobs])
+        fan_out(connection, [build_job_event(job, "completed", now) for job in jobs])
     database.close()
     until(
         lambda: received.value >= goal, SECONDS, lambda: f"{received.value}\n{installation.log()}"

@@ -8,7 +8,7 @@ import pytest
 
 from broker.settings import Settings
 from broker.webhooks import endpoints
-from tests.broker.webhooks.factories import SEAL, look, make_endpoint, tell
+from tests.broker.webhooks.factories import ENCRYPTION, look, make_endpoint, tell
 from tests.factories import make_principal
 from tests.workers.services.receiver import answer, receiving
 from workers.services.webhook_delivery import Deliverer
@@ -25,7 +25,7 @@ async def deliverer(database):
     deliverer = Deliverer(
         owner="worker-1",
         database=database,
-        stamper=HeaderSigner(database, SEAL),
+        stamper=HeaderSigner(database, ENCRYPTION),
         poster=WebhookClient(settings, connections=512, limit=LIMIT),
         refuse=lambda _: None,
         patience=0.0,

@@ -17,8 +17,12 @@ def stored(api, endpoint):
     """Return the row, and what is sent along."""
     with api.database.transaction() as connection:
         row = find_endpoint(connection, "ws_default", endpoint["id"])
-    seal = api.app.state.services.seal
-    return row, seal.open(row.headers) if row.headers else "", seal.open(row.secret)
+    encryption = api.app.state.services.encryption
+    return (
+        row,
+        encryption.decrypt(row.headers) if row.headers else "",
+        encryption.decrypt(row.secret),
+    )
 
 
 @pytest.mark.parametrize("signature", ["v1", "v1a"])

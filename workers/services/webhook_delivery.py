@@ -16,7 +16,7 @@ from broker.storage.database import Database
 from broker.webhooks import schedule
 from broker.webhooks.claims import ClaimDelivery, ClaimedDelivery, ClaimNext, claim_many
 from broker.webhooks.records import DeliveryEnding, record_many
-from broker.webhooks.schedule import Delivered, Following, HandedBack
+from broker.webhooks.schedule import Delivered, DeliveryDecision, Interrupted
 from workers.attempt.retry_until_stored import OUT_OF_SERVICE, retry_until_stored
 from workers.context import WorkerContext
 from workers.services.webhook_request import HeaderSigner, ReceiverAnswer, WebhookClient
@@ -115,57 +115,61 @@ class Deliverer:
     async def deliver(self, delivery: ClaimedDelivery) -> ClaimedDelivery | None:
         """Make one attempt and record it; return what the lane goes on with."""
         started = self.clock()
-        following: Following
+        decision: DeliveryDecision
         try:
             answer = await self._post(delivery)
-            following = self._follow(delivery, answer)
+            decision = self._decide(delivery, answer)
         except asyncio.CancelledError:
-            answer, following = ReceiverAnswer(error=INTERRUPTED), HandedBack()
-        return await self._record(delivery, started, answer, following)
+            answer, decision = ReceiverAnswer(error=INTERRUPTED), Interrupted()
+        return await self._record(delivery, started, answer, decision)
 
     async def _post(self, delivery: ClaimedDelivery) -> ReceiverAnswer:
         headers = await self.stamper.headers(delivery, self.clock())
         return await self.poster.post(delivery.url, delivery.payload, headers)
 
-    def _follow(self, delivery: ClaimedDelivery, answer: ReceiverAnswer) -> Following:
-        return schedule.follow(
+    def _decide(self, delivery: ClaimedDelivery, answer: ReceiverAnswer) -> DeliveryDecision:
+        return schedule.decide(
             answer.counted_status,
             failures=delivery.failures,
             now=self.clock(),
-            chance=random.random(),  # noqa: S311  # jitter
+            jitter=random.random(),  # noqa: S311  # jitter
             retry_after=answer.retry_after,
         )
 
     async def _record(
-        self, delivery: ClaimedDelivery, started: int, answer: ReceiverAnswer, following: Following
+        self,
+        delivery: ClaimedDelivery,
+        started: int,
+        answer: ReceiverAnswer,
+        decision: DeliveryDecision,
     ) -> ClaimedDelivery | None:
         """Write what came of an attempt; while the database does not answer, keep trying."""
         now = self.clock()
-        then = ClaimNext(delivery.receiver, self.owner, now, LEASE_MS)
+        next_claim = ClaimNext(delivery.receiver, self.owner, now, LEASE_MS)
         ending = DeliveryEnding(
             delivery,
             started,
             now,
-            following,
+            decision,
             status=answer.status,
             error=answer.error,
             body=answer.body,
-            then=then if self._until is None and not self._free.locked() else None,
+            next_claim=next_claim if self._until is None and not self._free.locked() else None,
         )
         recorded = await retry_until_stored(
             lambda: self.database.write_grouped(record_many, ending),
             OperationalError,
             seconds=LEASE_MS / 1000,
         )
-        _publish(ending, is_live=recorded.is_live)
-        return recorded.following
+        _publish(ending, is_current=recorded.is_current)
+        return recorded.next_delivery
 
 
-def _publish(ending: DeliveryEnding, *, is_live: bool) -> None:
+def _publish(ending: DeliveryEnding, *, is_current: bool) -> None:
     delivery = ending.delivery
-    if not is_live:
+    if not is_current:
         log.warning("delivery.superseded", delivery=delivery.id, attempt=delivery.attempt)
-    elif not isinstance(ending.following, Delivered):
+    elif not isinstance(ending.decision, Delivered):
         log.info(
             "delivery.failed",
             delivery=delivery.id,
@@ -173,5 +177,5 @@ def _publish(ending: DeliveryEnding, *, is_live: bool) -> None:
             attempt=delivery.attempt,
             status=ending.status,
             error=ending.error,
-            next=type(ending.following).__name__,
+            next=type(ending.decision).__name__,
         )

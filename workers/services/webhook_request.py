@@ -14,8 +14,8 @@ from broker.security.encryption import Encryption
 from broker.settings import Settings
 from broker.storage.database import Database
 from broker.webhooks import signing
-from broker.webhooks.claims import ClaimedDelivery, valid_secrets
-from broker.webhooks.endpoint_options import new_secret_columns
+from broker.webhooks.claims import ClaimedDelivery, list_valid_secrets
+from broker.webhooks.endpoint_options import build_secret_columns
 from broker.webhooks.endpoints import NewWorkspaceSecret, ensure_workspace_secret
 from workers.adapters.errors.retry_after import seconds
 from workers.egress import Bounds, Policy, RefusedError, TooLargeError, create_guarded_client, parse
@@ -26,16 +26,16 @@ OPENED = 4_096  # secrets kept open: opening one costs more than signing with it
 class HeaderSigner:
     """Opens sealed secrets and signs with them."""
 
-    def __init__(self, database: Database, seal: Encryption) -> None:
+    def __init__(self, database: Database, encryption: Encryption) -> None:
         self._database = database
-        self._seal = seal
-        self._open = functools.lru_cache(OPENED)(seal.open)
+        self._encryption = encryption
+        self._open = functools.lru_cache(OPENED)(encryption.decrypt)
 
     async def headers(self, delivery: ClaimedDelivery, now: int) -> dict[str, str]:
         """Return all headers of this attempt but those that are the same for every one."""
         sealed = delivery.secrets or await self._first_secrets(delivery.workspace_id, now)
         extra = orjson.loads(self._open(delivery.headers)) if delivery.headers else {}
-        stamps = signing.headers(
+        stamps = signing.build_headers(
             delivery.scheme,
             [self._open(secret) for secret in sealed],
             event_id=delivery.event_id,
@@ -47,10 +47,10 @@ class HeaderSigner:
 
     async def _first_secrets(self, workspace_id: str, now: int) -> list[str]:
         """Give the workspace its secret, now that one of its jobs names a URL."""
-        columns, _ = new_secret_columns(SignatureKind.V1, self._seal)
+        columns, _ = build_secret_columns(SignatureKind.V1, self._encryption)
         fresh = NewWorkspaceSecret(workspace_id, columns["secret"], now)
         row = await self._database.write(ensure_workspace_secret, fresh)
-        return list(valid_secrets(row, now))
+        return list(list_valid_secrets(row, now))
 
 
 SECONDS = 15.0

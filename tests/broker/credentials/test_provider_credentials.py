@@ -20,9 +20,9 @@ OLD, NEW = Encryption(b"old key"), Encryption(b"new key", [b"old key"])
 
 @pytest.fixture
 def keep(database, caller):
-    def keeping(provider="anthropic", secret=SECRET, seal=OLD, **columns):
+    def keeping(provider="anthropic", secret=SECRET, encryption=OLD, **columns):
         wanted = NewCredential(
-            caller.workspace_id, provider, seal.close(secret), label_of(secret), columns
+            caller.workspace_id, provider, encryption.encrypt(secret), label_of(secret), columns
         )
         with database.transaction() as connection:
             return credentials.create(connection, wanted)
@@ -36,8 +36,8 @@ def refuse(database, row, *, is_permanent, now=NOW):
         return credentials.record_refusal(connection, refusal)
 
 
-def live(database, seal=OLD, lit=()):
-    known = LiveCredentials(database, seal, lit)
+def live(database, encryption=OLD, lit=()):
+    known = LiveCredentials(database, encryption, lit)
     asyncio.run(known.refresh())
     return known
 
@@ -95,7 +95,7 @@ def test_every_change_is_seen(database, keep):
     for change in (
         lambda c: credentials.change(c, row.id, {"disabled": True}),
         lambda c: credentials.change(c, row.id, {"disabled": False}),
-        lambda c: credentials.change(c, row.id, {"sealed": OLD.close("another")}),
+        lambda c: credentials.change(c, row.id, {"sealed": OLD.encrypt("another")}),
         lambda c: credentials.delete(c, row.id),
     ):
         with database.transaction() as connection:
@@ -109,7 +109,7 @@ def test_a_key_that_was_replaced_is_not_remembered(database, keep):
     known = live(database)
     assert known.secret(row.id) == SECRET
     with database.transaction() as connection:
-        credentials.change(connection, row.id, {"sealed": OLD.close("the next one")})
+        credentials.change(connection, row.id, {"sealed": OLD.encrypt("the next one")})
     asyncio.run(known.refresh())
     assert known.secret(row.id) == "the next one"
 
@@ -142,20 +142,20 @@ def test_everything_is_sealed_anew(database, keep):
     with database.transaction() as connection:
         assert credentials.rotate(connection, NEW) == 1
     after = database.read_now(credentials.find, row.id)
-    assert Encryption(b"new key").open(after.sealed) == SECRET
+    assert Encryption(b"new key").decrypt(after.sealed) == SECRET
     with pytest.raises(UnavailableError):
-        OLD.open(after.sealed)
+        OLD.decrypt(after.sealed)
 
 
 def test_what_no_key_opens_stops_a_rotation_before_anything_changed(database, keep):
     keep()
-    foreign = keep(seal=Encryption(b"who knows"))
+    foreign = keep(encryption=Encryption(b"who knows"))
     before = database.read_now(credentials.find, foreign.id).sealed
     with pytest.raises(UnavailableError), database.transaction() as connection:
         credentials.rotate(connection, NEW)
     rows, _ = database.read_now(credentials.list_credentials, CredentialFilter(None))
     assert before in {row.sealed for row in rows}
-    assert OLD.open(rows[0].sealed) == SECRET
+    assert OLD.decrypt(rows[0].sealed) == SECRET
 
 
 @pytest.mark.parametrize(

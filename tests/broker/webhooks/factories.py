@@ -10,17 +10,17 @@ from broker.webhooks import EndpointOptions, claims, due, records
 from broker.webhooks import records as leases
 from broker.webhooks.claims import ClaimDelivery, ClaimNext
 from broker.webhooks.records import DeliveryEnding
-from broker.webhooks.schedule import follow
+from broker.webhooks.schedule import decide
 from tests.factories import NOW, run, write
 
-SEAL = Encryption(b"the key of these tests")
+ENCRYPTION = Encryption(b"the key of these tests")
 URL = "https://shop.example/hook"
 LEASE = 60_000
 
 
 def make_endpoint(database, workspace_id, *, url=URL, now=NOW, **wish):
     """Insert an endpoint; return its row."""
-    row, _ = webhooks.build_endpoint(EndpointOptions(url, **wish), workspace_id, SEAL, now)
+    row, _ = webhooks.build_endpoint(EndpointOptions(url, **wish), workspace_id, ENCRYPTION, now)
     return write(database, webhooks.create_endpoint, row)
 
 
@@ -72,17 +72,17 @@ def look(database, *, now=NOW):
     return write(database, due.publish_due, now)
 
 
-def end(claimed, status=200, *, now=NOW, chance=0.0, **more):
+def end(claimed, status=200, *, now=NOW, jitter=0.0, **more):
     """Return the end of an attempt, with the decision of a worker."""
-    following = more.pop("following", None) or follow(
-        status, failures=claimed.failures, now=now, chance=chance
+    following = more.pop("decision", None) or decide(
+        status, failures=claimed.failures, now=now, jitter=jitter
     )
     return DeliveryEnding(claimed, now, now, following, status=status, **more)
 
 
 def record(database, *endings):
     """Record endings; tell which of them were of the deliveries' present attempts."""
-    return [recorded.is_live for recorded in run(database, records.record_many, *endings)]
+    return [recorded.is_current for recorded in run(database, records.record_many, *endings)]
 
 
 def attempt(database, delivery_id, status=200, *, now=NOW):

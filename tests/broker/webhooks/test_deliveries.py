@@ -8,26 +8,26 @@ from broker.errors import ConflictError, NotFoundError
 from broker.webhooks import (
     DeliveryFilter,
     DeliveryReplay,
+    build_job_event,
+    build_job_webhook,
     fan_out,
-    job_event,
-    job_webhook,
 )
 from broker.webhooks.claims import ClaimNext
 from broker.webhooks.due import (
-    AT_ONCE,
-    AT_ONCE_FAILING,
-    ENOUGH,
-    LEAST_SHARE,
-    PUBLISH_AGAIN_MS,
-    RECEIVERS_AT_ONCE,
-    SHARED,
+    MAX_CONCURRENT,
+    MAX_CONCURRENT_FAILING,
+    MAX_CONCURRENT_TOTAL,
+    MAX_PUBLISHED,
+    MIN_SHARE,
+    RECEIVERS_PER_QUERY,
+    REPUBLISH_MS,
     publish_due,
 )
 from broker.webhooks.records import LOST, record_many
-from broker.webhooks.schedule import GIVE_UP_MS, HandedBack
+from broker.webhooks.schedule import DISABLE_AFTER_MS, Interrupted
 from tests.broker.webhooks.factories import (
+    ENCRYPTION,
     LEASE,
-    SEAL,
     attempt,
     claim,
     claim_next,
@@ -71,7 +71,7 @@ def test_a_claim_has_all_that_sending_needs(database, caller, endpoint):
 
 
 def test_a_jobs_own_webhook_is_signed_with_the_workspaces_secret(database, caller):
-    own = job_webhook("https://me.example/x")
+    own = build_job_webhook("https://me.example/x")
     tell(database, caller.workspace_id, webhook=own)
     tell(database, caller.workspace_id, webhook=own, now=NOW + 1)
     first, second = deliveries(database)
@@ -79,10 +79,10 @@ def test_a_jobs_own_webhook_is_signed_with_the_workspaces_secret(database, calle
     write(
         database,
         webhooks.ensure_workspace_secret,
-        webhooks.NewWorkspaceSecret(caller.workspace_id, SEAL.close("whsec_x"), NOW),
+        webhooks.NewWorkspaceSecret(caller.workspace_id, ENCRYPTION.encrypt("whsec_x"), NOW),
     )
     [sealed] = claim(database, second.id, now=NOW + 1).secrets
-    assert SEAL.open(sealed) == "whsec_x"
+    assert ENCRYPTION.decrypt(sealed) == "whsec_x"
 
 
 def test_a_delivered_delivery_is_done(database, caller, endpoint):
@@ -122,11 +122,11 @@ def test_an_endpoint_is_disabled_after_five_days_of_failures(database, caller, e
     first, second, third, waiting = (row.id for row in deliveries(database))
     attempt(database, first, 500)
     assert endpoint_row(database, endpoint.id).failing_since == NOW
-    attempt(database, second, 500, now=NOW + GIVE_UP_MS - 1)
+    attempt(database, second, 500, now=NOW + DISABLE_AFTER_MS - 1)
     assert not endpoint_row(database, endpoint.id).disabled
-    attempt(database, third, None, now=NOW + GIVE_UP_MS)
+    attempt(database, third, None, now=NOW + DISABLE_AFTER_MS)
     row = endpoint_row(database, endpoint.id)
-    assert (row.disabled, row.disabled_at) == (True, NOW + GIVE_UP_MS)
+    assert (row.disabled, row.disabled_at) == (True, NOW + DISABLE_AFTER_MS)
     assert "5 days" in row.disabled_reason
     assert delivery(database, id=waiting).state == "cancelled"
     assert delivery(database, event_type="endpoint.disabled").endpoint_id == other.id
@@ -137,12 +137,12 @@ def test_one_success_is_a_fresh_start(database, caller, endpoint):
     attempt(database, first, 500)
     attempt(database, second, 200, now=NOW + DAY)
     assert endpoint_row(database, endpoint.id).failing_since is None
-    attempt(database, third, 500, now=NOW + GIVE_UP_MS)
+    attempt(database, third, 500, now=NOW + DISABLE_AFTER_MS)
     assert not endpoint_row(database, endpoint.id).disabled
 
 
 def test_a_gone_url_of_a_job_ends_that_delivery_only(database, caller):
-    tell(database, caller.workspace_id, webhook=job_webhook("https://me.example/x"))
+    tell(database, caller.workspace_id, webhook=build_job_webhook("https://me.example/x"))
     attempt(database, delivery(database).id, 410)
     assert delivery(database).state == "exhausted"
 
@@ -171,7 +171,7 @@ def test_a_worker_known_to_be_dead_is_not_waited_for(database, caller, endpoint)
 
 def test_what_a_shutdown_interrupts_costs_no_place_in_the_schedule(database, caller, endpoint):
     [id_] = make_deliveries(database, caller, 1)
-    record(database, end(claim(database, id_), None, following=HandedBack(), error="shutdown"))
+    record(database, end(claim(database, id_), None, decision=Interrupted(), error="shutdown"))
     row = delivery(database)
     assert (row.state, row.failures, row.next_at) == ("pending", 0, NOW)
     assert endpoint_row(database, endpoint.id).failing_since is None
@@ -179,42 +179,44 @@ def test_what_a_shutdown_interrupts_costs_no_place_in_the_schedule(database, cal
 
 def test_what_is_due_is_published_shallow_for_each_receiver(database, caller, endpoint):
     # Given more than one receiver can have at once, and another receiver with one
-    ids = make_deliveries(database, caller, AT_ONCE + 4)
-    tell(database, caller.workspace_id, subject="x", webhook=job_webhook("https://me.example/"))
+    ids = make_deliveries(database, caller, MAX_CONCURRENT + 4)
+    tell(
+        database, caller.workspace_id, subject="x", webhook=build_job_webhook("https://me.example/")
+    )
     own = delivery(database, endpoint_id=None).id
     # Then the look takes the oldest of the one, and the other's
-    assert set(look(database)) == {*ids[:AT_ONCE], own}
+    assert set(look(database)) == {*ids[:MAX_CONCURRENT], own}
     assert look(database) == []
     # And a lane that has delivered takes the next by itself
     attempt(database, ids[0])
     [following] = claim_next(database, endpoint.id)
-    assert following.id == ids[AT_ONCE]
+    assert following.id == ids[MAX_CONCURRENT]
     assert look(database) == []
     # And what nobody claimed is published again, as far as there is room
-    again = look(database, now=NOW + PUBLISH_AGAIN_MS)
+    again = look(database, now=NOW + REPUBLISH_MS)
     assert own in again
-    assert len(again) == AT_ONCE
+    assert len(again) == MAX_CONCURRENT
     assert not {ids[0], following.id} & set(again)
 
 
 def test_any_number_of_receivers_is_published_in_short_looks(database, caller):
     events = [
-        job_event(
+        build_job_event(
             SimpleNamespace(
                 id=f"job_{n}",
                 workspace_id=f"ws_{n}",
-                webhook=job_webhook(f"https://host{n}.example/"),
+                webhook=build_job_webhook(f"https://host{n}.example/"),
             ),
             "completed",
             NOW,
         )
-        for n in range(2 * ENOUGH)
+        for n in range(2 * MAX_PUBLISHED)
     ]
     with database.transaction() as connection:
         fan_out(connection, events)
     first, second = look(database, now=NOW), look(database, now=NOW)
-    assert ENOUGH <= len(first) < ENOUGH + AT_ONCE * RECEIVERS_AT_ONCE
-    assert len(first) + len(second) == 2 * ENOUGH
+    assert MAX_PUBLISHED <= len(first) < MAX_PUBLISHED + MAX_CONCURRENT * RECEIVERS_PER_QUERY
+    assert len(first) + len(second) == 2 * MAX_PUBLISHED
     assert not set(first) & set(second)
 
 
@@ -223,12 +225,12 @@ def test_workspaces_share_the_lanes_and_leave_one_share_free(database, workspace
     # Given workspaces with more receivers than there are lanes
     callers = [make_principal(database, name=f"w{n}") for n in range(workspaces)]
     for caller in callers:
-        for n in range(SHARED // AT_ONCE + 1 if workspaces < 100 else 1):
-            webhook = job_webhook(f"https://host{n}.example/")
-            for _ in range(AT_ONCE):
+        for n in range(MAX_CONCURRENT_TOTAL // MAX_CONCURRENT + 1 if workspaces < 100 else 1):
+            webhook = build_job_webhook(f"https://host{n}.example/")
+            for _ in range(MAX_CONCURRENT):
                 tell(database, caller.workspace_id, subject=f"x{n}", webhook=webhook)
     # When the dispatcher looks, as often as it likes
-    share = max(SHARED // (workspaces + 1), LEAST_SHARE)
+    share = max(MAX_CONCURRENT_TOTAL // (workspaces + 1), MIN_SHARE)
     assert len(look(database)) == workspaces * share
     assert look(database) == []
 
@@ -241,18 +243,20 @@ def test_failing_endpoints_leave_lanes_to_the_others_of_their_workspace(database
     tell(database, caller.workspace_id)
     for row in deliveries(database):
         attempt(database, row.id, 500)
-    for n in range(AT_ONCE_FAILING):
+    for n in range(MAX_CONCURRENT_FAILING):
         tell(database, caller.workspace_id, subject=f"batch_{n}")
     assert {endpoint_row(database, each.id).failing_since for each in failing} == {NOW}
-    assert len(look(database)) == SHARED // 4
-    tell(database, caller.workspace_id, subject="x", webhook=job_webhook("https://me.example/"))
+    assert len(look(database)) == MAX_CONCURRENT_TOTAL // 4
+    tell(
+        database, caller.workspace_id, subject="x", webhook=build_job_webhook("https://me.example/")
+    )
     assert delivery(database, endpoint_id=None).id in look(database)
 
 
 def test_a_failing_endpoint_has_fewer_lanes(database, caller, endpoint):
     ids = make_deliveries(database, caller, 8)
     attempt(database, ids[0], 500)
-    assert look(database) == ids[1 : 1 + AT_ONCE_FAILING]
+    assert look(database) == ids[1 : 1 + MAX_CONCURRENT_FAILING]
 
 
 def test_next_ones_are_given_to_as_many_as_ask(database, caller, endpoint):
@@ -263,18 +267,20 @@ def test_next_ones_are_given_to_as_many_as_ask(database, caller, endpoint):
 
 
 def test_a_lane_takes_its_next_delivery_as_it_records_the_last(database, caller, endpoint):
-    ids = make_deliveries(database, caller, AT_ONCE + 2)
+    ids = make_deliveries(database, caller, MAX_CONCURRENT + 2)
     look(database)
     claimed = [claim(database, id_) for id_ in ids[:3]]
     then = ClaimNext(endpoint.id, "worker-1", NOW, LEASE)
     endings = [
-        end(each, status, then=then) for each, status in zip(claimed, (200, 500, 200), strict=True)
+        end(each, status, next_claim=then)
+        for each, status in zip(claimed, (200, 500, 200), strict=True)
     ]
     following = [
-        each.following and each.following.id for each in run(database, record_many, *endings)
+        each.next_delivery and each.next_delivery.id
+        for each in run(database, record_many, *endings)
     ]
     # Who failed stops; the others go on, and no dispatcher sees their lanes as free
-    assert following == [ids[AT_ONCE], None, ids[AT_ONCE + 1]]
+    assert following == [ids[MAX_CONCURRENT], None, ids[MAX_CONCURRENT + 1]]
 
 
 async def test_two_dispatchers_at_once_publish_nothing_twice(url, database, connect, caller):
@@ -308,7 +314,7 @@ def test_a_delivery_whose_endpoint_closed_meanwhile_is_cancelled(database, calle
 
 @pytest.mark.parametrize("status", [200, 410, 500])
 def test_redelivery_starts_the_schedule_anew(database, caller, status):
-    tell(database, caller.workspace_id, webhook=job_webhook("https://me.example/"))
+    tell(database, caller.workspace_id, webhook=build_job_webhook("https://me.example/"))
     row = delivery(database)
     attempt(database, row.id, status)
     again = write(database, webhooks.redeliver, caller.workspace_id, row.id, NOW + 5)

@@ -12,9 +12,9 @@ from broker.webhooks import (
     SignatureKind,
 )
 from broker.webhooks import endpoints as endpoints_module
-from broker.webhooks.claims import valid_secrets
+from broker.webhooks.claims import list_valid_secrets
 from tests.broker.webhooks.factories import (
-    SEAL,
+    ENCRYPTION,
     URL,
     deliveries,
     delivery,
@@ -29,27 +29,27 @@ DAY = 24 * 3_600_000
 
 def change(database, caller, endpoint_id, **values):
     wish = EndpointChange(
-        caller.workspace_id, endpoint_id, NOW, webhooks.endpoint_columns(values, SEAL)
+        caller.workspace_id, endpoint_id, NOW, webhooks.build_endpoint_columns(values, ENCRYPTION)
     )
     return write(database, webhooks.update_endpoint, wish)
 
 
 def test_an_endpoint_keeps_its_secret_sealed():
     row, secret = webhooks.build_endpoint(
-        EndpointOptions(URL, headers={"authorization": "Bearer x"}), "ws_1", SEAL, NOW
+        EndpointOptions(URL, headers={"authorization": "Bearer x"}), "ws_1", ENCRYPTION, NOW
     )
     assert secret.startswith("whsec_")
-    assert SEAL.open(row["secret"]) == secret
+    assert ENCRYPTION.decrypt(row["secret"]) == secret
     assert secret not in str(row)
     assert "Bearer" not in str(row)
     assert row["public_key"] is None
     with pytest.raises(UnavailableError, match="WAYBILL_SECRET_KEY"):
-        Encryption(b"another").open(row["secret"])
+        Encryption(b"another").decrypt(row["secret"])
 
 
 def test_a_v1a_endpoint_shows_its_public_key():
     wish = EndpointOptions(URL, signature=SignatureKind.V1A)
-    row, secret = webhooks.build_endpoint(wish, "ws_1", SEAL, NOW)
+    row, secret = webhooks.build_endpoint(wish, "ws_1", ENCRYPTION, NOW)
     assert secret.startswith("whsk_")
     assert row["public_key"].startswith("whpk_")
 
@@ -94,23 +94,23 @@ def test_strangers_find_nothing(database, caller):
 
 def test_rotation_leaves_the_old_secret_for_a_while(database, caller):
     endpoint = make_endpoint(database, caller.workspace_id)
-    columns, new = webhooks.new_secret_columns(SignatureKind.V1A, SEAL)
+    columns, new = webhooks.build_secret_columns(SignatureKind.V1A, ENCRYPTION)
     rotation = Rotation(caller.workspace_id, endpoint.id, NOW, columns)
     row = write(database, webhooks.rotate_endpoint, rotation)
     assert row.signature == "v1a"
-    valid = [SEAL.open(each) for each in valid_secrets(row, NOW + DAY - 1)]
-    assert valid == [new, SEAL.open(endpoint.secret)]
-    assert list(valid_secrets(row, NOW + DAY)) == [row.secret]
+    valid = [ENCRYPTION.decrypt(each) for each in list_valid_secrets(row, NOW + DAY - 1)]
+    assert valid == [new, ENCRYPTION.decrypt(endpoint.secret)]
+    assert list(list_valid_secrets(row, NOW + DAY)) == [row.secret]
 
 
 def test_a_rotation_that_is_written_twice_leaves_the_old_secret(database, caller):
     endpoint = make_endpoint(database, caller.workspace_id)
-    columns, new = webhooks.new_secret_columns(SignatureKind.V1, SEAL)
+    columns, new = webhooks.build_secret_columns(SignatureKind.V1, ENCRYPTION)
     rotation = Rotation(caller.workspace_id, endpoint.id, NOW, columns)
     for _ in range(2):
         row = write(database, webhooks.rotate_endpoint, rotation)
-    valid = [SEAL.open(each) for each in valid_secrets(row, NOW)]
-    assert valid == [new, SEAL.open(endpoint.secret)]
+    valid = [ENCRYPTION.decrypt(each) for each in list_valid_secrets(row, NOW)]
+    assert valid == [new, ENCRYPTION.decrypt(endpoint.secret)]
 
 
 def test_a_workspaces_secret_is_made_once_and_rotates(database, caller):
@@ -122,8 +122,8 @@ def test_a_workspaces_secret_is_made_once_and_rotates(database, caller):
     b = write(database, webhooks.ensure_workspace_secret, wish("two"))
     assert a.secret == b.secret == "one"
     row = write(database, webhooks.rotate_workspace_secret, wish("three"))
-    assert list(valid_secrets(row, NOW)) == ["three", "one"]
-    assert list(valid_secrets(row, NOW + DAY)) == ["three"]
+    assert list(list_valid_secrets(row, NOW)) == ["three", "one"]
+    assert list(list_valid_secrets(row, NOW + DAY)) == ["three"]
 
 
 def test_disabling_cancels_what_waits_and_enabling_forgives(database, caller):
@@ -176,5 +176,5 @@ def test_a_test_event_passes_every_filter_but_not_a_closed_door(database, caller
 def test_what_cannot_be_is_refused_with_its_field(wrong):
     wish = EndpointOptions(**({"url": URL} | wrong))
     with pytest.raises(InvalidRequestError) as refusal:
-        webhooks.build_endpoint(wish, "ws_1", SEAL, NOW)
+        webhooks.build_endpoint(wish, "ws_1", ENCRYPTION, NOW)
     assert refusal.value.param in wrong

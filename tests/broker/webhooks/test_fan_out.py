@@ -54,7 +54,7 @@ def test_a_batchs_lines_are_told_to_those_only_that_ask_for_jobs(database, calle
         for events in ([], ["job.*"], ["batch.*"])
     )
     # When lines of a batch end, by an answer and by a cancellation
-    own = webhooks.job_webhook(URL, ["job.completed"])
+    own = webhooks.build_job_webhook(URL, ["job.completed"])
     done = complete(database, caller, batch_id="batch_1")
     asked = complete(database, caller, batch_id="batch_2", webhook=own)
     gone = submit(database, caller, batch_id="batch_1")
@@ -162,7 +162,7 @@ def test_no_delivery_without_its_ending(database, caller):
 
 def test_a_jobs_own_webhook_is_told_besides_the_endpoints(database, caller):
     make_endpoint(database, caller.workspace_id)
-    complete(database, caller, webhook=webhooks.job_webhook("https://me.example:8443/x"))
+    complete(database, caller, webhook=webhooks.build_job_webhook("https://me.example:8443/x"))
     by_endpoint, own = sorted(deliveries(database), key=lambda row: row.url or "")
     assert own.url == "https://me.example:8443/x"
     assert own.endpoint_id is None
@@ -183,7 +183,7 @@ def test_a_jobs_own_webhook_is_told_besides_the_endpoints(database, caller):
 )
 def test_filters_of_endpoints_and_of_jobs(database, caller, events, hears):
     make_endpoint(database, caller.workspace_id, events=events)
-    complete(database, caller, webhook=webhooks.job_webhook(URL, events))
+    complete(database, caller, webhook=webhooks.build_job_webhook(URL, events))
     assert len(deliveries(database)) == 2 * hears
 
 

@@ -4,22 +4,22 @@ from hypothesis import strategies as st
 
 from broker.webhooks.schedule import (
     DELAYS,
-    GIVE_UP_MS,
-    JITTER,
-    LONGEST_WAIT,
+    DISABLE_AFTER_MS,
+    MAX_JITTER,
+    MAX_WAIT,
     Delivered,
     Exhausted,
     RetryAt,
-    follow,
-    is_given_up,
+    decide,
+    has_failed_too_long,
 )
 from tests.factories import NOW
 
 S, M, H = 1_000, 60_000, 3_600_000
 
 
-def after(status, *, failures=0, chance=0.0, retry_after=None):
-    return follow(status, failures=failures, now=NOW, chance=chance, retry_after=retry_after)
+def after(status, *, failures=0, jitter=0.0, retry_after=None):
+    return decide(status, failures=failures, now=NOW, jitter=jitter, retry_after=retry_after)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
@@ -50,7 +50,7 @@ def test_the_schedule_is_the_standards():
         (1, 0, 5 * S),  # never sooner than the schedule
         (120, 0, 120 * S),
         (3600, 1, 1 * H),
-        (10**9, 0, LONGEST_WAIT * 1000),
+        (10**9, 0, MAX_WAIT * 1000),
         (-5, 0, 5 * S),
     ],
 )
@@ -68,20 +68,25 @@ def test_retry_after_does_not_make_the_schedule_longer():
     st.floats(0, 1),
     st.none() | st.floats(0, 1e12),
 )
-def test_a_retry_is_never_early_and_never_later_than_its_jitter(status, failures, chance, asked):
-    following = after(status, failures=failures, chance=chance, retry_after=asked)
+def test_a_retry_is_never_early_and_never_later_than_its_jitter(status, failures, jitter, asked):
+    following = after(status, failures=failures, jitter=jitter, retry_after=asked)
     if isinstance(following, RetryAt):
         scheduled = DELAYS[failures + 1]
-        least = max(scheduled, min(asked or 0, LONGEST_WAIT))
-        assert least * 1000 - 1 <= following.at - NOW <= least * 1000 * (1 + JITTER) + 1
+        least = max(scheduled, min(asked or 0, MAX_WAIT))
+        assert least * 1000 - 1 <= following.at - NOW <= least * 1000 * (1 + MAX_JITTER) + 1
     else:
         assert failures >= 9 or status == 410 or 200 <= status < 300
 
 
 @pytest.mark.parametrize(
     ("since", "given_up"),
-    [(None, False), (NOW, False), (NOW - GIVE_UP_MS + 1, False), (NOW - GIVE_UP_MS, True)],
+    [
+        (None, False),
+        (NOW, False),
+        (NOW - DISABLE_AFTER_MS + 1, False),
+        (NOW - DISABLE_AFTER_MS, True),
+    ],
 )
 def test_five_days_of_failures_are_enough(since, given_up):
-    assert is_given_up(since, NOW) is given_up
-    assert GIVE_UP_MS == 5 * 24 * H
+    assert has_failed_too_long(since, NOW) is given_up
+    assert DISABLE_AFTER_MS == 5 * 24 * H

@@ -15,9 +15,9 @@ from broker.webhooks.signing import (
     PRIVATE,
     PUBLIC,
     SYMMETRIC,
-    headers,
-    new_secret,
-    public_key,
+    build_headers,
+    derive_public_key,
+    generate_secret,
     sign,
 )
 
@@ -25,7 +25,7 @@ BODY = '{"type":"job.completed","data":{"id":"job_ä"}}'.encode()
 
 
 def stamped(*keys, scheme=Scheme.STANDARD, at=None, body=BODY):
-    return headers(
+    return build_headers(
         scheme,
         keys,
         event_id="evt_1",
@@ -36,12 +36,12 @@ def stamped(*keys, scheme=Scheme.STANDARD, at=None, body=BODY):
 
 
 def test_the_public_library_verifies_what_we_sign():
-    secret = new_secret(SignatureKind.V1)
+    secret = generate_secret(SignatureKind.V1)
     assert Webhook(secret).verify(BODY, stamped(secret))["type"] == "job.completed"
 
 
 def test_both_secrets_verify_while_one_rotates():
-    old, new, other = (new_secret(SignatureKind.V1) for _ in range(3))
+    old, new, other = (generate_secret(SignatureKind.V1) for _ in range(3))
     sent = stamped(new, old)
     assert Webhook(new).verify(BODY, sent)
     assert Webhook(old).verify(BODY, sent)
@@ -50,7 +50,7 @@ def test_both_secrets_verify_while_one_rotates():
 
 
 def test_a_shared_secret_may_rotate_into_a_key_pair():
-    old, new = new_secret(SignatureKind.V1), new_secret(SignatureKind.V1A)
+    old, new = generate_secret(SignatureKind.V1), generate_secret(SignatureKind.V1A)
     sent = stamped(new, old)
     assert Webhook(old).verify(BODY, sent)
     versions = [element.partition(",")[0] for element in sent["webhook-signature"].split()]
@@ -68,7 +68,7 @@ def test_the_standards_own_example_comes_out():
         "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbf"
         "VKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=="
     )
-    assert public_key(pair) == "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="
+    assert derive_public_key(pair) == "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="
     assert sign(pair, *message) == (
         "v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5B"
         "dqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg=="
@@ -76,8 +76,8 @@ def test_the_standards_own_example_comes_out():
 
 
 def test_a_public_key_verifies_v1a_and_nothing_else():
-    secret = new_secret(SignatureKind.V1A)
-    public = public_key(secret)
+    secret = generate_secret(SignatureKind.V1A)
+    public = derive_public_key(secret)
     assert secret.startswith(PRIVATE)
     assert public.startswith(PUBLIC)
     key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public.removeprefix(PUBLIC)))
@@ -89,10 +89,10 @@ def test_a_public_key_verifies_v1a_and_nothing_else():
 
 
 def test_a_shared_secret_has_as_many_bytes_as_the_standard_asks_for_and_no_public_key():
-    secret = new_secret(SignatureKind.V1)
+    secret = generate_secret(SignatureKind.V1)
     assert 24 <= len(base64.b64decode(secret.removeprefix(SYMMETRIC))) <= 64
-    assert public_key(secret) is None
-    assert secret != new_secret(SignatureKind.V1)
+    assert derive_public_key(secret) is None
+    assert secret != generate_secret(SignatureKind.V1)
 
 
 def test_openrouters_scheme_signs_time_and_body_with_a_comma_between():
@@ -110,6 +110,6 @@ def test_openrouters_scheme_signs_time_and_body_with_a_comma_between():
 
 @given(st.text(max_size=200))
 def test_any_text_is_signed_as_the_public_library_does(text):
-    secret = new_secret(SignatureKind.V1)
+    secret = generate_secret(SignatureKind.V1)
     body = text.encode(errors="replace")
     Webhook(secret).verify(body, stamped(secret, body=body), json_parse=False)

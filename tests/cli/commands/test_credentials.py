@@ -63,7 +63,7 @@ def test_a_servers_process_opens_what_the_command_sealed(database, add, tmp_path
     add()
     [row] = rows(database)
     key = (tmp_path / "secret_key").read_bytes().strip()
-    assert Encryption(key).open(row.sealed) == SECRET
+    assert Encryption(key).decrypt(row.sealed) == SECRET
 
 
 def test_keys_are_listed_in_the_order_in_which_they_are_tried(database, add, own):

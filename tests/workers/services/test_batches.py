@@ -136,7 +136,7 @@ def file_lines(tools, file_id):
     ("events", "hears"), [([], False), (["batch.*"], False), (["batch.*", "job.failed"], True)]
 )
 async def test_a_batchs_receiver_hears_of_its_lines_where_it_asks_for_jobs(tools, events, hears):
-    own = webhooks.job_webhook("https://shop.example/hook", events)
+    own = webhooks.build_job_webhook("https://shop.example/hook", events)
     batch_id = make_batch(tools, [line("a")], webhook=own)
     await bring_forward(tools, batch_id)
     [job_id] = jobs_of(tools, batch_id)

@@ -13,14 +13,14 @@ from broker.settings import Settings
 from broker.webhooks import (
     Rotation,
     SignatureKind,
+    build_job_webhook,
+    build_secret_columns,
     find_workspace_secret,
-    job_webhook,
-    new_secret_columns,
     rotate_endpoint,
 )
-from broker.webhooks.due import AT_ONCE
+from broker.webhooks.due import MAX_CONCURRENT
 from tests.broker.webhooks.factories import (
-    SEAL,
+    ENCRYPTION,
     deliveries,
     delivery,
     endpoint_row,
@@ -78,7 +78,7 @@ async def hands(database, clock, refused):
         deliverer = Deliverer(
             owner=f"worker-{len(made)}",
             database=database,
-            stamper=HeaderSigner(database, SEAL),
+            stamper=HeaderSigner(database, ENCRYPTION),
             poster=WebhookClient(settings, connections=100, limit=limit),
             refuse=refused.extend,
             patience=patience,
@@ -113,7 +113,7 @@ async def test_a_delivery_arrives_signed_with_what_it_says(database, caller, clo
         await run_due(hands(), database, clock)
     [request] = receiver.heard
     row = delivery(database)
-    verified = Webhook(SEAL.open(endpoint.secret)).verify(request.body, request.headers)
+    verified = Webhook(ENCRYPTION.decrypt(endpoint.secret)).verify(request.body, request.headers)
     assert verified == payload(row)
     assert request.headers["webhook-id"] == row.event_id
     assert request.headers["x-tenant"] == "7"
@@ -127,11 +127,11 @@ async def test_a_jobs_own_url_is_signed_with_the_workspaces_new_secret(
     database, caller, clock, hands
 ):
     async with receiving(OK) as receiver:
-        happen(database, caller, clock, count=2, webhook=job_webhook(receiver.url))
+        happen(database, caller, clock, count=2, webhook=build_job_webhook(receiver.url))
         await run_due(hands(), database, clock)
     row = database.read_now(find_workspace_secret, caller.workspace_id)
     for request in receiver.heard:
-        assert Webhook(SEAL.open(row.secret)).verify(request.body, request.headers)
+        assert Webhook(ENCRYPTION.decrypt(row.secret)).verify(request.body, request.headers)
     assert len(receiver.heard) == 2
 
 
@@ -292,9 +292,9 @@ async def test_a_hanging_receiver_holds_up_nobody_and_is_not_crowded(
                 await asyncio.sleep(0.01)
         # Then the healthy one has everything
         assert len(set(healthy.ids)) == 100
-        assert healthy.busiest <= AT_ONCE
-        assert dead.busiest <= AT_ONCE
-        assert len(dead.heard) <= AT_ONCE
+        assert healthy.busiest <= MAX_CONCURRENT
+        assert dead.busiest <= MAX_CONCURRENT
+        assert len(dead.heard) <= MAX_CONCURRENT
 
 
 async def test_a_lane_goes_on_without_the_dispatcher(database, caller, clock, hands):
@@ -304,7 +304,7 @@ async def test_a_lane_goes_on_without_the_dispatcher(database, caller, clock, ha
         deliverer = hands()
         await deliverer.send(look(database, now=clock.now)[:1])
         await asyncio.gather(*deliverer._lanes)
-        unpublished = 50 - AT_ONCE
+        unpublished = 50 - MAX_CONCURRENT
         assert len(receiver.heard) == 1 + unpublished
         assert receiver.busiest == 1
 
@@ -313,7 +313,7 @@ async def test_a_lane_is_given_up_where_others_wait_for_one(database, caller, cl
     async with receiving(OK) as greedy, receiving(OK) as other:
         make_endpoint(database, caller.workspace_id, url=greedy.url, events=["batch.completed"])
         make_endpoint(database, caller.workspace_id, url=other.url, events=["batch.failed"])
-        happen(database, caller, clock, count=AT_ONCE + 20)
+        happen(database, caller, clock, count=MAX_CONCURRENT + 20)
         happen(database, caller, clock, type_="batch.failed")
         look(database, now=clock.now)
         deliverer = hands()
@@ -327,7 +327,7 @@ async def test_a_lane_is_given_up_where_others_wait_for_one(database, caller, cl
 async def test_a_rotated_secret_signs_beside_the_new_one(database, caller, clock, hands):
     async with receiving(OK) as receiver:
         endpoint = make_endpoint(database, caller.workspace_id, url=receiver.url)
-        columns, new = new_secret_columns(SignatureKind.V1, SEAL)
+        columns, new = build_secret_columns(SignatureKind.V1, ENCRYPTION)
         write(
             database,
             rotate_endpoint,
@@ -336,24 +336,24 @@ async def test_a_rotated_secret_signs_beside_the_new_one(database, caller, clock
         happen(database, caller, clock)
         await run_due(hands(), database, clock)
         [request] = receiver.heard
-        for secret in (new, SEAL.open(endpoint.secret)):
+        for secret in (new, ENCRYPTION.decrypt(endpoint.secret)):
             assert Webhook(secret).verify(request.body, request.headers)
 
 
 async def test_a_shutdown_lets_attempts_finish(database, caller, clock, hands, refused):
     async with receiving(0.2, OK) as receiver:
         make_endpoint(database, caller.workspace_id, url=receiver.url)
-        happen(database, caller, clock, count=AT_ONCE + 3)
+        happen(database, caller, clock, count=MAX_CONCURRENT + 3)
         deliverer = hands()
         ids = look(database, now=clock.now)
         await deliverer.send(ids)
-        await until(lambda: receiver.busy == AT_ONCE)
+        await until(lambda: receiver.busy == MAX_CONCURRENT)
         deliverer.drain()
         await deliverer.send(["dlv_late"])
         await deliverer.aclose()
     assert refused == ["dlv_late"]
     states = sorted(row.state for row in deliveries(database))
-    assert states == ["delivered"] * AT_ONCE + ["pending"] * 3
+    assert states == ["delivered"] * MAX_CONCURRENT + ["pending"] * 3
 
 
 async def test_a_shutdown_hands_back_what_takes_too_long(database, caller, clock, hands):
