@@ -1,4 +1,4 @@
-"""GET /audit: who changed what, when, from where."""
+"""GET /audit: the audit log."""
 
 from typing import Annotated, Any
 
@@ -25,7 +25,7 @@ async def list_audit_entries(
 ) -> Response:
     """List administrative actions, newest first.
 
-    A key of the installation sees all workspaces', and the installation's own.
+    A key of the installation lists the actions of all workspaces and of the installation.
     """
     which = AuditFilter(
         await all_or_own(services, principal, query.workspace_id),
@@ -35,12 +35,12 @@ async def list_audit_entries(
         since=reading.milliseconds(query.since, "since"),
         until=reading.milliseconds(query.until, "until"),
     )
-    rows = await services.database.read(_page, which, query.limit + 1, query.after)
+    rows = await services.database.read(_list_page, which, query.limit + 1, query.after)
     page = rows[: query.limit]
     return json_response(
         {
             "object": "list",
-            "data": [views.audit_entry(row) for row in page],
+            "data": [views.render_audit_entry(row) for row in page],
             "first_id": page[0].id if page else None,
             "last_id": page[-1].id if page else None,
             "has_more": len(rows) > query.limit,
@@ -48,5 +48,5 @@ async def list_audit_entries(
     )
 
 
-def _page(connection: Any, which: AuditFilter, limit: int, after: str | None) -> Any:
+def _list_page(connection: Any, which: AuditFilter, limit: int, after: str | None) -> Any:
     return audit.list_entries(connection, which, limit=limit, after=after)

@@ -1,4 +1,4 @@
-"""/byok: keys of providers that workspaces bring along (OpenRouter's shapes)."""
+"""/byok: provider keys of workspaces, in OpenRouter's shapes."""
 
 from typing import Annotated, Any
 
@@ -6,8 +6,10 @@ import orjson
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from api.accounts.byok_schemas import ByokBody, ByokChangesBody, CredentialChanges, CredentialId
+from api.accounts.key_response_schemas import ProviderKeyAnswer, ProviderKeyPage
 from api.accounts.response_schemas import Deleted
-from api.accounts.schemas import ByokBody, ByokChangesBody, CredentialChanges, CredentialId
+from api.accounts.schemas import Limit, ListedWorkspace
 from api.accounts.views import iso
 from api.core.bodies import Route
 from api.core.dependencies import Admin, CallingActor, ServicesDep
@@ -26,14 +28,16 @@ from broker.providers import configuration
 
 router = APIRouter(route_class=Route, tags=["byok"])
 LISTS = ("allowed_models", "allowed_user_ids")
+"""Fields that are stored as JSON lists."""
 DECLARED = ("declared_region", "declared_zdr")
+"""Fields of OpenRouter's clients without effect."""
 
 
-@router.post("/byok", status_code=201)
+@router.post("/byok", status_code=201, response_model=ProviderKeyAnswer)
 async def create_provider_key(
     services: ServicesDep, principal: Admin, actor: CallingActor, body: ByokBody
 ) -> Response:
-    """Keep a provider's key: it is sealed, and in no answer ever again."""
+    """Store a provider key. It is encrypted, and no answer contains it."""
     if body.provider not in configuration.load_byok_providers(services.settings):
         raise InvalidRequestError(
             f"provider: {body.provider!r} is no provider that could be called here with a key "
@@ -41,40 +45,42 @@ async def create_provider_key(
             param="provider",
         )
     owner = await workspace_of(services, principal, body.workspace_id)
-    columns = await _columns(services, owner, body)
-    sealed, label = columns.pop("sealed"), columns.pop("label")
-    wish = NewCredential(owner, body.provider, sealed, label, columns)
+    columns = await _columns_of(services, owner, body)
+    encrypted, label = columns.pop("sealed"), columns.pop("label")
+    new = NewCredential(owner, body.provider, encrypted, label, columns)
     row = await carry_out(
-        services.database, lambda connection: administration.create(connection, actor, wish)
+        services.database, lambda connection: administration.create(connection, actor, new)
     )
     return await _answer(services, row, 201)
 
 
-@router.get("/byok")
+@router.get("/byok", response_model=ProviderKeyPage)
 async def list_provider_keys(
     services: ServicesDep,
     principal: Admin,
-    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
-    limit: Annotated[int, Query(ge=1, le=100)] = 50,
-    workspace_id: str | None = None,
-    provider: str | None = None,
+    offset: Annotated[
+        int, Query(ge=0, le=1_000_000, description="The number of objects to skip.")
+    ] = 0,
+    limit: Limit = 50,
+    workspace_id: ListedWorkspace = None,
+    provider: Annotated[str | None, Query(description="The slug of a provider.")] = None,
 ) -> Response:
-    """List keys in the order in which they are tried."""
+    """List provider keys in the order in which they are tried."""
     which = CredentialFilter(await all_or_own(services, principal, workspace_id), provider)
-    rows, total = await services.database.read(_page, which, offset, limit)
-    data = [await _shown(services, row) for row in rows]
+    rows, total = await services.database.read(_list_page, which, offset, limit)
+    data = [await _render(services, row) for row in rows]
     return json_response({"data": data, "total_count": total})
 
 
-@router.get("/byok/{id}")
+@router.get("/byok/{id}", response_model=ProviderKeyAnswer)
 async def get_provider_key(
     services: ServicesDep, principal: Admin, credential_id: CredentialId
 ) -> Response:
-    """Show a key's record; the key itself is not in it."""
+    """Show a provider key, without the key itself."""
     return await _answer(services, await _find(services, principal, credential_id))
 
 
-@router.patch("/byok/{id}")
+@router.patch("/byok/{id}", response_model=ProviderKeyAnswer)
 async def change_provider_key(
     services: ServicesDep,
     principal: Admin,
@@ -82,9 +88,9 @@ async def change_provider_key(
     body: ByokChangesBody,
     credential_id: CredentialId,
 ) -> Response:
-    """Change a key: what is not named stays. It is felt everywhere within a second."""
+    """Change a provider key. All processes apply it within a second; absent fields stay."""
     row = await _find(services, principal, credential_id)
-    changes = await _columns(services, row.workspace_id, body)
+    changes = await _columns_of(services, row.workspace_id, body)
     changed = await carry_out(
         services.database, lambda connection: administration.change(connection, actor, row, changes)
     )
@@ -95,7 +101,7 @@ async def change_provider_key(
 async def delete_provider_key(
     services: ServicesDep, principal: Admin, actor: CallingActor, credential_id: CredentialId
 ) -> Response:
-    """Forget a key. Jobs that were to use it go on with the next one."""
+    """Delete a provider key. Jobs whose plan contains it use the next plan step."""
     row = await _find(services, principal, credential_id)
     await carry_out(
         services.database, lambda connection: administration.delete(connection, actor, row)
@@ -104,24 +110,25 @@ async def delete_provider_key(
     return json_response({"deleted": True})
 
 
-def _page(connection: Any, which: CredentialFilter, offset: int, limit: int) -> Any:
+def _list_page(connection: Any, which: CredentialFilter, offset: int, limit: int) -> Any:
     return credentials.list_credentials(connection, which, offset=offset, limit=limit)
 
 
-async def _find(services: Services, principal: Principal, wanted: str) -> Any:
-    row = await services.database.read(credentials.find, wanted)
+async def _find(services: Services, principal: Principal, credential_id: str) -> Any:
+    row = await services.database.read(credentials.find, credential_id)
     if row is None or not principal.administers(row.workspace_id):
-        raise NotFoundError(f"There is no key {wanted}.", param="id")
+        raise NotFoundError(f"There is no key {credential_id}.", param="id")
     return row
 
 
 async def _answer(services: Services, row: Any, status: int = 200) -> Response:
-    await services.credentials.refresh()  # who has just changed a key may use it at once
-    return json_response({"data": await _shown(services, row)}, status)
+    """Return a provider key as the answer, after this process has read the change."""
+    await services.credentials.refresh()
+    return json_response({"data": await _render(services, row)}, status)
 
 
-async def _shown(services: Services, row: Any) -> Json:
-    ids = _list(row.allowed_key_ids)
+async def _render(services: Services, row: Any) -> Json:
+    ids = _decode_list(row.allowed_key_ids)
     return {
         "id": row.id,
         "provider": row.provider,
@@ -136,29 +143,29 @@ async def _shown(services: Services, row: Any) -> Json:
         "disabled_reason": row.disabled_reason,
         "last_error": row.last_error,
         "last_error_at": iso(row.last_error_at),
-        "allowed_models": _list(row.allowed_models),
-        "allowed_api_key_hashes": None if ids is None else await _hashes(services, ids),
-        "allowed_user_ids": _list(row.allowed_user_ids),
+        "allowed_models": _decode_list(row.allowed_models),
+        "allowed_api_key_hashes": None if ids is None else await _find_hashes(services, ids),
+        "allowed_user_ids": _decode_list(row.allowed_user_ids),
         **dict.fromkeys(DECLARED),
         "created_at": iso(row.created_at),
         "updated_at": iso(row.updated_at),
     }
 
 
-def _list(stored: str | None) -> list[str] | None:
+def _decode_list(stored: str | None) -> list[str] | None:
     found: list[str] | None = None if stored is None else orjson.loads(stored)
     return found
 
 
-async def _hashes(services: Services, ids: list[str]) -> list[str]:
+async def _find_hashes(services: Services, ids: list[str]) -> list[str]:
     """Return the hashes of keys that still exist."""
     rows = [await services.database.read(accounts.find_key, id_) for id_ in ids]
     return [row.hash for row in rows if row is not None]
 
 
-async def _columns(services: Services, owner: str, asked: CredentialChanges) -> Json:
-    """Return what was asked as columns of `provider_credentials`."""
-    columns = asked.model_dump(exclude_unset=True)
+async def _columns_of(services: Services, owner: str, body: CredentialChanges) -> Json:
+    """Return the fields of a body as columns of `provider_credentials`."""
+    columns = body.model_dump(exclude_unset=True)
     for name in ("provider", "workspace_id", *DECLARED):
         columns.pop(name, None)
     if "key" in columns:
@@ -172,18 +179,19 @@ async def _columns(services: Services, owner: str, asked: CredentialChanges) -> 
         columns["allowed_key_ids"] = (
             None
             if hashes is None
-            else orjson.dumps(await _key_ids(services, owner, hashes)).decode()
+            else orjson.dumps(await _find_key_ids(services, owner, hashes)).decode()
         )
     return columns
 
 
-async def _key_ids(services: Services, owner: str, hashes: list[str]) -> list[str]:
+async def _find_key_ids(services: Services, owner: str, hashes: list[str]) -> list[str]:
+    """Return the ids of a workspace's keys. Raises InvalidRequestError for a key it has not."""
     ids = []
-    for wanted in hashes:
-        row = await services.database.read(accounts.find_key, wanted)
+    for each in hashes:
+        row = await services.database.read(accounts.find_key, each)
         if row is None or row.workspace_id != owner:
             raise InvalidRequestError(
-                f"allowed_api_key_hashes: this workspace has no key {wanted}.",
+                f"allowed_api_key_hashes: this workspace has no key {each}.",
                 param="allowed_api_key_hashes",
             )
         ids.append(row.id)

@@ -1,4 +1,4 @@
-"""End the jobs and batches of a deleted key, where its deletion asks for that."""
+"""Cancel the jobs and batches of a deleted key."""
 
 import asyncio
 from typing import Any
@@ -13,15 +13,15 @@ from broker.enums import StopReason
 from broker.errors import ConflictError, NotFoundError
 from broker.lifecycle import Cancellation, cancel_many
 
-GROUP = 500
-"""Jobs that are cancelled at once."""
+GROUP_SIZE = 500
+"""The number of jobs that are cancelled at once."""
 
 
-async def cancel(services: Services, row: Any) -> Json:
-    """Cancel what a deleted key (its row) submitted and has not begun; return how much that was.
+async def cancel_all(services: Services, row: Any) -> Json:
+    """Cancel the batches of a deleted key and its jobs that have not begun; return their numbers.
 
-    Waits first until no process lets the key in any more. A batch or job that ends meanwhile is
-    left as it is.
+    It waits first until no process accepts the key. A batch or job that ends meanwhile stays as it
+    is.
     """
     await asyncio.sleep(FRESH_SECONDS)
     write, cancel_one = services.database.write, services.database.write_grouped
@@ -30,17 +30,17 @@ async def cancel(services: Services, row: Any) -> Json:
     stops = [write(stop_batch, each, StopReason.CANCELLED, now_ms(), owner) for each in batches]
     stopped = await asyncio.gather(*stops, return_exceptions=True)
     count = 0
-    while jobs := await services.database.read(keys.list_waiting_jobs, row, GROUP):
-        wishes = [Cancellation(each, owner, now_ms()) for each in jobs]
+    while jobs := await services.database.read(keys.list_waiting_jobs, row, GROUP_SIZE):
+        cancellations = [Cancellation(each, owner, now_ms()) for each in jobs]
         ended = await asyncio.gather(
-            *(cancel_one(cancel_many, each) for each in wishes), return_exceptions=True
+            *(cancel_one(cancel_many, each) for each in cancellations), return_exceptions=True
         )
-        count += _done(ended)
-    return {"jobs": count, "batches": _done(stopped)}
+        count += _count_ended(ended)
+    return {"jobs": count, "batches": _count_ended(stopped)}
 
 
-def _done(results: list[Any]) -> int:
-    """Count what was ended. Raises what was neither a conflict nor a thing that is gone."""
+def _count_ended(results: list[Any]) -> int:
+    """Return the number of successes. Raises an error other than a conflict or a missing object."""
     refused = [each for each in results if isinstance(each, BaseException)]
     for each in refused:
         if not isinstance(each, ConflictError | NotFoundError):

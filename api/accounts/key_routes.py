@@ -8,18 +8,27 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api.accounts import key_jobs, views
-from api.accounts.schemas import (
+from api.accounts.key_response_schemas import (
+    AppCodeAnswer,
+    CreatedKey,
+    CurrentKeyAnswer,
+    DeletedKey,
+    ExchangedKey,
+    KeyAnswer,
+    KeyList,
+)
+from api.accounts.key_schemas import (
     AppCodeBody,
     AppCodeRequest,
     CodeExchangeBody,
     KeyBody,
-    KeyChanges,
+    KeyChangesBody,
     KeyRef,
     KeyRequest,
     milliseconds,
 )
+from api.accounts.schemas import ListedWorkspace, Offset
 from api.accounts.views import KeyStatus, iso
-from api.core import request as reading
 from api.core.bodies import NO_KEY, Route
 from api.core.dependencies import Admin, AdminMember, Caller, CallingActor, ServicesDep
 from api.core.errors import json_response
@@ -37,146 +46,149 @@ from broker.completion import Json
 from broker.errors import InvalidRequestError, NotFoundError, PermissionDeniedError
 from broker.money import nanos_from_usd
 from broker.rate_limits import LimitKind
-from broker.requests.bodies import validated
 
 router = APIRouter(route_class=Route, tags=["keys"])
-PAGE = 100
+PAGE_SIZE = 100
 
 
-@router.get("/key")
+@router.get("/key", response_model=CurrentKeyAnswer)
 async def get_current_key(services: ServicesDep, principal: Caller) -> Response:
-    """Show the key that asks: what it may do, what it has spent, what is left of its limit."""
+    """Show the caller's key with its permissions, its spending and the rest of its limit."""
     if principal.kind is CallerKind.SESSION:
         raise NotFoundError("You are signed in without a key: see /keys.")
     row = await services.database.read(accounts.find_key, principal.api_key_id)
-    return json_response({"data": await _shown(services, row, await _free(services, principal))})
+    [status] = (await services.database.read(_load_status, [row], now_ms())).values()
+    free = await _count_free_requests(services, principal)
+    return json_response({"data": views.render_current_key(row, status, free)})
 
 
-@router.post("/keys", status_code=201)
+@router.post("/keys", status_code=201, response_model=CreatedKey)
 async def create_key(
-    services: ServicesDep, principal: Admin, actor: CallingActor, wanted: KeyBody
+    services: ServicesDep, principal: Admin, actor: CallingActor, body: KeyBody
 ) -> Response:
-    """Make a key. The key itself is in this answer, and in no other."""
-    if wanted.everywhere and not principal.everywhere:
+    """Create a key. Only this answer contains the key itself."""
+    if body.everywhere and not principal.everywhere:
         raise PermissionDeniedError("Only a key of the whole installation makes another.")
-    if wanted.everywhere and wanted.kind is not CallerKind.MANAGEMENT:
+    if body.everywhere and body.kind is not CallerKind.MANAGEMENT:
         raise InvalidRequestError("everywhere: only a management key can be.", param="everywhere")
-    owner = await workspace_of(services, principal, wanted.workspace_id)
-    columns = _columns(wanted.model_dump(exclude_unset=True))
+    owner = await workspace_of(services, principal, body.workspace_id)
+    columns = _columns_of(body.model_dump(exclude_unset=True))
     columns.pop("workspace_id", None)
     columns |= {
-        "everywhere": wanted.everywhere,
-        "created_by": await _creator(services, principal, owner, wanted),
+        "everywhere": body.everywhere,
+        "created_by": await _find_creator(services, principal, owner, body),
     }
-    wish = KeyOptions(owner, columns.pop("name"), wanted.kind, columns)
-    made = await carry_out(
-        services.database, lambda connection: administration.create(connection, actor, wish)
+    options = KeyOptions(owner, columns.pop("name"), body.kind, columns)
+    created = await carry_out(
+        services.database, lambda connection: administration.create(connection, actor, options)
     )
-    row = await services.database.read(accounts.find_key, made.id)
-    return json_response({"data": await _shown(services, row), "key": made.key}, 201)
+    row = await services.database.read(accounts.find_key, created.id)
+    return json_response({"data": await _render(services, row), "key": created.key}, 201)
 
 
-@router.get("/keys")
+@router.get("/keys", response_model=KeyList)
 async def list_keys(
     services: ServicesDep,
     principal: Admin,
-    offset: Annotated[int, Query(ge=0)] = 0,
-    include_disabled: bool = False,
-    include_expired: bool = True,
-    workspace_id: str | None = None,
+    offset: Offset = 0,
+    include_disabled: Annotated[bool, Query(description="Whether to list disabled keys.")] = False,
+    include_expired: Annotated[bool, Query(description="Whether to list expired keys.")] = True,
+    workspace_id: ListedWorkspace = None,
 ) -> Response:
-    """List keys, newest first: the workspace's own, or with a key of the installation, all."""
+    """List the workspace's keys, newest first. A key of the installation lists all keys."""
     which = KeyFilter(
         await all_or_own(services, principal, workspace_id),
         include_disabled=include_disabled,
         include_expired=include_expired,
     )
-    rows = await services.database.read(_page, which, offset)
-    standing = await services.database.read(_standing, rows, now_ms())
-    shown = [views.key(row, standing[row.id]) for row in rows]
-    return json_response({"data": shown})
+    rows = await services.database.read(_list_page, which, offset)
+    statuses = await services.database.read(_load_status, rows, now_ms())
+    return json_response({"data": [views.render_key(row, statuses[row.id]) for row in rows]})
 
 
-@router.get("/keys/{hash}")
+@router.get("/keys/{hash}", response_model=KeyAnswer)
 async def get_key(services: ServicesDep, principal: Admin, key_ref: KeyRef) -> Response:
     """Show a key, by its hash or id."""
     row = await _find(services, principal, key_ref)
-    return json_response({"data": await _shown(services, row)})
+    return json_response({"data": await _render(services, row)})
 
 
-@router.patch("/keys/{hash}")
+@router.patch("/keys/{hash}", response_model=KeyAnswer)
 async def change_key(
-    request: Request, services: ServicesDep, principal: Admin, actor: CallingActor, key_ref: KeyRef
+    services: ServicesDep,
+    principal: Admin,
+    actor: CallingActor,
+    body: KeyChangesBody,
+    key_ref: KeyRef,
 ) -> Response:
-    """Change a key: what is not named stays. It is felt everywhere within a second."""
-    body = await reading.read_json(request, services.settings.max_body_bytes)
-    changes = _columns(validated(KeyChanges, body).model_dump(exclude_unset=True))
+    """Change a key. All processes apply the change within a second; absent fields stay."""
+    changes = _columns_of(body.model_dump(exclude_unset=True))
     row = await _find(services, principal, key_ref)
     if "workspace_id" in changes:
         changes["workspace_id"] = await workspace_of(services, principal, changes["workspace_id"])
     changed = await carry_out(
         services.database, lambda connection: administration.change(connection, actor, row, changes)
     )
-    return json_response({"data": await _shown(services, changed)})
+    return json_response({"data": await _render(services, changed)})
 
 
-@router.delete("/keys/{hash}")
+@router.delete("/keys/{hash}", response_model=DeletedKey)
 async def delete_key(
     services: ServicesDep,
     principal: Admin,
     actor: CallingActor,
     key_ref: KeyRef,
-    jobs: Literal["keep", "cancel"] = "keep",
+    jobs: Annotated[
+        Literal["keep", "cancel"],
+        Query(description="`cancel` cancels the key's batches and its jobs that have not begun."),
+    ] = "keep",
 ) -> Response:
-    """Delete a key: it stops working within a second.
+    """Delete a key. It stops working within a second.
 
-    Jobs that it submitted go on; `?jobs=cancel` cancels those that have not begun, and its batches
-    (`cancelled` says how many). `left` lists what it made that was still there, to review: keys,
-    webhook endpoints, presets, batches, and how many jobs had not begun. The audit log has it, too.
+    Jobs that it submitted continue, unless `jobs=cancel`. `left` lists the objects that the key
+    created and that still exist, so that you can review them. The audit log lists them, too.
     """
     row = await _find(services, principal, key_ref)
     left = await carry_out(
         services.database, lambda connection: administration.delete(connection, actor, row)
     )
-    told: Json = {"deleted": True, "left": left}
+    answer: Json = {"deleted": True, "left": left}
     if jobs == "cancel":
-        told["cancelled"] = await key_jobs.cancel(services, row)
-    return json_response(told)
+        answer["cancelled"] = await key_jobs.cancel_all(services, row)
+    return json_response(answer)
 
 
-def _page(connection: Any, which: KeyFilter, offset: int) -> Any:
-    return accounts.find_keys(connection, which, offset=offset, limit=PAGE)
+def _list_page(connection: Any, which: KeyFilter, offset: int) -> Any:
+    return accounts.find_keys(connection, which, offset=offset, limit=PAGE_SIZE)
 
 
-async def _find(services: Services, principal: Principal, wanted: str) -> Any:
-    row = await services.database.read(accounts.find_key, wanted)
+async def _find(services: Services, principal: Principal, key_ref: str) -> Any:
+    row = await services.database.read(accounts.find_key, key_ref)
     is_hidden = (
         row is None
         or not principal.administers(row.workspace_id)
         or (row.everywhere and not principal.everywhere)
     )
     if is_hidden:
-        raise NotFoundError(f"There is no key {wanted}.", param="hash")
+        raise NotFoundError(f"There is no key {key_ref}.", param="hash")
     return row
 
 
-async def _shown(services: Services, row: Any, free: Json | None = None) -> Json:
-    standing = (await services.database.read(_standing, [row], now_ms()))[row.id]
-    if free is not None:
-        return views.current_key(row, standing, free)
-    return views.key(row, standing)
+async def _render(services: Services, row: Any) -> Json:
+    statuses = await services.database.read(_load_status, [row], now_ms())
+    return views.render_key(row, statuses[row.id])
 
 
-def _standing(connection: Any, rows: Sequence[Any], now: int) -> dict[str, KeyStatus]:
-    """Return what these keys have spent, and the budgets that apply to them."""
+def _load_status(connection: Any, rows: Sequence[Any], now: int) -> dict[str, KeyStatus]:
+    """Return the spending of keys and the budgets that apply to them, by id of the key."""
     spent = usage.key_usage(connection, [row.id for row in rows], now)
     workspaces = {row.id: row.workspace_id for row in rows}
     applying = budgets.budgets_of_keys(connection, workspaces, now)
     return {row.id: KeyStatus(spent[row.id], applying[row.id], now) for row in rows}
 
 
-async def _free(services: Services, principal: Principal) -> Json:
-    """Return how many requests to free models the workspace made today (UTC), and may make."""
+async def _count_free_requests(services: Services, principal: Principal) -> Json:
+    """Return the workspace's requests to free models of today (UTC), and their limit."""
     most = rate_limits.free_per_day(principal, services.settings)
     day = [
         limit
@@ -187,31 +199,31 @@ async def _free(services: Services, principal: Principal) -> Json:
     return {"used": used, "limit": most, "remaining": max(0, most - used)}
 
 
-async def _creator(
-    services: Services, principal: Principal, owner: str, asked: KeyRequest
+async def _find_creator(
+    services: Services, principal: Principal, owner: str, body: KeyRequest
 ) -> str | None:
-    """Return whom the key stands for: a member of its workspace.
+    """Return the id of the user that the key stands for: a member of its workspace.
 
-    A management key has the rights of whom it stands for, so a person makes one for themselves
-    alone: in another's name it would outlast their own demotion.
+    A management key has the permissions of its user, so users create management keys only for
+    themselves. A key that stood for another user would keep permissions that its maker loses.
     """
-    wanted = asked.creator_user_id
-    if wanted is None:
+    user_id = body.creator_user_id
+    if user_id is None:
         return principal.user_id
-    if asked.kind is CallerKind.MANAGEMENT and principal.user_id not in (None, wanted):
+    if body.kind is CallerKind.MANAGEMENT and principal.user_id not in (None, user_id):
         raise PermissionDeniedError(
             "creator_user_id: a management key stands for whoever makes it; leave this out."
         )
-    if await services.database.read(users.find_role, owner, wanted) is None:
-        raise NotFoundError(f"{wanted} is no member of this workspace.", param="creator_user_id")
-    return wanted
+    if await services.database.read(users.find_role, owner, user_id) is None:
+        raise NotFoundError(f"{user_id} is no member of this workspace.", param="creator_user_id")
+    return user_id
 
 
-def _columns(asked: Json) -> Json:
-    """Return what was asked as columns of `api_keys`."""
+def _columns_of(fields: Json) -> Json:
+    """Return the fields of a body as columns of `api_keys`."""
     columns = {
         name: value
-        for name, value in asked.items()
+        for name, value in fields.items()
         if name not in ("kind", "everywhere", "creator_user_id")
     }
     if "limit" in columns:
@@ -230,17 +242,17 @@ def _columns(asked: Json) -> Json:
 app_code_router = APIRouter(route_class=Route, prefix="/auth/keys", tags=["apps"])
 
 
-@app_code_router.post("/code")
+@app_code_router.post("/code", response_model=AppCodeAnswer)
 async def create_app_code(
-    services: ServicesDep, principal: AdminMember, actor: CallingActor, wanted: AppCodeBody
+    services: ServicesDep, principal: AdminMember, actor: CallingActor, body: AppCodeBody
 ) -> Response:
-    """Make a code without a browser: with a management key, or signed in."""
-    host = apps.check_callback(wanted.callback_url)
-    owner = await workspace_of(services, principal, wanted.workspace_id)
+    """Create a code for an app without a page: with a management key, or as a signed-in user."""
+    host = apps.check_callback(body.callback_url)
+    owner = await workspace_of(services, principal, body.workspace_id)
     user_id = principal.user_id if principal.kind is CallerKind.SESSION else None
     grant = Grant(
-        owner, user_id, wanted.key_label or host, columns_of(wanted),
-        wanted.code_challenge, wanted.code_challenge_method,
+        owner, user_id, body.key_label or host, columns_of_grant(body),
+        body.code_challenge, body.code_challenge_method,
     )  # fmt: skip
     code = await carry_out(
         services.database, lambda connection: apps.grant_code(connection, actor, grant)
@@ -248,29 +260,32 @@ async def create_app_code(
     return json_response({"data": {"id": code, "app_id": 0, "created_at": iso(now_ms())}})
 
 
-@app_code_router.post("", openapi_extra=NO_KEY)
+@app_code_router.post("", response_model=ExchangedKey, openapi_extra=NO_KEY)
 async def exchange_app_code(
-    request: Request, services: ServicesDep, wanted: CodeExchangeBody
+    request: Request, services: ServicesDep, body: CodeExchangeBody
 ) -> Response:
-    """Exchange a code for a key. No key is needed: the code and its verifier are the proof."""
+    """Exchange a code for a key. The request needs no key, but the code and its verifier."""
     address = request.client.host if request.client else None
-    made, user_id = await carry_out(
+    created, user_id = await carry_out(
         services.database,
         lambda connection: apps.exchange(
-            connection, address, wanted.code, wanted.code_verifier, wanted.code_challenge_method
+            connection, address, body.code, body.code_verifier, body.code_challenge_method
         ),
     )
-    return json_response({"key": made.key, "user_id": user_id})
+    return json_response({"key": created.key, "user_id": user_id})
 
 
-def columns_of(wanted: AppCodeRequest) -> Json:
-    """Return the limits that a code carries, as columns of the key to come."""
-    limit, reset = wanted.limit, wanted.usage_limit_type
+def columns_of_grant(body: AppCodeRequest) -> Json:
+    """Return the limits of the key that an app receives for its code, as columns of `api_keys`.
+
+    Raises PermissionDeniedError for a limit of 0.
+    """
+    limit, reset = body.limit, body.usage_limit_type
     if limit is not None and limit <= 0:
         raise PermissionDeniedError("A key that may spend nothing is of no use.", param="limit")
     return {
         "limit_nanos": None if limit is None else nanos_from_usd(limit),
         "limit_reset": None if reset is None else reset.value,
-        "expires_at": milliseconds(wanted.expires_at),
-        "scopes": orjson.dumps(wanted.scopes).decode(),
+        "expires_at": milliseconds(body.expires_at),
+        "scopes": orjson.dumps(body.scopes).decode(),
     }

@@ -1,11 +1,13 @@
-"""Answers of the routes of users, members and the audit log, for the OpenAPI document.
+"""Answers of the routes of workspaces, members, users and the audit log, for the OpenAPI document.
 
 Times are ISO 8601.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
+
+from broker.enums import Store
 
 
 class User(BaseModel):
@@ -88,6 +90,85 @@ class Deleted(BaseModel):
     deleted: bool = Field(description="True.")
 
 
+class AcceptedDeletion(BaseModel):
+    """A confirmation of a deletion that runs in the background."""
+
+    accepted: bool = Field(description="True.")
+
+
+class OrganizationMember(BaseModel):
+    """A user in OpenRouter's shape."""
+
+    id: str = Field(description="The id of the user (`usr_…`).")
+    email: str = Field(description="The e-mail address.")
+    first_name: str | None = Field(description="The first word of the name.")
+    last_name: str | None = Field(description="The rest of the name.")
+    role: Literal["org:admin", "org:member"] = Field(description="`org:admin` for operators.")
+
+
+class OrganizationMemberPage(BaseModel):
+    """A page of users, oldest first."""
+
+    data: list[OrganizationMember] = Field(description="The users.")
+    total_count: int = Field(description="The number of all users.")
+
+
+class Workspace(BaseModel):
+    """A workspace."""
+
+    id: str = Field(description="The id of the workspace (`ws_…`).")
+    slug: str = Field(description="The name in URLs.")
+    name: str = Field(description="The name.")
+    description: str | None = Field(description="The owner's own words.")
+    default_text_model: str | None = Field(
+        description="Stored for OpenRouter's clients, without effect."
+    )
+    default_image_model: str | None = Field(
+        description="Stored for OpenRouter's clients, without effect."
+    )
+    default_provider_sort: str | None = Field(
+        description="Stored for OpenRouter's clients, without effect."
+    )
+    store: Store | None = Field(
+        description="The most that is stored of prompts and answers; null for the installation's."
+    )
+    retention_days: int | None = Field(
+        description="Days for which prompts and answers are kept; null for the installation's."
+    )
+    unlimited: bool = Field(description="Whether the workspace needs no credit.")
+    weight: int = Field(description="The share of capacity, compared with other workspaces.")
+    requests_per_minute: int | None = Field(
+        description="The most requests in a minute of all keys together; null for no limit."
+    )
+    max_concurrent_jobs: int | None = Field(
+        description="The most jobs of all keys at the same time; null for no limit."
+    )
+    settings: dict[str, Any] = Field(description="All settings of the workspace.")
+    created_at: str = Field(description="The time of creation.")
+    updated_at: str | None = Field(description="The time of the last change.")
+    created_by: str | None = Field(description="The id of the user or key that created it.")
+    default_guardrail_id: str = Field(description="Always empty.")
+    disabled_server_tools: list[str] | None = Field(description="Always null.")
+    io_logging_api_key_ids: list[str] | None = Field(description="Always null.")
+    io_logging_sampling_rate: float = Field(description="1.")
+    is_data_discount_logging_enabled: bool = Field(description="False.")
+    is_observability_broadcast_enabled: bool = Field(description="False.")
+    is_observability_io_logging_enabled: bool = Field(description="False.")
+
+
+class WorkspaceAnswer(BaseModel):
+    """One workspace."""
+
+    data: Workspace = Field(description="The workspace.")
+
+
+class WorkspacePage(BaseModel):
+    """A page of workspaces, oldest first."""
+
+    data: list[Workspace] = Field(description="The workspaces.")
+    total_count: int = Field(description="The number of all workspaces in reach.")
+
+
 class AuditEntry(BaseModel):
     """An administrative action."""
 
@@ -102,8 +183,8 @@ class AuditEntry(BaseModel):
     action: str = Field(description="The action, e.g. `keys.create`.")
     object_id: str | None = Field(description="The id of the object.")
     address: str | None = Field(description="The address that the request came from.")
-    before: dict[str, Any] | None = Field(description="What was changed, before.")
-    after: dict[str, Any] | None = Field(description="What was changed, afterwards.")
+    before: dict[str, Any] | None = Field(description="The changed fields before the action.")
+    after: dict[str, Any] | None = Field(description="The changed fields after the action.")
 
 
 class AuditPage(BaseModel):

@@ -1,4 +1,4 @@
-"""/users: who may sign in, administered with a management key of the installation."""
+"""/users: the users, administered with a management key of the installation."""
 
 from typing import Annotated, TypeAlias
 
@@ -7,8 +7,8 @@ from starlette.responses import Response
 
 from api.accounts import views
 from api.accounts.response_schemas import PasswordLink, UserAnswer, UserPage, UserWithLink
-from api.accounts.schemas import UserBody, UserChangesBody, UserRef
-from api.accounts.workspace_routes import Limit, Offset, user_page
+from api.accounts.schemas import Limit, Offset, UserBody, UserChangesBody, UserRef
+from api.accounts.workspace_routes import list_user_page
 from api.core.bodies import Route
 from api.core.dependencies import CallingActor, ServicesDep, require_operator
 from api.core.errors import json_response
@@ -27,7 +27,7 @@ router = APIRouter(route_class=Route, prefix="/users", tags=["users"])
 async def create_user(
     services: ServicesDep, _: UsersOperator, actor: CallingActor, body: UserBody
 ) -> Response:
-    """Make a user. The answer has a link with which they choose a password, once."""
+    """Create a user. The answer has a link to choose a password; it works once."""
     joined = None
     if body.workspace_id is not None:
         joined = await services.database.read(accounts.find_workspace, body.workspace_id)
@@ -47,7 +47,7 @@ async def create_user(
         services.database, lambda connection: users.invite(connection, actor, row.id)
     )
     link = users.welcome_link(services.settings, token)
-    return json_response({"data": views.user(row), "link": link}, 201)
+    return json_response({"data": views.render_user(row), "link": link}, 201)
 
 
 @router.get("", response_model=UserPage)
@@ -55,15 +55,15 @@ async def list_users(
     services: ServicesDep, _: UsersOperator, offset: Offset = 0, limit: Limit = 50
 ) -> Response:
     """List users, oldest first."""
-    rows, total = await services.database.read(user_page, offset, limit)
-    return json_response({"data": [views.user(row) for row in rows], "total_count": total})
+    rows, total = await services.database.read(list_user_page, offset, limit)
+    return json_response({"data": [views.render_user(row) for row in rows], "total_count": total})
 
 
 @router.get("/{user_id}", response_model=UserAnswer)
 async def get_user(services: ServicesDep, _: UsersOperator, user_id: UserRef) -> Response:
-    """Show a user, by id or e-mail address."""
+    """Show a user."""
     row = await services.database.read(users.get_user, user_id)
-    return json_response({"data": views.user(row)})
+    return json_response({"data": views.render_user(row)})
 
 
 @router.patch("/{user_id}", response_model=UserAnswer)
@@ -74,19 +74,19 @@ async def change_user(
     body: UserChangesBody,
     user_id: UserRef,
 ) -> Response:
-    """Rename a user, disable them (they are signed out at once), or make them an operator."""
+    """Change a user. A disabled user is signed out at once; absent fields stay."""
     changes = body.model_dump(exclude_unset=True)
     row = await carry_out(
         services.database, lambda connection: users.change(connection, actor, user_id, changes)
     )
-    return json_response({"data": views.user(row)})
+    return json_response({"data": views.render_user(row)})
 
 
 @router.post("/{user_id}/link", status_code=201, response_model=PasswordLink)
 async def create_user_link(
     services: ServicesDep, _: UsersOperator, actor: CallingActor, user_id: UserRef
 ) -> Response:
-    """Make a link with which the user chooses a new password, once."""
+    """Create a link to choose a new password; it works once."""
     token = await carry_out(
         services.database, lambda connection: users.invite(connection, actor, user_id)
     )

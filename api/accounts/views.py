@@ -1,4 +1,4 @@
-"""Keys, workspaces, members, users and audit entries as callers see them (OpenRouter's shapes)."""
+"""Keys, workspaces, members, users and audit entries in the shapes of the API (OpenRouter's)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class KeyStatus:
     now: int
 
 
-def key(row: Any, standing: KeyStatus) -> Json:
+def render_key(row: Any, status: KeyStatus) -> Json:
     """Render a key's record without the key itself."""
     return {
         "hash": row.hash,
@@ -34,8 +34,8 @@ def key(row: Any, standing: KeyStatus) -> Json:
         "kind": row.kind,
         "everywhere": row.everywhere,
         "disabled": row.disabled,
-        **_limit(row, standing.usage),
-        **_budgets(standing),
+        **_limit(row, status.usage),
+        **_budgets(status),
         "requests_per_minute": row.requests_per_minute,
         "max_concurrent_jobs": row.max_concurrent_jobs,
         "allowed_models": _json(row.allowed_models),
@@ -49,15 +49,15 @@ def key(row: Any, standing: KeyStatus) -> Json:
     }
 
 
-def current_key(row: Any, standing: KeyStatus, free: Json) -> Json:
-    """GET /key: what a key may know about itself."""
+def render_current_key(row: Any, status: KeyStatus, free: Json) -> Json:
+    """Render a key for its own owner (`GET /key`)."""
     is_management = row.kind == CallerKind.MANAGEMENT.value
     return {
         "label": row.label,
         "name": row.name,
         "hash": row.hash,
-        **_limit(row, standing.usage),
-        **_budgets(standing),
+        **_limit(row, status.usage),
+        **_budgets(status),
         "is_free_tier": False,
         "is_management_key": is_management,
         "is_provisioning_key": is_management,
@@ -111,13 +111,13 @@ def _limit(row: Any, usage: KeyUsage) -> Json:
     }
 
 
-def _budgets(standing: KeyStatus) -> Json:
-    """All budgets that apply, and the one that will refuse first: the least is left of it."""
-    hard = [limit for limit in standing.budgets if not limit.soft]
+def _budgets(status: KeyStatus) -> Json:
+    """Render the budgets of a key, and the hard one with the smallest rest."""
+    hard = [limit for limit in status.budgets if not limit.soft]
     tightest = min(hard, key=lambda limit: limit.left, default=None)
     return {
-        "budgets": [_budget(limit, standing.now) for limit in standing.budgets],
-        "effective_budget": tightest and _budget(tightest, standing.now),
+        "budgets": [_budget(limit, status.now) for limit in status.budgets],
+        "effective_budget": tightest and _budget(tightest, status.now),
     }
 
 
@@ -137,7 +137,7 @@ def _budget(limit: BudgetLimit, now: int) -> Json:
     }
 
 
-def workspace(row: Any) -> Json:
+def render_workspace(row: Any) -> Json:
     settings = _json(row.settings) or {}
     return {
         "id": row.id,
@@ -157,11 +157,11 @@ def workspace(row: Any) -> Json:
         "created_at": iso(row.created_at),
         "updated_at": iso(row.updated_at),
         "created_by": row.created_by,
-        **NOT_HERE,
+        **CONSTANT_FIELDS,
     }
 
 
-NOT_HERE: Json = {
+CONSTANT_FIELDS: Json = {
     "default_guardrail_id": "",
     "disabled_server_tools": None,
     "io_logging_api_key_ids": None,
@@ -170,10 +170,10 @@ NOT_HERE: Json = {
     "is_observability_broadcast_enabled": False,
     "is_observability_io_logging_enabled": False,
 }
-"""Fields of OpenRouter's workspace that its SDK insists on."""
+"""Fields of OpenRouter's workspace that its SDK requires."""
 
 
-def member(row: Any) -> Json:
+def render_member(row: Any) -> Json:
     return {
         "id": f"{row.workspace_id}:{row.user_id}",
         "workspace_id": row.workspace_id,
@@ -185,7 +185,7 @@ def member(row: Any) -> Json:
     }
 
 
-def organization_member(row: Any) -> Json:
+def render_organization_member(row: Any) -> Json:
     first, _, last = row.name.partition(" ")
     return {
         "id": row.id,
@@ -196,7 +196,7 @@ def organization_member(row: Any) -> Json:
     }
 
 
-def user(row: Any) -> Json:
+def render_user(row: Any) -> Json:
     return {
         "id": row.id,
         "object": "user",
@@ -211,7 +211,7 @@ def user(row: Any) -> Json:
     }
 
 
-def audit_entry(row: Any) -> Json:
+def render_audit_entry(row: Any) -> Json:
     return {
         "id": row.id,
         "object": "audit_entry",
@@ -228,6 +228,7 @@ def audit_entry(row: Any) -> Json:
 
 
 def iso(milliseconds: int | None) -> str | None:
+    """Return a time in Unix milliseconds as ISO 8601 (UTC)."""
     if milliseconds is None:
         return None
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")

@@ -1,15 +1,26 @@
-"""/workspaces and their members; /organization/members: everyone."""
+"""/workspaces and their members; /organization/members: all users."""
 
 from typing import Annotated, Any, TypeAlias
 
 import orjson
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from api.accounts import views
-from api.accounts.response_schemas import AddedMembers, Deleted, MemberPage, RemovedMembers
+from api.accounts.response_schemas import (
+    AcceptedDeletion,
+    AddedMembers,
+    Deleted,
+    MemberPage,
+    OrganizationMemberPage,
+    RemovedMembers,
+    WorkspaceAnswer,
+    WorkspacePage,
+)
 from api.accounts.schemas import (
+    Limit,
     MembersBody,
+    Offset,
     WorkspaceBody,
     WorkspaceChangesBody,
     WorkspaceRef,
@@ -31,50 +42,47 @@ IN_SETTINGS = (
     *("default_text_model", "default_image_model", "default_provider_sort"),
     *("store", "retention_days"),
 )
+"""Fields that are stored in the column `settings`."""
 OPERATORS_ONLY = ("unlimited", "weight", "requests_per_minute", "max_concurrent_jobs", "settings")
-"""Settings that a workspace must not change itself."""
+"""Fields that a workspace may not change itself."""
 
 WorkspacesOperator: TypeAlias = Annotated[Principal, Depends(require_operator("makes workspaces"))]
 MembersOperator: TypeAlias = Annotated[Principal, Depends(require_operator("sees everyone"))]
 
-Offset = Annotated[int, Query(ge=0)]
-Limit = Annotated[int, Query(ge=1, le=100)]
 
-
-@router.post("/workspaces", status_code=201)
+@router.post("/workspaces", status_code=201, response_model=WorkspaceAnswer)
 async def create_workspace(
     services: ServicesDep, _: WorkspacesOperator, actor: CallingActor, body: WorkspaceBody
 ) -> Response:
-    """Create a workspace (with a management key of the installation)."""
-    asked = body.model_dump(exclude_unset=True)
-    columns = _columns(asked, None)
+    """Create a workspace. This needs a management key of the installation."""
+    columns = _columns_of(body.model_dump(exclude_unset=True), None)
     row = await carry_out(
         services.database, lambda connection: administration.create(connection, actor, columns)
     )
-    return json_response({"data": views.workspace(row)}, 201)
+    return json_response({"data": views.render_workspace(row)}, 201)
 
 
-@router.get("/workspaces")
+@router.get("/workspaces", response_model=WorkspacePage)
 async def list_workspaces(
     services: ServicesDep, principal: AdminViewer, offset: Offset = 0, limit: Limit = 50
 ) -> Response:
-    """List the workspaces in reach, oldest first."""
-    ids = await services.database.read(_in_reach, principal)
-    rows, total = await services.database.read(_workspace_page, ids, offset, limit)
-    data = [views.workspace(row) for row in rows]
+    """List the workspaces that the caller may administer, oldest first."""
+    ids = await services.database.read(_list_reachable, principal)
+    rows, total = await services.database.read(_list_workspaces, ids, offset, limit)
+    data = [views.render_workspace(row) for row in rows]
     return json_response({"data": data, "total_count": total})
 
 
-@router.get("/workspaces/{id}")
+@router.get("/workspaces/{id}", response_model=WorkspaceAnswer)
 async def get_workspace(
     services: ServicesDep, principal: AdminViewer, workspace_ref: WorkspaceRef
 ) -> Response:
     """Show a workspace, by its id or slug."""
     row = await _find(services, principal, workspace_ref)
-    return json_response({"data": views.workspace(row)})
+    return json_response({"data": views.render_workspace(row)})
 
 
-@router.patch("/workspaces/{id}")
+@router.patch("/workspaces/{id}", response_model=WorkspaceAnswer)
 async def change_workspace(
     services: ServicesDep,
     principal: Admin,
@@ -82,26 +90,27 @@ async def change_workspace(
     body: WorkspaceChangesBody,
     workspace_ref: WorkspaceRef,
 ) -> Response:
-    """Change a workspace: what is not named stays."""
-    asked = body.model_dump(exclude_unset=True)
+    """Change a workspace. Absent fields stay."""
+    fields = body.model_dump(exclude_unset=True)
     row = await _find(services, principal, workspace_ref)
-    own = [name for name in OPERATORS_ONLY if name in asked]
-    if own and not principal.everywhere:
+    forbidden = [name for name in OPERATORS_ONLY if name in fields]
+    if forbidden and not principal.everywhere:
         raise PermissionDeniedError(
-            f"{own[0]}: only a management key of the installation may set it.", param=own[0]
+            f"{forbidden[0]}: only a management key of the installation may set it.",
+            param=forbidden[0],
         )
-    columns = _columns(asked, row.settings)
+    columns = _columns_of(fields, row.settings)
     changed = await carry_out(
         services.database, lambda connection: administration.change(connection, actor, row, columns)
     )
-    return json_response({"data": views.workspace(changed)})
+    return json_response({"data": views.render_workspace(changed)})
 
 
 @router.delete("/workspaces/{id}", response_model=Deleted)
 async def delete_workspace(
     services: ServicesDep, principal: Admin, actor: CallingActor, workspace_ref: WorkspaceRef
 ) -> Response:
-    """Close a workspace without active keys. Its jobs and its ledger stay."""
+    """Delete a workspace without active keys. Its jobs and its ledger stay."""
     row = await _find(services, principal, workspace_ref)
     _require_owner(principal, "Deleting a workspace")
     await carry_out(
@@ -110,11 +119,11 @@ async def delete_workspace(
     return json_response({"deleted": True})
 
 
-@router.delete("/workspaces/{id}/data", status_code=202)
+@router.delete("/workspaces/{id}/data", status_code=202, response_model=AcceptedDeletion)
 async def forget_workspace_data(
     services: ServicesDep, principal: Admin, actor: CallingActor, workspace_ref: WorkspaceRef
 ) -> Response:
-    """Delete prompts and answers of its ended jobs, in the background; ledger and usage stay."""
+    """Delete the prompts and answers of ended jobs in the background. Ledger and usage stay."""
     row = await _find(services, principal, workspace_ref)
     _require_owner(principal, "Deleting a workspace's data")
     await carry_out(
@@ -133,7 +142,7 @@ async def list_workspace_members(
 ) -> Response:
     """List a workspace's members with their roles."""
     row = await _find(services, principal, workspace_ref)
-    return json_response(await _members(services, row.id, offset, limit))
+    return json_response(await _render_members(services, row.id, offset, limit))
 
 
 @router.post("/workspaces/{id}/members/add", response_model=AddedMembers)
@@ -144,12 +153,9 @@ async def add_workspace_members(
     body: MembersBody,
     workspace_ref: WorkspaceRef,
 ) -> Response:
-    """Make users members, or give members another role.
-
-    `user_ids` are ids; a management key of the installation may name e-mail addresses, too.
-    """
+    """Add users to a workspace, or give members another role."""
     row = await _find(services, principal, workspace_ref)
-    by = _rank(principal)
+    role = _role_of(principal)
     await carry_out(
         services.database,
         lambda connection: administration.add_members(
@@ -158,11 +164,11 @@ async def add_workspace_members(
             row.id,
             body.user_ids,
             body.role,
-            by=by,
+            by=role,
             by_address=principal.everywhere,
         ),
     )
-    shown = await _members(services, row.id, 0, 100)
+    shown = await _render_members(services, row.id, 0, 100)
     added = [each for each in shown["data"] if each["user_id"] in body.user_ids]
     return json_response({"data": added, "added_count": len(added)})
 
@@ -175,25 +181,25 @@ async def remove_workspace_members(
     body: MembersBody,
     workspace_ref: WorkspaceRef,
 ) -> Response:
-    """Take users out of a workspace."""
+    """Remove users from a workspace."""
     row = await _find(services, principal, workspace_ref)
-    by = _rank(principal)
+    role = _role_of(principal)
     await carry_out(
         services.database,
         lambda connection: administration.remove_members(
-            connection, actor, row.id, body.user_ids, by=by
+            connection, actor, row.id, body.user_ids, by=role
         ),
     )
     return json_response({"removed_count": len(body.user_ids)})
 
 
-@router.get("/organization/members")
+@router.get("/organization/members", response_model=OrganizationMemberPage)
 async def list_organization_members(
     services: ServicesDep, _: MembersOperator, offset: Offset = 0, limit: Limit = 50
 ) -> Response:
-    """List everyone who may sign in (with a management key of the installation)."""
-    rows, total = await services.database.read(user_page, offset, limit)
-    data = [views.organization_member(row) for row in rows]
+    """List all users. This needs a management key of the installation."""
+    rows, total = await services.database.read(list_user_page, offset, limit)
+    data = [views.render_organization_member(row) for row in rows]
     return json_response({"data": data, "total_count": total})
 
 
@@ -206,17 +212,18 @@ def _require_owner(principal: Principal, action: str) -> None:
         )
 
 
-async def _find(services: Services, principal: Principal, wanted: str) -> Any:
-    found = await workspace_of(services, principal, wanted)
-    return await services.database.read(accounts.find_workspace, found)
+async def _find(services: Services, principal: Principal, workspace_ref: str) -> Any:
+    workspace_id = await workspace_of(services, principal, workspace_ref)
+    return await services.database.read(accounts.find_workspace, workspace_id)
 
 
-async def _members(services: Services, workspace_id: str, offset: int, limit: int) -> Json:
-    rows, total = await services.database.read(_member_page, workspace_id, offset, limit)
-    return {"data": [views.member(row) for row in rows], "total_count": total}
+async def _render_members(services: Services, workspace_id: str, offset: int, limit: int) -> Json:
+    rows, total = await services.database.read(_list_members, workspace_id, offset, limit)
+    return {"data": [views.render_member(row) for row in rows], "total_count": total}
 
 
-def _in_reach(connection: Any, principal: Principal) -> list[str] | None:
+def _list_reachable(connection: Any, principal: Principal) -> list[str] | None:
+    """Return the ids of the workspaces that the caller may administer; None for all."""
     if principal.everywhere:
         return None
     if principal.kind is accounts.CallerKind.SESSION:
@@ -224,29 +231,29 @@ def _in_reach(connection: Any, principal: Principal) -> list[str] | None:
     return [principal.workspace_id]
 
 
-def _workspace_page(connection: Any, ids: list[str] | None, offset: int, limit: int) -> Any:
+def _list_workspaces(connection: Any, ids: list[str] | None, offset: int, limit: int) -> Any:
     return accounts.list_workspaces(connection, ids, offset=offset, limit=limit)
 
 
-def _member_page(connection: Any, workspace_id: str, offset: int, limit: int) -> Any:
+def _list_members(connection: Any, workspace_id: str, offset: int, limit: int) -> Any:
     return users.list_members(connection, workspace_id, offset=offset, limit=limit)
 
 
-def user_page(connection: Any, offset: int, limit: int) -> Any:
+def list_user_page(connection: Any, offset: int, limit: int) -> Any:
     return users.list_users(connection, offset=offset, limit=limit)
 
 
-def _rank(principal: Principal) -> Role:
+def _role_of(principal: Principal) -> Role:
     return Role.OWNER if principal.everywhere else principal.role
 
 
-def _columns(asked: Json, settings: str | None) -> Json:
-    """Return what was asked as columns of `workspaces`; some are kept among the settings."""
-    columns = dict(asked)
-    kept: Json = orjson.loads(settings) if settings else {}
-    kept |= columns.pop("settings", {})
-    kept |= {name: columns.pop(name) for name in IN_SETTINGS if name in columns}
-    kept = {name: value for name, value in kept.items() if value is not None}
-    if kept or settings:
-        columns["settings"] = orjson.dumps(kept).decode()
+def _columns_of(fields: Json, settings: str | None) -> Json:
+    """Return the fields of a body as columns of `workspaces`, with the changed settings."""
+    columns = dict(fields)
+    changed: Json = orjson.loads(settings) if settings else {}
+    changed |= columns.pop("settings", {})
+    changed |= {name: columns.pop(name) for name in IN_SETTINGS if name in columns}
+    changed = {name: value for name, value in changed.items() if value is not None}
+    if changed or settings:
+        columns["settings"] = orjson.dumps(changed).decode()
     return columns

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from api.accounts.key_routes import columns_of
-from api.accounts.schemas import AppCodeRequest
+from api.accounts.key_routes import columns_of_grant
+from api.accounts.key_schemas import AppCodeRequest
 from api.core.services import Services, services_of
 from api.pages.page import actor_of, page, read_form, redirect, visitor
 from broker.accounts import Role, users
@@ -92,7 +92,7 @@ def _read(asked: dict[str, str]) -> tuple[AppCodeRequest, str]:
     except ValidationError as error:
         raise invalid(error) from None
     host = apps.check_callback(wanted.callback_url)
-    columns_of(wanted)
+    columns_of_grant(wanted)
     return wanted, host if "callback_url" in asked else "a program without a browser"
 
 
@@ -101,7 +101,7 @@ async def _grant(services: Services, user: Any, wanted: AppCodeRequest, host: st
     if not places:
         raise InvalidRequestError("This is no workspace of yours.", param="workspace_id")
     return Grant(
-        places[0].id, user.id, wanted.key_label or host, columns_of(wanted),
+        places[0].id, user.id, wanted.key_label or host, columns_of_grant(wanted),
         wanted.code_challenge, wanted.code_challenge_method,
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection
 
-from api.accounts.views import audit_entry
+from api.accounts.views import render_audit_entry
 from broker.accounts.audit import AuditFilter, list_entries
 from cli.database import local_database
 
@@ -27,7 +27,7 @@ def audit(
     with local_database() as database:
         found = database.read_now(lambda connection: list(_newest(connection, action, last)))
     for row in reversed(found):
-        typer.echo(json.dumps(audit_entry(row), ensure_ascii=False))
+        typer.echo(json.dumps(render_audit_entry(row), ensure_ascii=False))
 
 
 def _newest(connection: Connection, action: str | None, count: int) -> Iterator[Any]:

@@ -144,7 +144,7 @@ async def test_what_a_key_made_is_listed_when_it_is_deleted(api):
 @pytest.mark.parametrize("jobs", ["keep", "cancel"])
 async def test_what_a_deleted_key_submitted_goes_on_or_ends(api, jobs, monkeypatch):
     """A leaked key may have scheduled what runs long after it is gone."""
-    monkeypatch.setattr(key_jobs, "GROUP", 2)  # several rounds
+    monkeypatch.setattr(key_jobs, "GROUP_SIZE", 2)  # several rounds
     key, other = await given(api), await given(api)
     row = (await api.ask("GET", "/keys")).json()["data"][1]
     mine = [await job_of(api, key) for _ in range(3)]
