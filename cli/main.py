@@ -133,6 +133,11 @@ COMMANDS = {
         "Inspect",
         "Check this machine's configuration and services; exit with 1 when something is wrong.",
     ),
+    "health": Command(
+        "cli.commands.health:health",
+        "Inspect",
+        "Check the heartbeat of this host's worker, or of the dispatcher; exit with 1 without one.",
+    ),
     "settings": Command(
         "cli.commands.settings:settings",
         "Inspect",

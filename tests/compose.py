@@ -48,6 +48,7 @@ def env_file(path: Path) -> dict[str, str]:
 
 
 FLOWER_LOGIN = ("operator", "a-password-of-these-tests")
+ADDED = frozenset({"WAYBILL_CONFIG", "WAYBILL_FLOWER_BASIC_AUTH", "WAYBILL_WORKER_ID"})
 
 
 @dataclass
@@ -74,6 +75,26 @@ class Composition:
             self.processes[name] = self._start(name, service)
         until(self._is_ready, START_SECONDS, self.log)
 
+    def is_healthy(self, name: str) -> bool:
+        """Run the health check of a service once, as Docker does."""
+        service = services({})[name]
+        kind, program, *arguments = service["healthcheck"]["test"]
+        assert (kind, program) == ("CMD", "waybill")
+        ended = subprocess.run(
+            [sys.executable, "-m", "cli", *arguments],
+            env=self._environment(name, service["environment"]),
+            cwd=REPOSITORY,
+            capture_output=True,
+            check=False,
+        )
+        return ended.returncode == 0
+
+    def stop(self, name: str) -> None:
+        """Stop one service."""
+        process = self.processes.pop(name)
+        process.send_signal(signal.SIGTERM)
+        process.wait(STOP_SECONDS)
+
     def down(self) -> dict[str, int]:
         """Stop the services; return their exit codes."""
         for process in self.processes.values():
@@ -87,7 +108,7 @@ class Composition:
         with (self.directory / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "cli", *service["command"], *self._ports(name)],
-                env=self._environment(service["environment"]),
+                env=self._environment(name, service["environment"]),
                 cwd=REPOSITORY,
                 stdout=log,
                 stderr=log,
@@ -97,7 +118,7 @@ class Composition:
         ports = {"api": self.port, "flower": self.flower_port}
         return [f"--port={ports[name]}"] if name in ports else []
 
-    def _environment(self, said: Mapping[str, Any]) -> dict[str, str]:
+    def _environment(self, name: str, stated: Mapping[str, Any]) -> dict[str, str]:
         """Return the file's settings, with this machine's servers in place of its network's."""
         here = {
             "WAYBILL_DATABASE_URL": self.database_url,
@@ -106,9 +127,10 @@ class Composition:
             "WAYBILL_DATA_DIR": str(self.directory),
             "WAYBILL_CONFIG": str(self.directory / "waybill.toml"),
             "WAYBILL_FLOWER_BASIC_AUTH": ":".join(FLOWER_LOGIN),
+            "WAYBILL_WORKER_ID": f"{name}-of-these-tests",  # here all have the same host name
         }
-        assert here.keys() - {"WAYBILL_CONFIG", "WAYBILL_FLOWER_BASIC_AUTH"} <= said.keys()
-        found = {name: str(value) for name, value in said.items()}
+        assert here.keys() - ADDED <= stated.keys()
+        found = {key: str(value) for key, value in stated.items()}
         return clean_environment() | env_file(FILE.parent / ".env.example") | found | here
 
     def _is_ready(self) -> bool:

@@ -1,7 +1,6 @@
 """The WorkerContext: what an attempt uses, built once per worker process."""
 
 import asyncio
-import socket
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 
@@ -11,7 +10,7 @@ from broker.completion import AttemptAnswer
 from broker.credentials import LiveCredentials
 from broker.dispatch.publisher import CeleryPublisher
 from broker.events.job_events import EventWriter
-from broker.ids import new_id
+from broker.events.signals import new_worker_id
 from broker.providers.configuration import load_providers
 from broker.providers.health import Observer, Recorder
 from broker.providers.pacing import Pacer, Throttles
@@ -99,7 +98,7 @@ class WorkerContext:
 def open_context(settings: Settings) -> WorkerContext:
     """Connect to everything an attempt uses; on the running loop."""
     redis = Redis.from_url(settings.redis)
-    worker_id = settings.worker_id or f"{socket.gethostname()}:{new_id('')}"
+    worker_id = settings.worker_id or new_worker_id()
     known = build_routes(load_providers(settings))
     limits = {slug: route.limits for slug, route in known.items()}
     database = Database(settings.database, sqlite_synchronous=settings.sqlite_synchronous)

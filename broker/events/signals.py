@@ -4,10 +4,13 @@ All of them are hints with a slower truth behind: a worker that is not heard is 
 a cancellation that is not heard is read at the next heartbeat.
 """
 
+import socket
 from collections.abc import Iterable
 from typing import Any
 
 from redis.asyncio import Redis
+
+from broker.ids import new_id
 
 CALLED_OFF_CHANNEL = "waybill:called-off"
 _WORKERS = "waybill:workers"
@@ -43,6 +46,27 @@ async def report_gone(redis: Redis, worker_id: str) -> None:
 async def alive_workers(redis: Redis, now: float) -> int:
     """Return how many workers were heard of lately."""
     return int(await redis.zcount(_WORKERS, now - SILENCE_SECONDS, "+inf"))
+
+
+async def list_alive(redis: Redis, now: float) -> list[str]:
+    """Return the ids of the workers that have reported in the last SILENCE_SECONDS."""
+    client: Any = redis  # its annotations mix the sync and async clients
+    found = await client.zrangebyscore(_WORKERS, now - SILENCE_SECONDS, "+inf")
+    return [name.decode() for name in found]
+
+
+def new_worker_id() -> str:
+    """Return a new id for a worker on this host."""
+    return f"{_host_prefix()}{new_id('')}"
+
+
+def is_of_this_host(worker_id: str) -> bool:
+    """Return True for an id that `new_worker_id` made on this host."""
+    return worker_id.startswith(_host_prefix())
+
+
+def _host_prefix() -> str:
+    return f"{socket.gethostname()}:"
 
 
 async def count_ended(redis: Redis, ends: Iterable[tuple[str, str, str, int]]) -> None:

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from tests.compose import FILE, FLOWER_LOGIN, composed, env_file, run_prompts, services
-from tests.installation import REPOSITORY
+from tests.installation import REPOSITORY, until
 from tests.stacks import own_stack, require_servers
 
 pytestmark = [pytest.mark.service, own_stack]
@@ -32,6 +32,8 @@ def test_docker_compose_accepts_the_file() -> None:
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
+    watched = {name for name, service in services({}).items() if "healthcheck" in service}
+    assert watched == services({}).keys() - {"migrate"}
     assert set(services({})) == {"migrate", "api", "worker", "batch-worker", "dispatcher", "flower"}
 
 
@@ -54,6 +56,12 @@ def test_the_services_run_the_examples_and_stop_in_peace(tmp_path: Path) -> None
         flower = f"http://127.0.0.1:{composition.flower_port}"
         assert httpx.get(flower, timeout=20).status_code == 401
         assert httpx.get(flower, auth=FLOWER_LOGIN, timeout=20).status_code == 200
+        for name in ("worker", "batch-worker", "dispatcher"):
+            assert composition.is_healthy(name), (name, composition.log())
+        for name in ("worker", "dispatcher"):
+            composition.stop(name)
+            until(lambda name=name: not composition.is_healthy(name), 20, f"{name} still healthy")
+        assert composition.is_healthy("batch-worker"), composition.log()
         codes = composition.down()
         # uvicorn ends its own way: by the signal, once everything was closed
         assert set(codes.values()) <= {0, -signal.SIGTERM}, (codes, composition.log())

@@ -1,5 +1,7 @@
 """Leader election by a lease in Redis: one process of many takes a role."""
 
+from typing import Any
+
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -7,6 +9,16 @@ from redis.exceptions import RedisError
 LEADERSHIP_MS = 3_000
 
 log = structlog.get_logger()
+
+
+async def find_leader(redis: Redis, role: str) -> str | None:
+    """Return the id of the process that has a role; None where none has. Raises RedisError."""
+    holder: Any = await redis.get(_key(role))
+    return None if holder is None else str(holder, "utf-8")
+
+
+def _key(role: str) -> str:
+    return f"waybill:{role}"
 
 
 class LeaderElection:
@@ -17,7 +29,7 @@ class LeaderElection:
 
     def __init__(self, redis: Redis, role: str, holder: str) -> None:
         self._redis = redis
-        self._key = f"waybill:{role}"
+        self._key = _key(role)
         self._me = holder.encode()
 
     async def is_leader(self) -> bool:
