@@ -1,6 +1,6 @@
 """GET /audit: the audit log."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
@@ -35,7 +35,11 @@ async def list_audit_entries(
         since=reading.milliseconds(query.since, "since"),
         until=reading.milliseconds(query.until, "until"),
     )
-    rows = await services.database.read(_list_page, which, query.limit + 1, query.after)
+    rows = await services.database.read(
+        lambda connection: audit.list_entries(
+            connection, which, limit=query.limit + 1, after=query.after
+        )
+    )
     page = rows[: query.limit]
     return json_response(
         {
@@ -46,7 +50,3 @@ async def list_audit_entries(
             "has_more": len(rows) > query.limit,
         }
     )
-
-
-def _list_page(connection: Any, which: AuditFilter, limit: int, after: str | None) -> Any:
-    return audit.list_entries(connection, which, limit=limit, after=after)

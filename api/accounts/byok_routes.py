@@ -1,6 +1,6 @@
 """/byok: provider keys of workspaces, in OpenRouter's shapes."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Query
@@ -21,7 +21,7 @@ from broker.accounts import Principal
 from broker.administration import carry_out
 from broker.administration import credentials as administration
 from broker.completion import Json
-from broker.credentials import CredentialFilter, NewCredential
+from broker.credentials import CredentialFilter, CredentialRow, NewCredential
 from broker.credentials.records import label_of, read_key
 from broker.errors import InvalidRequestError, NotFoundError
 from broker.providers import configuration
@@ -67,7 +67,11 @@ async def list_provider_keys(
 ) -> Response:
     """List provider keys in the order in which they are tried."""
     which = CredentialFilter(await all_or_own(services, principal, workspace_id), provider)
-    rows, total = await services.database.read(_list_page, which, offset, limit)
+    rows, total = await services.database.read(
+        lambda connection: credentials.list_credentials(
+            connection, which, offset=offset, limit=limit
+        )
+    )
     data = [await _render(services, row) for row in rows]
     return json_response({"data": data, "total_count": total})
 
@@ -110,24 +114,20 @@ async def delete_provider_key(
     return json_response({"deleted": True})
 
 
-def _list_page(connection: Any, which: CredentialFilter, offset: int, limit: int) -> Any:
-    return credentials.list_credentials(connection, which, offset=offset, limit=limit)
-
-
-async def _find(services: Services, principal: Principal, credential_id: str) -> Any:
+async def _find(services: Services, principal: Principal, credential_id: str) -> CredentialRow:
     row = await services.database.read(credentials.find, credential_id)
     if row is None or not principal.administers(row.workspace_id):
         raise NotFoundError(f"There is no key {credential_id}.", param="id")
     return row
 
 
-async def _answer(services: Services, row: Any, status: int = 200) -> Response:
+async def _answer(services: Services, row: CredentialRow, status: int = 200) -> Response:
     """Return a provider key as the answer, after this process has read the change."""
     await services.credentials.refresh()
     return json_response({"data": await _render(services, row)}, status)
 
 
-async def _render(services: Services, row: Any) -> Json:
+async def _render(services: Services, row: CredentialRow) -> Json:
     ids = _decode_list(row.allowed_key_ids)
     return {
         "id": row.id,

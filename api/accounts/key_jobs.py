@@ -1,10 +1,11 @@
 """Cancel the jobs and batches of a deleted key."""
 
 import asyncio
-from typing import Any
+from collections.abc import Iterable
 
 from api.core.auth import FRESH_SECONDS
 from api.core.services import Services
+from broker.accounts import KeyRow
 from broker.administration import keys
 from broker.batches.endings import stop_batch
 from broker.clock import now_ms
@@ -17,7 +18,7 @@ GROUP_SIZE = 500
 """The number of jobs that are cancelled at once."""
 
 
-async def cancel_all(services: Services, row: Any) -> Json:
+async def cancel_all(services: Services, key: KeyRow) -> Json:
     """Cancel the batches of a deleted key and its jobs that have not begun; return their numbers.
 
     It waits first until no process accepts the key. A batch or job that ends meanwhile stays as it
@@ -25,12 +26,12 @@ async def cancel_all(services: Services, row: Any) -> Json:
     """
     await asyncio.sleep(FRESH_SECONDS)
     write, cancel_one = services.database.write, services.database.write_grouped
-    owner = row.workspace_id
-    batches = await services.database.read(keys.list_open_batches, row)
+    owner = key.workspace_id
+    batches = await services.database.read(keys.list_open_batches, key)
     stops = [write(stop_batch, each, StopReason.CANCELLED, now_ms(), owner) for each in batches]
     stopped = await asyncio.gather(*stops, return_exceptions=True)
     count = 0
-    while jobs := await services.database.read(keys.list_waiting_jobs, row, GROUP_SIZE):
+    while jobs := await services.database.read(keys.list_waiting_jobs, key, GROUP_SIZE):
         cancellations = [Cancellation(each, owner, now_ms()) for each in jobs]
         ended = await asyncio.gather(
             *(cancel_one(cancel_many, each) for each in cancellations), return_exceptions=True
@@ -39,10 +40,12 @@ async def cancel_all(services: Services, row: Any) -> Json:
     return {"jobs": count, "batches": _count_ended(stopped)}
 
 
-def _count_ended(results: list[Any]) -> int:
+def _count_ended(results: Iterable[object]) -> int:
     """Return the number of successes. Raises an error other than a conflict or a missing object."""
-    refused = [each for each in results if isinstance(each, BaseException)]
-    for each in refused:
-        if not isinstance(each, ConflictError | NotFoundError):
+    count = 0
+    for each in results:
+        if not isinstance(each, BaseException):
+            count += 1
+        elif not isinstance(each, ConflictError | NotFoundError):
             raise each
-    return len(results) - len(refused)
+    return count

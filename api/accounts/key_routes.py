@@ -1,10 +1,11 @@
 """/keys and /key: API keys. /auth/keys: an app's code for a key (PKCE, OpenRouter's shapes)."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import orjson
 from fastapi import APIRouter, Query, Request
+from sqlalchemy import Connection
 from starlette.responses import Response
 
 from api.accounts import key_jobs, views
@@ -35,7 +36,7 @@ from api.core.errors import json_response
 from api.core.scope import all_or_own, workspace_of
 from api.core.services import Services
 from broker import accounts, rate_limits, usage
-from broker.accounts import CallerKind, KeyFilter, Principal, users
+from broker.accounts import CallerKind, KeyFilter, KeyRow, Principal, users
 from broker.administration import apps, carry_out
 from broker.administration import keys as administration
 from broker.administration.apps import Grant
@@ -56,7 +57,7 @@ async def get_current_key(services: ServicesDep, principal: Caller) -> Response:
     """Show the caller's key with its permissions, its spending and the rest of its limit."""
     if principal.kind is CallerKind.SESSION:
         raise NotFoundError("You are signed in without a key: see /keys.")
-    row = await services.database.read(accounts.find_key, principal.api_key_id)
+    row = await _get_key(services, principal.api_key_id)
     [status] = (await services.database.read(_load_status, [row], now_ms())).values()
     free = await _count_free_requests(services, principal)
     return json_response({"data": views.render_current_key(row, status, free)})
@@ -82,7 +83,7 @@ async def create_key(
     created = await carry_out(
         services.database, lambda connection: administration.create(connection, actor, options)
     )
-    row = await services.database.read(accounts.find_key, created.id)
+    row = await _get_key(services, created.id)
     return json_response({"data": await _render(services, row), "key": created.key}, 201)
 
 
@@ -101,7 +102,9 @@ async def list_keys(
         include_disabled=include_disabled,
         include_expired=include_expired,
     )
-    rows = await services.database.read(_list_page, which, offset)
+    rows = await services.database.read(
+        lambda connection: accounts.find_keys(connection, which, offset=offset, limit=PAGE_SIZE)
+    )
     statuses = await services.database.read(_load_status, rows, now_ms())
     return json_response({"data": [views.render_key(row, statuses[row.id]) for row in rows]})
 
@@ -158,28 +161,33 @@ async def delete_key(
     return json_response(answer)
 
 
-def _list_page(connection: Any, which: KeyFilter, offset: int) -> Any:
-    return accounts.find_keys(connection, which, offset=offset, limit=PAGE_SIZE)
-
-
-async def _find(services: Services, principal: Principal, key_ref: str) -> Any:
-    row = await services.database.read(accounts.find_key, key_ref)
-    is_hidden = (
-        row is None
-        or not principal.administers(row.workspace_id)
-        or (row.everywhere and not principal.everywhere)
-    )
-    if is_hidden:
-        raise NotFoundError(f"There is no key {key_ref}.", param="hash")
+async def _find(services: Services, principal: Principal, key_ref: str) -> KeyRow:
+    """Return a key that the caller administers. Raises NotFoundError."""
+    row = await _get_key(services, key_ref)
+    is_hidden = row.everywhere and not principal.everywhere
+    if is_hidden or not principal.administers(row.workspace_id):
+        raise _missing_error(key_ref)
     return row
 
 
-async def _render(services: Services, row: Any) -> Json:
+async def _get_key(services: Services, key_ref: str) -> KeyRow:
+    """Return the key with this hash or id. Raises NotFoundError."""
+    row = await services.database.read(accounts.find_key, key_ref)
+    if row is None:
+        raise _missing_error(key_ref)
+    return row
+
+
+def _missing_error(key_ref: str) -> NotFoundError:
+    return NotFoundError(f"There is no key {key_ref}.", param="hash")
+
+
+async def _render(services: Services, row: KeyRow) -> Json:
     statuses = await services.database.read(_load_status, [row], now_ms())
     return views.render_key(row, statuses[row.id])
 
 
-def _load_status(connection: Any, rows: Sequence[Any], now: int) -> dict[str, KeyStatus]:
+def _load_status(connection: Connection, rows: Sequence[KeyRow], now: int) -> dict[str, KeyStatus]:
     """Return the spending of keys and the budgets that apply to them, by id of the key."""
     spent = usage.key_usage(connection, [row.id for row in rows], now)
     workspaces = {row.id: row.workspace_id for row in rows}

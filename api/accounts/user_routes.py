@@ -8,7 +8,6 @@ from starlette.responses import Response
 from api.accounts import views
 from api.accounts.response_schemas import PasswordLink, UserAnswer, UserPage, UserWithLink
 from api.accounts.schemas import Limit, Offset, UserBody, UserChangesBody, UserRef
-from api.accounts.workspace_routes import list_user_page
 from api.core.bodies import Route
 from api.core.dependencies import CallingActor, ServicesDep, require_operator
 from api.core.errors import json_response
@@ -55,7 +54,9 @@ async def list_users(
     services: ServicesDep, _: UsersOperator, offset: Offset = 0, limit: Limit = 50
 ) -> Response:
     """List users, oldest first."""
-    rows, total = await services.database.read(list_user_page, offset, limit)
+    rows, total = await services.database.read(
+        lambda connection: accounts.users.list_users(connection, offset=offset, limit=limit)
+    )
     return json_response({"data": [views.render_user(row) for row in rows], "total_count": total})
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import orjson
 
-from broker.accounts import CallerKind, Scope
+from broker.accounts import CallerKind, KeyRow, Scope, WorkspaceRow
+from broker.accounts.audit import AuditRow
+from broker.accounts.users import MemberRow, UserRow
 from broker.billing.budgets import BudgetLimit
 from broker.clock import moment
 from broker.completion import Json
@@ -24,7 +26,7 @@ class KeyStatus:
     now: int
 
 
-def render_key(row: Any, status: KeyStatus) -> Json:
+def render_key(row: KeyRow, status: KeyStatus) -> Json:
     """Render a key's record without the key itself."""
     return {
         "hash": row.hash,
@@ -49,7 +51,7 @@ def render_key(row: Any, status: KeyStatus) -> Json:
     }
 
 
-def render_current_key(row: Any, status: KeyStatus, free: Json) -> Json:
+def render_current_key(row: KeyRow, status: KeyStatus, free: Json) -> Json:
     """Render a key for its own owner (`GET /key`)."""
     is_management = row.kind == CallerKind.MANAGEMENT.value
     return {
@@ -78,14 +80,14 @@ def render_current_key(row: Any, status: KeyStatus, free: Json) -> Json:
     }
 
 
-def _scopes(row: Any) -> list[str]:
+def _scopes(row: KeyRow) -> list[str]:
     """Return a key's scopes; a management key has none, and a key from before scopes has all."""
     if row.kind == CallerKind.MANAGEMENT.value:
         return []
     return list(Scope) if row.scopes is None else list(orjson.loads(row.scopes))
 
 
-def _limit(row: Any, usage: KeyUsage) -> Json:
+def _limit(row: KeyRow, usage: KeyUsage) -> Json:
     left = None
     if row.limit_nanos is not None:
         window = row.limit_reset or "total"
@@ -137,7 +139,7 @@ def _budget(limit: BudgetLimit, now: int) -> Json:
     }
 
 
-def render_workspace(row: Any) -> Json:
+def render_workspace(row: WorkspaceRow) -> Json:
     settings = _json(row.settings) or {}
     return {
         "id": row.id,
@@ -173,7 +175,7 @@ CONSTANT_FIELDS: Json = {
 """Fields of OpenRouter's workspace that its SDK requires."""
 
 
-def render_member(row: Any) -> Json:
+def render_member(row: MemberRow) -> Json:
     return {
         "id": f"{row.workspace_id}:{row.user_id}",
         "workspace_id": row.workspace_id,
@@ -185,7 +187,7 @@ def render_member(row: Any) -> Json:
     }
 
 
-def render_organization_member(row: Any) -> Json:
+def render_organization_member(row: UserRow) -> Json:
     first, _, last = row.name.partition(" ")
     return {
         "id": row.id,
@@ -196,7 +198,7 @@ def render_organization_member(row: Any) -> Json:
     }
 
 
-def render_user(row: Any) -> Json:
+def render_user(row: UserRow) -> Json:
     return {
         "id": row.id,
         "object": "user",
@@ -211,7 +213,7 @@ def render_user(row: Any) -> Json:
     }
 
 
-def render_audit_entry(row: Any) -> Json:
+def render_audit_entry(row: AuditRow) -> Json:
     return {
         "id": row.id,
         "object": "audit_entry",

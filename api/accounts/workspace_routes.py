@@ -1,9 +1,10 @@
 """/workspaces and their members; /organization/members: all users."""
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 import orjson
 from fastapi import APIRouter, Depends
+from sqlalchemy import Connection
 from starlette.responses import Response
 
 from api.accounts import views
@@ -31,7 +32,7 @@ from api.core.errors import json_response
 from api.core.scope import workspace_of
 from api.core.services import Services
 from broker import accounts
-from broker.accounts import Principal, Role, users
+from broker.accounts import Principal, Role, WorkspaceRow, users
 from broker.administration import carry_out
 from broker.administration import workspaces as administration
 from broker.completion import Json
@@ -68,7 +69,9 @@ async def list_workspaces(
 ) -> Response:
     """List the workspaces that the caller may administer, oldest first."""
     ids = await services.database.read(_list_reachable, principal)
-    rows, total = await services.database.read(_list_workspaces, ids, offset, limit)
+    rows, total = await services.database.read(
+        lambda connection: accounts.list_workspaces(connection, ids, offset=offset, limit=limit)
+    )
     data = [views.render_workspace(row) for row in rows]
     return json_response({"data": data, "total_count": total})
 
@@ -198,7 +201,9 @@ async def list_organization_members(
     services: ServicesDep, _: MembersOperator, offset: Offset = 0, limit: Limit = 50
 ) -> Response:
     """List all users. This needs a management key of the installation."""
-    rows, total = await services.database.read(list_user_page, offset, limit)
+    rows, total = await services.database.read(
+        lambda connection: users.list_users(connection, offset=offset, limit=limit)
+    )
     data = [views.render_organization_member(row) for row in rows]
     return json_response({"data": data, "total_count": total})
 
@@ -212,35 +217,25 @@ def _require_owner(principal: Principal, action: str) -> None:
         )
 
 
-async def _find(services: Services, principal: Principal, workspace_ref: str) -> Any:
+async def _find(services: Services, principal: Principal, workspace_ref: str) -> WorkspaceRow:
     workspace_id = await workspace_of(services, principal, workspace_ref)
-    return await services.database.read(accounts.find_workspace, workspace_id)
+    return await services.database.read(administration.get_workspace, workspace_id)
 
 
 async def _render_members(services: Services, workspace_id: str, offset: int, limit: int) -> Json:
-    rows, total = await services.database.read(_list_members, workspace_id, offset, limit)
+    rows, total = await services.database.read(
+        lambda connection: users.list_members(connection, workspace_id, offset=offset, limit=limit)
+    )
     return {"data": [views.render_member(row) for row in rows], "total_count": total}
 
 
-def _list_reachable(connection: Any, principal: Principal) -> list[str] | None:
+def _list_reachable(connection: Connection, principal: Principal) -> list[str] | None:
     """Return the ids of the workspaces that the caller may administer; None for all."""
     if principal.everywhere:
         return None
     if principal.kind is accounts.CallerKind.SESSION:
         return [each.id for each in users.list_memberships(connection, principal.user_id or "")]
     return [principal.workspace_id]
-
-
-def _list_workspaces(connection: Any, ids: list[str] | None, offset: int, limit: int) -> Any:
-    return accounts.list_workspaces(connection, ids, offset=offset, limit=limit)
-
-
-def _list_members(connection: Any, workspace_id: str, offset: int, limit: int) -> Any:
-    return users.list_members(connection, workspace_id, offset=offset, limit=limit)
-
-
-def list_user_page(connection: Any, offset: int, limit: int) -> Any:
-    return users.list_users(connection, offset=offset, limit=limit)
 
 
 def _role_of(principal: Principal) -> Role:

@@ -43,6 +43,7 @@ from broker.jobs.reports import JobReport
 from broker.money import usd
 from broker.spreadsheets import cell
 from broker.usage import Condition, UsageQuery
+from broker.usage.sums import Activity
 
 router = APIRouter(route_class=Route, tags=["usage"])
 
@@ -135,20 +136,20 @@ def _start_of(date: str) -> int:
         raise InvalidRequestError(f"date: {date!r} is not YYYY-MM-DD.", param="date") from None
 
 
-def _render_activity(row: Any, *, by_workspace: bool) -> Json:
+def _render_activity(row: Activity, *, by_workspace: bool) -> Json:
     shown: Json = {
         "date": moment(row.starts_at)[:10],
         "model": row.model,
         "model_permaslug": row.model,
         "endpoint_id": f"{row.provider}/{row.model}",
         "provider_name": row.provider,
-        "requests": int(row.requests),
-        "prompt_tokens": int(row.prompt_tokens),
-        "completion_tokens": int(row.completion_tokens),
-        "reasoning_tokens": int(row.reasoning_tokens),
-        "cached_tokens": int(row.cached_tokens),
-        "usage": usd(int(row.cost_nanos)),
-        "byok_usage_inference": usd(int(row.byok_cost_nanos)),
+        "requests": row.requests,
+        "prompt_tokens": row.prompt_tokens,
+        "completion_tokens": row.completion_tokens,
+        "reasoning_tokens": row.reasoning_tokens,
+        "cached_tokens": row.cached_tokens,
+        "usage": usd(row.cost_nanos),
+        "byok_usage_inference": usd(row.byok_cost_nanos),
     }
     return shown | ({"workspace_id": row.workspace_id} if by_workspace else {})
 

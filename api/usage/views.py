@@ -12,6 +12,7 @@ from broker.ids import generation_id
 from broker.jobs.reports import JobReport
 from broker.money import usd
 from broker.requests.operations import Operation
+from broker.usage.rollups import GenerationRow
 
 API_TYPES = {
     Operation.EMBEDDINGS.value: "embeddings",
@@ -65,7 +66,7 @@ def render_generation(report: JobReport) -> Json:
     }
 
 
-def _tokens(row: Any) -> Json:
+def _tokens(row: GenerationRow) -> Json:
     """Return the numbers of tokens. They are the provider's own, so the native ones are equal."""
     read, write = row.cache_read_tokens or 0, row.cache_write_tokens or 0
     prompt = (row.input_tokens or 0) + read + write
@@ -150,7 +151,7 @@ def _provider_response(attempt: Any) -> Json:
     }
 
 
-def _upstream_cost(row: Any, usage: Json) -> Any:
+def _upstream_cost(row: GenerationRow, usage: Json) -> Any:
     if row.is_byok:
         return usd(row.byok_cost_nanos)
     return (usage.get("cost_details") or {}).get("upstream_inference_cost")
