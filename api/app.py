@@ -19,7 +19,7 @@ from api import openapi
 from api.core import errors
 from api.core import request as queries
 from api.core.auth import Keyring
-from api.core.concurrency_limits import AtEnd, OpenStreams, UploadLimits
+from api.core.concurrency_limits import EndCallbacks, OpenStreams, UploadLimits
 from api.core.errors import PREFIXES, error_response
 from api.core.job_subscriptions import JobSubscriptions
 from api.core.local_models import LocalModels
@@ -98,7 +98,7 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
 
 
 async def _start(services: Services) -> None:
-    services.news.start()
+    services.subscriptions.start()
     services.keyring.start()
     services.observer.start()
     services.live_catalog.start()
@@ -109,7 +109,7 @@ async def _start(services: Services) -> None:
 async def _stop(services: Services) -> None:
     await services.keyring.close()
     await services.limiter.close()
-    await services.news.close()
+    await services.subscriptions.close()
     await services.observer.close()
     await services.local_models.close()
     await services.live_catalog.close()
@@ -137,7 +137,7 @@ def _add_middleware(app: FastAPI, config: settings.Settings) -> None:
     """Add the middleware, from the innermost to the outermost."""
     app.add_middleware(StalledBodies)
     app.add_middleware(UnexpectedErrors)
-    app.add_middleware(AtEnd)
+    app.add_middleware(EndCallbacks)
     app.add_middleware(RefusalLimits, most=config.refusals_per_minute)
     if config.cors_origins:
         app.add_middleware(CrossOrigin, origins=config.cors_origins, prefixes=PREFIXES)
@@ -163,9 +163,9 @@ def build(config: settings.Settings) -> Services:
         local_models=LocalModels(known, live_catalog),
         keyring=Keyring(database),
         limiter=Limiter(connect(config.redis), database),
-        news=JobSubscriptions(redis, database),
+        subscriptions=JobSubscriptions(redis, database),
         open_streams=OpenStreams(config.streams_per_key),
-        upload_turns=UploadLimits(config.uploads_per_minute),
+        upload_limits=UploadLimits(config.uploads_per_minute),
         files=file_store(config),
         signer=Signer(key),
         encryption=encryption,

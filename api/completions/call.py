@@ -59,7 +59,7 @@ async def _stream(
     """Answer with the job's chunks as they come."""
     cancels = wants_cancel_on_disconnect(request)
     waits = waits_for_usage(request)
-    with services.news.listen(job.id):
+    with services.subscriptions.listen(job.id):
         submitted = await submit.submit(services, job)
         job_id = submitted.job_id
 
@@ -103,8 +103,10 @@ async def _chunks(
 async def _events(
     services: Services, principal: Principal, job_id: str
 ) -> AsyncGenerator[list[Event]]:
-    with services.news.listen(job_id) as listener:
-        async for told in services.news.follow(listener, principal.workspace_id, latest=True):
+    with services.subscriptions.listen(job_id) as listener:
+        async for told in services.subscriptions.follow(
+            listener, principal.workspace_id, latest=True
+        ):
             yield told
 
 
@@ -121,11 +123,11 @@ async def serve(
         return responses.mark_replay(response, submitted)
     patience = services.settings.sync_timeout_seconds
     seconds = patience if preference.wait is None else min(preference.wait, patience)
-    with services.news.listen(job.id) as listener:
+    with services.subscriptions.listen(job.id) as listener:
         submitted = await submit.submit(services, job)
-        with services.news.following(job.id, submitted.follows):
+        with services.subscriptions.following(job.id, submitted.follows):
             if submitted.replayed:
-                with services.news.listen(submitted.job_id) as earlier:
+                with services.subscriptions.listen(submitted.job_id) as earlier:
                     end = await call_timeout.wait_for_end(
                         services, principal, earlier, seconds=seconds, fresh=False
                     )

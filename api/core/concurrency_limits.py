@@ -11,11 +11,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from broker.accounts import Principal
 from broker.errors import RateLimitedError
 
-_AT_END = "waybill.at_end"
+_END_CALLBACKS = "waybill.end_callbacks"
 RETRY_SECONDS = 5
 
 
-class AtEnd:
+class EndCallbacks:
     """Gives each request a place for what is to be done when its answer has ended, however."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -23,7 +23,7 @@ class AtEnd:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with ExitStack() as at_end:
-            scope[_AT_END] = at_end
+            scope[_END_CALLBACKS] = at_end
             await self._app(scope, receive, send)
 
 
@@ -49,7 +49,7 @@ class OpenStreams:
                 "(WAYBILL_STREAMS_PER_KEY): end one, or try again."
             )
         self._open[key] += 1
-        at_end: ExitStack = request.scope[_AT_END]
+        at_end: ExitStack = request.scope[_END_CALLBACKS]
         at_end.callback(self._give_back, key)
 
     def _give_back(self, key: str) -> None:

@@ -34,9 +34,9 @@ class Services:
     local_models: LocalModels
     keyring: Keyring
     limiter: Limiter
-    news: JobSubscriptions
+    subscriptions: JobSubscriptions
     open_streams: OpenStreams
-    upload_turns: UploadLimits
+    upload_limits: UploadLimits
     files: FileStore
     signer: Signer
     encryption: Encryption

@@ -107,6 +107,6 @@ async def wait_for_end(
     """Return the job's last event, or None when it has not ended in time."""
     try:
         async with asyncio.timeout(seconds):
-            return await services.news.end(listener, principal.workspace_id, fresh=fresh)
+            return await services.subscriptions.end(listener, principal.workspace_id, fresh=fresh)
     except TimeoutError:
         return None

@@ -139,7 +139,7 @@ async def get_job(
     if wait is not None:
         wait = min(wait, services.settings.sync_timeout_seconds)
         headers |= {"Preference-Applied": f"wait={wait:g}", "Vary": "Prefer"}
-        with services.news.listen(job_id) as listener:
+        with services.subscriptions.listen(job_id) as listener:
             await call_timeout.wait_for_end(
                 services, principal, listener, seconds=wait, fresh=False
             )
@@ -233,8 +233,10 @@ async def follow_job(
 async def _events(
     services: Services, principal: Principal, job_id: str, after: int
 ) -> AsyncGenerator[list[Event]]:
-    with services.news.listen(job_id) as listener:
-        async for events in services.news.follow(listener, principal.workspace_id, after=after):
+    with services.subscriptions.listen(job_id) as listener:
+        async for events in services.subscriptions.follow(
+            listener, principal.workspace_id, after=after
+        ):
             yield events
 
 
