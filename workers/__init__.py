@@ -3,7 +3,7 @@
 Read in this order:
 
 - `runtime`: the Celery application, its consumer, and the asyncio loop that runs bundles of jobs;
-- `context`: the WorkerContext, what an attempt uses;
+- `context`: the WorkerContext, the connections of a process;
 - `provider_routes`: the adapter, the connection data and the limits of each provider;
 - `attempt`: the steps of one attempt, from the claim to the published result;
 - `upstream`: the HTTP call to a provider, and the reading of its answer;

@@ -9,10 +9,11 @@ import orjson
 import pytest
 
 from broker.requests.operations import Operation
+from broker.settings import Settings
 from workers.media.fetching import MediaMemory
 from workers.media.preparation import MAX_FETCHED_BYTES, most_fetched
-from workers.native_batches.lines import bytes_of
-from workers.native_batches.step import Step
+from workers.native_batches.lines import estimate_bytes
+from workers.native_batches.step import Step, StepTools
 
 MOST = 100
 
@@ -122,11 +123,13 @@ def _batch_step(room: MediaMemory) -> tuple[Step, list[str]]:
     async def send(jobs: Sequence[Any], _most: int) -> None:
         sent.extend(each.job.id for each in jobs)
 
-    tools = SimpleNamespace(
-        routes={"up": SimpleNamespace(batches="openai")},
-        media_room=room,
-        settings=SimpleNamespace(max_media_bytes=20),
+    tools = StepTools(
+        settings=Settings.model_construct(max_media_bytes=20),
         database=SimpleNamespace(read=read),
+        routes={"up": SimpleNamespace(batches="openai")},
+        http=None,
+        attachments=SimpleNamespace(memory=room),
+        booking=None,
     )
     step = Step(tools, SimpleNamespace(id="nb_1", provider="up", give_up_at=2**62))
     step._send = send
@@ -150,5 +153,5 @@ async def test_what_a_batchs_lines_may_fetch_is_counted() -> None:
     part = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
     request = orjson.dumps({"messages": [{"role": "user", "content": [part]}]})
     jobs = [SimpleNamespace(job=SimpleNamespace(request=request, operation=Operation.CHAT))] * 3
-    assert await bytes_of(jobs, largest=20, max_bytes=1000) == 3 * (len(request) + 20)
-    assert await bytes_of(jobs, largest=20, max_bytes=50) == 3 * len(request) + 50
+    assert await estimate_bytes(jobs, largest=20, max_bytes=1000) == 3 * (len(request) + 20)
+    assert await estimate_bytes(jobs, largest=20, max_bytes=50) == 3 * len(request) + 50

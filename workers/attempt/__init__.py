@@ -1,9 +1,15 @@
 """The steps of one attempt of a job.
 
-`execution` lists them. `job_run` is the job in this process, `pacing`, `open_circuits` and
-`credentials` decide whether its endpoint can be called now and with which key. After the call,
-`json_repair` repairs JSON, `usage_counts` and `cost` compute what it used and costs,
-`response_bodies` builds what the caller sees, and `recording` commits and publishes the end.
-`events` are the job's numbered events, `endpoint_stats` what an attempt shows of its endpoint, and
-`retry_until_stored` repeats writes while the database is away.
+`execution` lists them: its JobRunner claims a job, has it called, and has its end recorded.
+
+Before the call, `pacing` and `open_circuits` decide whether the endpoint can be called now.
+`provider_calls` makes the call, with the key of `credentials` and the body of `attachments`.
+
+After the call, `json_repair` repairs JSON, `usage_counts` and `cost` compute usage and cost,
+`response_bodies` builds the body for the caller, and `recording` writes and publishes the end.
+`endpoint_stats` records the outcome for the endpoint.
+
+`job_run` is the attempt in this process, `running_attempts` lists all of them and can stop them,
+`events` are the numbered events of the job, and `retry_until_stored` repeats writes while the
+database is away.
 """

@@ -1,6 +1,7 @@
-"""Commit an attempt's result, then publish it."""
+"""Write the end of an attempt to the database, then publish it."""
 
 import asyncio
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,9 @@ from broker.completion import (
     Media,
     Usage,
 )
+from broker.dispatch.publisher import CeleryPublisher
 from broker.enums import JobState
+from broker.events.job_events import EventWriter
 from broker.ids import generation_id
 from broker.jobs.states import TERMINAL
 from broker.lifecycle import (
@@ -35,204 +38,203 @@ from broker.lifecycle import (
     record_many,
 )
 from broker.lifecycle.retries import Decision, GiveUp, Retry
+from broker.providers.health import Recorder
 from broker.queues import Lane
 from broker.routing import cache_affinity
+from broker.settings import Settings
 from broker.storage import files
+from broker.storage.database import Database
+from broker.storage.files import FileStore
 from broker.usage import GenerationRow
 from workers.adapters.errors.classification import redact_failure
 from workers.attempt.cost import AttemptCost, bill_unanswered
 from workers.attempt.job_run import JobRun
 from workers.attempt.response_bodies import Envelope
 from workers.attempt.retry_until_stored import retry_until_stored
-from workers.context import WorkerContext
 
 UNSTORABLE = (TypeError, OverflowError, DataError)
-"""Errors of JSON and the databases for a value that they cannot store."""
+"""Errors of JSON and of the databases for a value that cannot be stored."""
 
 log = structlog.get_logger()
 
 
-async def finish(
-    context: WorkerContext, run: JobRun, answer: Completion | Document
-) -> Failure | None:
-    """Store the answer with its cost and settlement, then publish its end.
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Writes and publishes the ends of this process's attempts."""
 
-    An answer that cannot be stored is the provider's failure: it is returned as one.
-    """
-    try:
-        ending = await _ending(context, run, answer)
-        recorded = await record(context, ending)
-    except UNSTORABLE as error:
-        log.warning("answer.unstorable", job=run.job.id, error=str(error)[:500])
-        run.events.discard_pending()
-        return Failure(
-            AttemptOutcome.UNKNOWN,
-            ErrorType.PROVIDER_UNAVAILABLE,
-            f"{run.job.endpoint.provider} sent an answer that cannot be stored.",
-            answered=True,
-            usage=answer.usage,
+    settings: Settings
+    database: Database
+    files: FileStore
+    events: EventWriter
+    publisher: CeleryPublisher
+    recorder: Recorder
+
+    async def finish(self, run: JobRun, answer: Completion | Document) -> Failure | None:
+        """Store the answer with its cost and settlement, then publish the end of the job.
+
+        An answer that cannot be stored is a failure of the provider, which is returned.
+        """
+        try:
+            recorded = await self.record(await self._prepare_answer(run, answer))
+        except UNSTORABLE as error:
+            log.warning("answer.unstorable", job=run.job.id, error=str(error)[:500])
+            run.events.discard_pending()
+            return Failure(
+                AttemptOutcome.UNKNOWN,
+                ErrorType.PROVIDER_UNAVAILABLE,
+                f"{run.job.endpoint.provider} sent an answer that cannot be stored.",
+                answered=True,
+                usage=answer.usage,
+            )
+        if recorded:
+            run.events.publish_pending()
+        return None
+
+    async def fail(self, run: JobRun, failure: Failure) -> None:
+        """Record a failed attempt, and queue the job again or end it."""
+        job = run.job
+        decided = decide(job, failure, now_ms(), shown=run.events.shown)
+        affordable = await self._extend_hold(job, failure, decided)
+        decision = await self.record_failure(run, failure, affordable)
+        if decision is None:
+            return
+        log.info(
+            "attempt.failed",
+            job=job.id,
+            attempt=job.attempt,
+            provider=job.endpoint.provider,
+            outcome=failure.outcome.value,
+            error_type=failure.error_type.value,
+            next=JobState.QUEUED if isinstance(decision, Retry) else decision.state,
         )
-    if recorded:
-        run.events.publish_pending()
-    return None
+        if isinstance(decision, Retry) and not decision.delay:
+            provider = job.plan[decision.position].provider
+            self.publisher.publish(provider, job.lane, [job.id])
 
+    async def record_failure(
+        self, run: JobRun, failure: Failure, decision: Decision, *, announced: bool = True
+    ) -> Decision | None:
+        """Write and publish an attempt without an answer. Return the decision that was carried out.
 
-async def _ending(context: WorkerContext, run: JobRun, answer: Completion | Document) -> Finished:
-    """Prepare the record and the events of an attempt with an answer."""
-    job = run.job
-    receipt = AttemptCost.of(
-        job, run.request, answer, batched=run.batched, fee=context.settings.byok_fee_percent
-    )
-    if receipt.deviates:
-        context.recorder.count_deviation(job.endpoint.key)
-    _remember(context, job, receipt.usage)
-    saved = await _keep_media(context, job, answer)
-    envelope = Envelope.of(job)
-    response = orjson.dumps(envelope.body(answer, receipt))
-    if job.stream:
-        run.events.usage(envelope.usage_chunk(receipt, apart=run.usage_apart))
-    run.events.end(
-        "completed",
-        _facts(job),
-        response=None if job.stream else response,
-    )
-    return Finished(
-        job=job,
-        now=now_ms(),
-        generation=receipt.generation(job, answer, run.timings),
-        response=response,
-        timings=run.timings,
-        events=run.events.pack(),
-        files=saved,
-    )
-
-
-def _facts(job: ClaimedJob) -> Json:
-    """Return the fields of the last event of a job with a generation."""
-    return {"generation_id": generation_id(job.id), "queued_ms": job.queued_ms}
-
-
-def _remember(context: WorkerContext, job: ClaimedJob, usage: Usage) -> None:
-    """Note which endpoint's cache holds this conversation now."""
-    if not cache_affinity.used_cache(usage, job.request):
-        return
-    key = cache_affinity.key(job.workspace_id, orjson.loads(job.request))
-    if key is not None:
-        endpoint = cache_affinity.value(*job.endpoint.key)
-        context.events.remember(key, endpoint, seconds=cache_affinity.IDLE_SECONDS)
-
-
-async def record(context: WorkerContext, ending: Ending) -> Ending | None:
-    """Write how an attempt ended; return what was written, None where it is no longer the job's.
-
-    While the database does not answer this keeps trying, as long as the lease it cannot renew.
-    """
-    patient = ending.job.lane != Lane.INTERACTIVE
-    recorded = await retry_until_stored(
-        lambda: context.database.write_grouped(record_many, ending, patient=patient),
-        OperationalError,
-        seconds=context.settings.lease_seconds,
-    )
-    if recorded is None:
-        log.warning("attempt.superseded", job=ending.job.id, attempt=ending.job.attempt)
-    return recorded
-
-
-async def _keep_media(
-    context: WorkerContext, job: ClaimedJob, answer: Completion | Document
-) -> list[dict[str, Any]]:
-    """Write the bytes an answer refers to, before anybody hears of it; return their rows."""
-    if isinstance(answer, Completion):
-        return []
-    for media in answer.media:  # paid for: however long a full disk takes to have room again
-        await retry_until_stored(
-            partial(asyncio.to_thread, _save, context, media),
-            OSError,
-            seconds=context.settings.lease_seconds,
-        )
-    now = now_ms()
-    return [
-        files.row(media, workspace_id=job.workspace_id, job_id=job.id, now=now)
-        for media in answer.media
-    ]
-
-
-def _save(context: WorkerContext, media: Media) -> None:
-    try:
-        context.files.save(media)
-    except OSError as error:
-        log.warning("media.not_written", media=media.id, error=str(error))
-        raise
-
-
-async def fail(context: WorkerContext, run: JobRun, failure: Failure) -> None:
-    """Record a failed attempt and do what follows: queue it again, or end the job."""
-    job = run.job
-    decided = decide(job, failure, now_ms(), shown=run.events.shown)
-    affordable = await _affordable(context, job, failure, decided)
-    decision = await record_failure(context, run, failure, affordable)
-    if decision is None:
-        return
-    log.info(
-        "attempt.failed",
-        job=job.id,
-        attempt=job.attempt,
-        provider=job.endpoint.provider,
-        outcome=failure.outcome.value,
-        error_type=failure.error_type.value,
-        next=JobState.QUEUED if isinstance(decision, Retry) else decision.state,
-    )
-    if isinstance(decision, Retry) and not decision.delay:
-        provider = job.plan[decision.position].provider
-        context.publisher.publish(provider, job.lane, [job.id])
-
-
-async def record_failure(
-    context: WorkerContext,
-    run: JobRun,
-    failure: Failure,
-    decision: Decision,
-    *,
-    announced: bool = True,
-) -> Decision | None:
-    """Write an attempt without an answer and what follows, then publish it; None as in `record`.
-
-    Returned is what does follow: a caller may have cancelled the job since `decision` was made.
-    """
-    job, failure = run.job, redact_failure(failure)
-    generation = None
-    if isinstance(decision, GiveUp) and decision.state in TERMINAL:
-        generation = _bill(context, run, failure)
-    _prepare(run, failure, decision, generation)
-    events = None if isinstance(decision, Retry) else run.events.pack()
-    recorded = await record(
-        context,
-        Failed(
+        It differs from `decision` if the caller has cancelled the job since. None means that the
+        attempt was no longer the job's, see `record`.
+        """
+        job, failure = run.job, redact_failure(failure)
+        generation = None
+        if isinstance(decision, GiveUp) and decision.state in TERMINAL:
+            generation = self._bill(run, failure)
+        _prepare_failure(run, failure, decision, generation)
+        events = None if isinstance(decision, Retry) else run.events.pack()
+        ending = Failed(
             job, now_ms(), failure, decision, run.timings, events, generation, announced=announced
-        ),
-    )
-    if not isinstance(recorded, Failed):
-        return None
-    if recorded.decision != decision:
-        run.events.discard_pending()
-        _prepare(run, failure, recorded.decision, generation)
-    run.events.publish_pending()
-    return recorded.decision
+        )
+        recorded = await self.record(ending)
+        if not isinstance(recorded, Failed):
+            return None
+        if recorded.decision != decision:
+            run.events.discard_pending()
+            _prepare_failure(run, failure, recorded.decision, generation)
+        run.events.publish_pending()
+        return recorded.decision
+
+    async def record(self, ending: Ending) -> Ending | None:
+        """Write the end of an attempt and return what was written.
+
+        None means that the attempt is no longer the job's. While the database does not answer, the
+        write is tried again for the time of a lease, which cannot be renewed meanwhile.
+        """
+        patient = ending.job.lane != Lane.INTERACTIVE
+        recorded = await retry_until_stored(
+            lambda: self.database.write_grouped(record_many, ending, patient=patient),
+            OperationalError,
+            seconds=self.settings.lease_seconds,
+        )
+        if recorded is None:
+            log.warning("attempt.superseded", job=ending.job.id, attempt=ending.job.attempt)
+        return recorded
+
+    async def save_media(
+        self, job: ClaimedJob, answer: Completion | Document
+    ) -> list[dict[str, Any]]:
+        """Write the bytes of an answer to the file store, and return their rows.
+
+        The answer is paid for, so a full disk is tried again for the time of a lease.
+        """
+        if isinstance(answer, Completion):
+            return []
+        for media in answer.media:
+            await retry_until_stored(
+                partial(asyncio.to_thread, self._save, media),
+                OSError,
+                seconds=self.settings.lease_seconds,
+            )
+        now = now_ms()
+        return [
+            files.row(media, workspace_id=job.workspace_id, job_id=job.id, now=now)
+            for media in answer.media
+        ]
+
+    async def _prepare_answer(self, run: JobRun, answer: Completion | Document) -> Finished:
+        """Prepare the record and the events of an attempt with an answer."""
+        job = run.job
+        receipt = AttemptCost.of(
+            job, run.request, answer, batched=run.batched, fee=self.settings.byok_fee_percent
+        )
+        if receipt.deviates:
+            self.recorder.count_deviation(job.endpoint.key)
+        self._remember_cache(job, receipt.usage)
+        saved = await self.save_media(job, answer)
+        envelope = Envelope.of(job)
+        response = orjson.dumps(envelope.body(answer, receipt))
+        if job.stream:
+            run.events.usage(envelope.usage_chunk(receipt, apart=run.usage_apart))
+        run.events.end("completed", _facts(job), response=None if job.stream else response)
+        return Finished(
+            job=job,
+            now=now_ms(),
+            generation=receipt.generation(job, answer, run.timings),
+            response=response,
+            timings=run.timings,
+            events=run.events.pack(),
+            files=saved,
+        )
+
+    def _remember_cache(self, job: ClaimedJob, usage: Usage) -> None:
+        """Remember which endpoint has this conversation in its prompt cache."""
+        if not cache_affinity.used_cache(usage, job.request):
+            return
+        key = cache_affinity.key(job.workspace_id, orjson.loads(job.request))
+        if key is not None:
+            endpoint = cache_affinity.value(*job.endpoint.key)
+            self.events.remember(key, endpoint, seconds=cache_affinity.IDLE_SECONDS)
+
+    def _save(self, media: Media) -> None:
+        try:
+            self.files.save(media)
+        except OSError as error:
+            log.warning("media.not_written", media=media.id, error=str(error))
+            raise
+
+    def _bill(self, run: JobRun, failure: Failure) -> GenerationRow | None:
+        """Return the generation that is charged, or None if its cost cannot be computed.
+
+        An error here must not leave the attempt open, because it would be made and paid again.
+        """
+        try:
+            return bill_unanswered(run, failure, self.settings.byok_fee_percent)
+        except Exception:
+            log.exception("attempt.unbillable", job=run.job.id, attempt=run.job.attempt)
+            return None
+
+    async def _extend_hold(self, job: ClaimedJob, failure: Failure, decision: Decision) -> Decision:
+        """Hold more for a more expensive endpoint; endpoints that cannot be paid are left out."""
+        if not isinstance(decision, Retry) or not needs_extension(job, decision):
+            return decision
+        request = Extension(job, failure, decision, now_ms())
+        return await self.database.write_grouped(extend_many, request)
 
 
-def _bill(context: WorkerContext, run: JobRun, failure: Failure) -> GenerationRow | None:
-    """Return the generation that is paid for; nothing where its cost cannot be computed.
-
-    An attempt that stays open for that reason would be bought again.
-    """
-    try:
-        return bill_unanswered(run, failure, context.settings.byok_fee_percent)
-    except Exception:
-        log.exception("attempt.unbillable", job=run.job.id, attempt=run.job.attempt)
-        return None
-
-
-def _prepare(
+def _prepare_failure(
     run: JobRun, failure: Failure, decision: Decision, generation: GenerationRow | None
 ) -> None:
     """Prepare the events of an attempt without an answer."""
@@ -243,11 +245,6 @@ def _prepare(
     run.events.end(decision.state.value, facts, error=error_json(run.job, failure))
 
 
-async def _affordable(
-    context: WorkerContext, job: ClaimedJob, failure: Failure, decision: Decision
-) -> Decision:
-    """Hold more where the next endpoint is dearer; what cannot be paid for is passed over."""
-    if not isinstance(decision, Retry) or not needs_extension(job, decision):
-        return decision
-    request = Extension(job, failure, decision, now_ms())
-    return await context.database.write_grouped(extend_many, request)
+def _facts(job: ClaimedJob) -> Json:
+    """Return the fields of the last event of a job with a generation."""
+    return {"generation_id": generation_id(job.id), "queued_ms": job.queued_ms}

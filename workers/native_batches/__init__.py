@@ -2,8 +2,8 @@
 
 Read in this order: `base` (the interface), `jsonl_files`, `anthropic`, `gemini` (batch APIs),
 `registry`, `calls` (HTTP calls, and the search for batches whose creation was not confirmed),
-`lines` (jobs as lines), `booking` (a line's result), `step` (a batch's next step), `keeper` (the
-loops).
+`lines` (jobs as lines), `booking` (the result of a line), `batch_record` (the row of a batch),
+`step` (its next step), `keeper` (the service).
 """
 
 from workers.native_batches.keeper import NativeBatchKeeper

@@ -1,10 +1,11 @@
-"""Record one line's result as any attempt's: answered, back to its ordinary lane, or ended."""
+"""Record the result of a line as the end of its attempt: answered, returned, or ended."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import orjson
 import structlog
+from redis.asyncio import Redis
 
 from broker.clock import now_ms
 from broker.completion import (
@@ -17,6 +18,7 @@ from broker.completion import (
     Timings,
 )
 from broker.enums import JobState
+from broker.events.job_events import EventWriter
 from broker.lifecycle import decide
 from broker.lifecycle.retries import Decision, GiveUp, Retry
 from broker.native_batches import Called
@@ -24,12 +26,13 @@ from broker.pricing import BATCH_TIER
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.attempt.events import AttemptEvents
 from workers.attempt.execution import crash_failure
-from workers.attempt.job_run import JobRun, request_of
+from workers.attempt.job_run import JobRun, build_completion_request
 from workers.attempt.json_repair import repair_answer
-from workers.attempt.recording import finish, record_failure
+from workers.attempt.recording import Recording
 from workers.attempt.retry_until_stored import OUT_OF_SERVICE
-from workers.context import WorkerContext
+from workers.attempt.running_attempts import AttemptHandle
 from workers.provider_routes import ProviderRoute
+from workers.sandbox.pool import Sandbox
 from workers.upstream.answer_body import Deadlines, Stopwatch, find_usage
 from workers.upstream.client import SHAPE_ERRORS
 
@@ -85,59 +88,68 @@ class BatchedRun(JobRun):
         return Timings(None, self.took_ms)
 
 
-async def book_answer(
-    context: WorkerContext, route: ProviderRoute, called: Called, answer: bytes
-) -> None:
-    """Record what the provider answered to this line; what cannot be read falls back.
+@dataclass(frozen=True, slots=True)
+class LineBooking:
+    """Records the results of lines as the ends of their attempts."""
 
-    So does a line over which an unexpected error is raised: the batch's other lines go on.
-    """
-    run = await _run(context, called)
-    try:
-        read = await repair_answer(context.sandbox, run, _read(run, route, answer))
-        failure = read if isinstance(read, Failure) else await finish(context, run, read)
-    except OUT_OF_SERVICE:
-        raise
-    except Exception:
-        log.exception("native_batch.line_crashed", job=run.job.id)
-        run.events.discard_pending()
-        failure = crash_failure(run, None)
-    if failure is not None:
-        await _end(context, run, failure, Retry(0))
+    redis: Redis
+    events: EventWriter
+    sandbox: Sandbox
+    recording: Recording
 
+    async def book_answer(self, route: ProviderRoute, called: Called, answer: bytes) -> None:
+        """Record the provider's answer to a line. An answer that cannot be read falls back.
 
-async def fall_back(context: WorkerContext, called: Called, failure: Failure) -> None:
-    """Send a job that the batch did not answer to its ordinary lane, to the start of its plan."""
-    await _end(context, await _run(context, called), failure, Retry(0))
+        So does a line that causes an unexpected error: the other lines of the batch go on.
+        """
+        run = await self._open(called)
+        try:
+            read = await repair_answer(self.sandbox, run, _read(run, route, answer))
+            failure = read if isinstance(read, Failure) else await self.recording.finish(run, read)
+        except OUT_OF_SERVICE:
+            raise
+        except Exception:
+            log.exception("native_batch.line_crashed", job=run.job.id)
+            run.events.discard_pending()
+            failure = crash_failure(run, None)
+        if failure is not None:
+            await self._end(run, failure, Retry(0))
 
+    async def fall_back(self, called: Called, failure: Failure) -> None:
+        """Return a job that the batch did not answer to its ordinary lane and first plan step."""
+        await self._end(await self._open(called), failure, Retry(0))
 
-async def end_early(context: WorkerContext, called: Called) -> None:
-    """End a job that its caller called off, or whose time is up, while the provider has it."""
-    failure = CANCELLED if called.called_off else TOO_LATE
-    state = JobState.CANCELLED if called.called_off else JobState.EXPIRED
-    await _end(context, await _run(context, called), failure, GiveUp(state))
+    async def end_early(self, called: Called) -> None:
+        """End a job that was cancelled, or whose deadline has passed, while it is in the batch."""
+        failure = CANCELLED if called.called_off else TOO_LATE
+        state = JobState.CANCELLED if called.called_off else JobState.EXPIRED
+        await self._end(await self._open(called), failure, GiveUp(state))
 
+    async def apply_unknown_policy(self, called: Called, failure: Failure) -> None:
+        """Apply the job's `on_unknown` to a request that was sent and is perhaps billed."""
+        run = await self._open(called)
+        await self._end(run, failure, decide(called.job, failure, now_ms()))
 
-async def apply_unknown_policy(context: WorkerContext, called: Called, failure: Failure) -> None:
-    """Do what the job's `on_unknown` says of a request that was sent and perhaps billed."""
-    await _end(context, await _run(context, called), failure, decide(called.job, failure, now_ms()))
+    async def _open(self, called: Called) -> BatchedRun:
+        job = called.job
+        body: Json = orjson.loads(job.request)
+        return BatchedRun(
+            job,
+            build_completion_request(job, body),
+            await AttemptEvents.open(job, self.events, self.redis),
+            Stopwatch(Deadlines(0, 0, 0)),  # the provider makes the call
+            AttemptHandle(job.attempt),
+            took_ms=max(now_ms() - called.began_at, 0),
+        )
 
-
-async def _run(context: WorkerContext, called: Called) -> BatchedRun:
-    job = called.job
-    body: Json = orjson.loads(job.request)
-    return BatchedRun(
-        job,
-        request_of(job, body),
-        await AttemptEvents.open(job, context.events, context.redis),
-        Stopwatch(Deadlines(0, 0, 0)),  # the call itself was not ours to time
-        took_ms=max(now_ms() - called.began_at, 0),
-    )
+    async def _end(self, run: JobRun, failure: Failure, decision: Decision) -> None:
+        """Record an attempt without an answer; the dispatcher publishes what is queued again."""
+        await self.recording.record_failure(run, failure, decision, announced=False)
 
 
 def _read(run: JobRun, route: ProviderRoute, answer: bytes) -> AttemptAnswer:
     adapter = route.adapter(run.job.operation)
-    assert adapter is not None  # it built the line
+    assert adapter is not None  # it has built the line
     try:
         request = replace(run.request, quirks=route.upstream.quirks)
         read = adapter.read_response(answer, request)
@@ -153,8 +165,3 @@ def _read(run: JobRun, route: ProviderRoute, answer: bytes) -> AttemptAnswer:
             usage=adapter.read_usage(find_usage(answer, adapter.usage_name)),
         )
     return replace(read, service_tier=BATCH_TIER) if isinstance(read, Completion) else read
-
-
-async def _end(context: WorkerContext, run: JobRun, failure: Failure, decision: Decision) -> None:
-    """Record an attempt without an answer; the dispatcher publishes what is queued again."""
-    await record_failure(context, run, failure, decision, announced=False)

@@ -1,18 +1,16 @@
-"""Calls to a batch API, which tell failures that may have been accepted from others."""
+"""Calls to a batch API, which distinguish refusals from calls that may have been accepted."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 import aiohttp
 import httpx
 
-from broker import native_batches
 from broker.completion import Failure
 from broker.security.redaction import redact
 from workers.adapters.base import HttpRequest, Upstream
 from workers.adapters.errors import read_error
-from workers.context import WorkerContext
 from workers.native_batches.base import BatchApi, ListedBatch
 from workers.upstream.connection import NEVER_LEFT, report_sent
 
@@ -24,7 +22,7 @@ _REFUSED = range(400, 500)
 
 
 class RefusedCallError(Exception):
-    """The provider said no, or was never reached: nothing was accepted."""
+    """The provider refused the call or was not reached. Nothing was accepted."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
@@ -32,11 +30,11 @@ class RefusedCallError(Exception):
 
 
 class UnconfirmedCallError(Exception):
-    """Sent, and no word on what became of it: perhaps it was accepted."""
+    """The call was sent and not confirmed. Perhaps it was accepted."""
 
 
 async def fetch(http: httpx.AsyncClient, call: HttpRequest) -> bytes:
-    """Return the body of a 2xx answer. Raises RefusedCallError or SilentCallError."""
+    """Return the body of a 2xx answer. Raises RefusedCallError or UnconfirmedCallError."""
     body = bytearray()
     async for piece in _pieces(http, call):
         body += piece
@@ -125,19 +123,19 @@ CLOCK_SKEW_SECONDS = 120
 
 
 async def find_batches(
-    context: WorkerContext, api: BatchApi, upstream: Upstream, row: Any
+    http: httpx.AsyncClient, api: BatchApi, upstream: Upstream, row: Any, others: Collection[str]
 ) -> list[ListedBatch]:
-    """Return the provider's batches that are this one; oldest first. More than one is one too many.
+    """Return the provider's batches that were created for this row, oldest first.
 
-    Where the provider keeps no marker, the one batch of that time and size counts, and several are
-    none: the results are matched by job id before anything is booked.
+    There should be one at most. `others` are the provider's ids of all other batches on record. If
+    the API keeps no marker, the only batch of that time and size is returned, and none if there are
+    several. Its results are matched by job id before anything is booked.
     """
-    others = await context.database.read(native_batches.known_upstream, row.id)
     since = row.create_sent_at / 1000 - CLOCK_SKEW_SECONDS
     found: list[ListedBatch] = []
     after: str | None = None
     for _ in range(PAGES):
-        page = api.page(await fetch(context.wire.client, api.listing(after, upstream)))
+        page = api.page(await fetch(http, api.listing(after, upstream)))
         recent = [each for each in page.batches if each.created_at >= since]
         found += [each for each in recent if each.id not in others and _is(each, api, row)]
         after = page.after

@@ -22,10 +22,10 @@ from broker.native_batches import (
     save_batch,
     take_batch,
 )
+from broker.providers.pauses import LivePauses
 from workers.attempt.retry_until_stored import OUT_OF_SERVICE, retry_until_stored
-from workers.context import WorkerContext
 from workers.native_batches.registry import BATCH_APIS
-from workers.native_batches.step import Step
+from workers.native_batches.step import Step, StepTools
 
 TICK_SECONDS = 1.0
 HANDS = 4  # steps that one process takes at a time
@@ -36,13 +36,16 @@ log = structlog.get_logger()
 class NativeBatchKeeper:
     """The native batches that one process takes steps of."""
 
-    def __init__(self, context: WorkerContext) -> None:
-        self._context = context
+    def __init__(self, tools: StepTools, pauses: LivePauses) -> None:
+        self._tools = tools
+        self._settings = tools.settings
+        self._database = tools.database
+        self._pauses = pauses
         self._steps: set[asyncio.Task[None]] = set()
 
     def services(self) -> list[Service]:
         """Return the loop of this part. Every process may run it."""
-        interval = min(TICK_SECONDS, self._context.settings.native_batch_poll_seconds)
+        interval = min(TICK_SECONDS, self._settings.native_batch_poll_seconds)
         return [Service("native-batches", interval, self.look, close=self.close)]
 
     async def close(self) -> None:
@@ -51,11 +54,11 @@ class NativeBatchKeeper:
 
     async def look(self) -> None:
         """Make batches of what has waited long enough; begin the steps that are due."""
-        seen = await self._context.database.read(glance, now_ms())
+        seen = await self._database.read(glance, now_ms())
         if seen.waiting:
             await self.collect()
         if seen.called_off:
-            await self._context.database.write(hurry, now_ms())
+            await self._database.write(hurry, now_ms())
         for _ in range(min(seen.due, HANDS - len(self._steps))):
             step = asyncio.create_task(self.step())
             self._steps.add(step)
@@ -63,7 +66,7 @@ class NativeBatchKeeper:
 
     async def collect(self) -> None:
         """Claim the jobs of every group that is full, or has waited long enough."""
-        settings = self._context.settings
+        settings = self._settings
         look = Collect(
             now=now_ms(),
             wait_ms=int(settings.native_batch_wait_seconds * 1000),
@@ -71,9 +74,9 @@ class NativeBatchKeeper:
             max_bytes=settings.native_batch_max_bytes,
             reserve_ms=int(settings.native_batch_reserve_seconds * 1000),
             bytes_at=self._bytes_at(),
-            paused=self._context.pauses.providers,
+            paused=self._pauses.providers,
         )
-        for batch_id in await self._context.database.write(collect_jobs, look):
+        for batch_id in await self._database.write(collect_jobs, look):
             log.info("native_batch.collected", batch=batch_id)
 
     async def step(self) -> None:
@@ -82,12 +85,11 @@ class NativeBatchKeeper:
         Each step is somebody of its own: should its lease lapse, not even this process goes on
         with it beside another that has taken the batch up.
         """
-        context = self._context
         owner = new_id("step_")
-        row = await context.database.write(take_batch, owner, now_ms(), self._lease_ms)
+        row = await self._database.write(take_batch, owner, now_ms(), self._lease_ms)
         if row is None:
             return
-        stepping = asyncio.create_task(Step(context, row).take())
+        stepping = asyncio.create_task(Step(self._tools, row).take())
         renewing = asyncio.create_task(self._renew(row, stepping))
         try:
             await stepping
@@ -100,11 +102,11 @@ class NativeBatchKeeper:
 
     async def _renew(self, row: Any, stepping: "asyncio.Task[None]") -> None:
         """Keep the lease while the step goes on; a step whose lease cannot be kept is stopped."""
-        seconds = self._context.settings.lease_seconds
+        seconds = self._settings.lease_seconds
         try:
             kept = True
             while kept:
-                await asyncio.sleep(self._context.settings.heartbeat_seconds)
+                await asyncio.sleep(self._settings.heartbeat_seconds)
                 kept = await retry_until_stored(
                     partial(self._extend, row), OperationalError, seconds=seconds
                 )
@@ -113,16 +115,16 @@ class NativeBatchKeeper:
 
     async def _extend(self, row: Any) -> bool:
         lease = {"lease_expires_at": now_ms() + self._lease_ms}
-        return await self._context.database.write(save_batch, row.id, row.lease_owner, lease)
+        return await self._database.write(save_batch, row.id, row.lease_owner, lease)
 
     def _bytes_at(self) -> dict[str, int]:
         """Collect half of what the API takes, since a body grows when it becomes a line."""
         return {
             slug: BATCH_APIS[route.batches].max_bytes // 2
-            for slug, route in self._context.routes.items()
+            for slug, route in self._tools.routes.items()
             if route.batches
         }
 
     @property
     def _lease_ms(self) -> int:
-        return int(self._context.settings.lease_seconds * 1000)
+        return int(self._settings.lease_seconds * 1000)

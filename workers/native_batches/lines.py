@@ -1,4 +1,4 @@
-"""Make jobs into the lines of a batch, each with the body that an ordinary call would have."""
+"""Build the lines of a batch, each with the body that an ordinary call would have."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,10 +9,8 @@ import orjson
 from broker.completion import AttemptOutcome, ErrorType, Failure, Json
 from broker.native_batches import Called
 from broker.requests.operations import Operation
-from broker.requests.plugins import read_file_parser
-from workers.attempt.job_run import request_of
-from workers.context import WorkerContext
-from workers.media import create_pdf_reader, prepare, refuse_private_urls
+from workers.attempt.attachments import Attachments
+from workers.attempt.job_run import build_completion_request
 from workers.media.preparation import most_fetched
 from workers.native_batches.base import BatchApi
 from workers.provider_routes import ProviderRoute
@@ -25,40 +23,40 @@ NO_ROOM = Failure(
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """The lines that go into a batch, and those that do not, with the reasons."""
+    """The lines of a batch, and the jobs that are not in it, with the reasons."""
 
     within: Sequence[bytes]
     without: Sequence[tuple[Called, Failure]]
 
 
-async def bytes_of(jobs: Sequence[Called], *, largest: int, max_bytes: int) -> int:
-    """Return the bytes that the lines of these jobs hold at most: bodies, and what is fetched.
+async def estimate_bytes(jobs: Sequence[Called], *, largest: int, max_bytes: int) -> int:
+    """Return the largest size of the lines of these jobs: their bodies and what is fetched.
 
-    One URL has `largest` bytes; of all lines no more than `max_bytes` are kept.
+    One URL has up to `largest` bytes. Of all that is fetched, at most `max_bytes` are kept.
     """
     bodies = fetched = 0
     for called in jobs:
-        await asyncio.sleep(0)  # others have their turn between two large bodies
+        await asyncio.sleep(0)  # other tasks run between two large bodies
         bodies += len(called.job.request)
         if called.job.operation is Operation.CHAT:
             fetched += most_fetched(orjson.loads(called.job.request), largest)
     return bodies + min(fetched, max_bytes)
 
 
-async def lines_of(
-    context: WorkerContext,
+async def build_lines(
+    attachments: Attachments,
     route: ProviderRoute,
     api: BatchApi,
     jobs: Sequence[Called],
     *,
     max_bytes: int,
 ) -> Lines:
-    """Build the lines of these jobs, as far as there is room."""
+    """Build the lines of these jobs, as many as the batch has room for."""
     within: list[bytes] = []
     without: list[tuple[Called, Failure]] = []
     size = 0
     for called in jobs:
-        line = await _line(context, route, api, called)
+        line = await _build_line(attachments, route, api, called)
         if isinstance(line, bytes) and size + len(line) > max_bytes:
             line = NO_ROOM
         if isinstance(line, Failure):
@@ -69,32 +67,19 @@ async def lines_of(
     return Lines(within, without)
 
 
-async def _line(
-    context: WorkerContext, route: ProviderRoute, api: BatchApi, called: Called
+async def _build_line(
+    attachments: Attachments, route: ProviderRoute, api: BatchApi, called: Called
 ) -> bytes | Failure:
     job = called.job
     body: Json = orjson.loads(job.request)
-    request = request_of(job, body)
+    request = build_completion_request(job, body)
     adapter = route.adapter(job.operation)
     if adapter is None:
         message = f"{job.endpoint.provider} does not serve {job.operation.value}."
         return Failure(AttemptOutcome.NOT_SENT, ErrorType.NOT_FOUND, message)
-    if job.operation is Operation.CHAT:
-        prepared = await prepare(
-            request.body,
-            modalities=job.endpoint.input_modalities,
-            adapter=route.chat,
-            fetch=context.fetch,
-            read_pdf=create_pdf_reader(context.sandbox, job.workspace_id),
-            parser=read_file_parser(body.get("plugins")),
-            quirks=route.upstream.quirks,
-        )
-        if isinstance(prepared, Failure):
-            return prepared
-        request = replace(request, body=prepared.body)
-    base_url, networks = route.upstream.base_url, context.settings.allowed_networks
-    refused = await refuse_private_urls(request.body, base_url, networks, route.chat.opens)
-    if refused is not None:
-        return refused
+    prepared = await attachments.fit(job, request.body, body.get("plugins"), route)
+    if isinstance(prepared, Failure):
+        return prepared
+    request = replace(request, body=prepared.body)
     built = build_request(adapter, request, route.upstream)
     return built if isinstance(built, Failure) else api.line(job.id, job.operation, built.body)

@@ -1,19 +1,24 @@
 """One step of one batch: submit it, look for it, or see how far it is."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import structlog
 
 from broker import native_batches
 from broker.clock import now_ms
 from broker.completion import AttemptOutcome, ErrorType, Failure
-from broker.native_batches import RELEASED, Called, NativeBatchState, save_batch
+from broker.native_batches import Called, NativeBatchState
 from broker.requests.operations import Operation
+from broker.settings import Settings
+from broker.storage.database import Database
 from workers.adapters.base import HttpRequest, MalformedAnswerError
-from workers.context import WorkerContext
+from workers.attempt.attachments import Attachments
 from workers.native_batches.base import BatchApi, BatchOrder, BatchProgress, LineResult
+from workers.native_batches.batch_record import BatchRecord
 from workers.native_batches.booking import (
     GONE_UPSTREAM,
     NEVER_ENDED,
@@ -21,10 +26,7 @@ from workers.native_batches.booking import (
     NO_STATUS,
     NOT_IN_TIME,
     UNCONFIRMED_CREATION,
-    apply_unknown_policy,
-    book_answer,
-    end_early,
-    fall_back,
+    LineBooking,
 )
 from workers.native_batches.calls import (
     RefusedCallError,
@@ -33,14 +35,13 @@ from workers.native_batches.calls import (
     find_batches,
     lines,
 )
-from workers.native_batches.lines import bytes_of, lines_of
+from workers.native_batches.lines import build_lines, estimate_bytes
 from workers.native_batches.registry import BATCH_APIS
 from workers.provider_routes import ProviderRoute
 
 ALL_BATCHES = "batches at providers"
 """The name under which the lines of all workspaces share the room for attachments."""
 GROUP = 100  # lines that are read and booked together
-RAREST_POLL_MS = 300_000
 RATE_LIMITED = 429
 GONE = 404
 UNCONFIRMED = (UnconfirmedCallError, MalformedAnswerError)
@@ -48,26 +49,39 @@ UNCONFIRMED = (UnconfirmedCallError, MalformedAnswerError)
 log = structlog.get_logger()
 
 
-class LostLeaseError(Exception):
-    """Another process has the batch now."""
+@dataclass(frozen=True, slots=True)
+class StepTools:
+    """The parts of a worker that steps use."""
+
+    settings: Settings
+    database: Database
+    routes: Mapping[str, ProviderRoute]
+    http: httpx.AsyncClient
+    attachments: Attachments
+    booking: LineBooking
 
 
 class Step:
     """One step of a batch under the lease of this process."""
 
-    def __init__(self, context: WorkerContext, row: Any) -> None:
-        self._context = context
+    def __init__(self, tools: StepTools, row: Any) -> None:
+        self._tools = tools
+        self._settings = tools.settings
+        self._booking = tools.booking
         self._row = row
-        self._route: ProviderRoute | None = context.routes.get(row.provider)
+        self._record = BatchRecord(tools.settings, tools.database, row)
+        self._route: ProviderRoute | None = tools.routes.get(row.provider)
         self._log = log.bind(batch=row.id, provider=row.provider)
 
     async def take(self) -> None:
         """Take the step that follows from the row, and give the lease back."""
         row = self._row
         if self._route is None or self._route.batches is None:
-            return await self._again(error="the provider's batch API is not configured here")
-        for called in await self._read(native_batches.ended_early, now_ms(), GROUP):
-            await end_early(self._context, called)
+            return await self._record.postpone(
+                error="the provider's batch API is not configured here"
+            )
+        for called in await self._record.read(native_batches.ended_early, now_ms(), GROUP):
+            await self._booking.end_early(called)
         if row.state == NativeBatchState.IN_DOUBT.value or (
             row.create_sent_at and not row.upstream_id
         ):
@@ -82,23 +96,23 @@ class Step:
         jobs = await self._open_jobs()
         if not jobs or now_ms() >= self._row.give_up_at:
             return await self._close(NOT_IN_TIME)
-        most, largest = self._api.max_bytes, self._context.settings.max_media_bytes
-        size = await bytes_of(jobs, largest=largest, max_bytes=most)
-        async with self._context.media_room.hold(ALL_BATCHES, size):
+        most, largest = self._api.max_bytes, self._settings.max_media_bytes
+        size = await estimate_bytes(jobs, largest=largest, max_bytes=most)
+        async with self._tools.attachments.memory.hold(ALL_BATCHES, size):
             return await self._send(jobs, most)
 
     async def _send(self, jobs: Sequence[Called], most: int) -> None:
         row, route = self._row, self._known_route
-        made = await lines_of(self._context, route, self._api, jobs, max_bytes=most)
+        made = await build_lines(self._tools.attachments, route, self._api, jobs, max_bytes=most)
         for called, failure in made.without:
-            await fall_back(self._context, called, failure)
+            await self._booking.fall_back(called, failure)
         if not made.within:
             return await self._close(NOT_IN_TIME)
         order = BatchOrder(row.id, row.native_model, Operation(row.operation), made.within)
         try:
             file_id = await self._upload(order)
             # from here on the provider may have accepted it: it is on record before it is sent
-            await self._save(
+            await self._record.save(
                 state=NativeBatchState.CREATING.value,
                 create_sent_at=now_ms(),
                 input_file_id=file_id,
@@ -110,8 +124,8 @@ class Step:
             return await self._refused(error.failure)
         except UNCONFIRMED as error:
             self._log.warning("native_batch.unheard", error=str(error))
-            return await self._again(error=str(error))
-        await self._running(upstream_id)
+            return await self._record.postpone(error=str(error))
+        await self._record.mark_running(upstream_id)
         self._log.info("native_batch.running", upstream_id=upstream_id, lines=len(made.within))
         return None
 
@@ -131,7 +145,7 @@ class Step:
 
     async def _hold_back(self, why: str, wait_ms: int = 0) -> None:
         self._log.info("native_batch.held_back", why=why)
-        await self._again(
+        await self._record.postpone(
             wait_ms,
             error=why,
             state=NativeBatchState.SUBMITTING.value,
@@ -144,8 +158,11 @@ class Step:
     async def _look(self) -> None:
         """Look at the provider whether it accepted a creation that went unheard."""
         row = self._row
+        others = await self._record.read(native_batches.known_upstream)
         try:
-            found = await find_batches(self._context, self._api, self._known_route.upstream, row)
+            found = await find_batches(
+                self._tools.http, self._api, self._known_route.upstream, row, others
+            )
         except (RefusedCallError, *UNCONFIRMED) as error:
             self._log.warning("native_batch.list_failed", error=str(error))
             found = None
@@ -155,19 +172,21 @@ class Step:
             for extra in found[1:]:
                 await self._cancel(extra.id)
             self._log.warning("native_batch.adopted", upstream_id=found[0].id)
-            return await self._running(found[0].id, guessed=not self._api.marks)
+            return await self._record.mark_running(found[0].id, guessed=not self._api.marks)
         waited = now_ms() - row.create_sent_at
-        if waited < self._context.settings.native_batch_doubt_seconds * 1000:
-            return await self._again()
+        if waited < self._settings.native_batch_doubt_seconds * 1000:
+            return await self._record.postpone()
         return await self._give_up_looking()
 
     async def _give_up_looking(self) -> None:
         """Perhaps it runs, and is paid for: say so, and let each job's policy decide."""
         self._log.error("native_batch.in_doubt", lines=self._row.lines)
         await self._each_open(
-            lambda called: apply_unknown_policy(self._context, called, UNCONFIRMED_CREATION)
+            lambda called: self._booking.apply_unknown_policy(called, UNCONFIRMED_CREATION)
         )
-        await self._again(state=NativeBatchState.IN_DOUBT.value, error=UNCONFIRMED_CREATION.message)
+        await self._record.postpone(
+            state=NativeBatchState.IN_DOUBT.value, error=UNCONFIRMED_CREATION.message
+        )
 
     async def _watch_for(self, found: Any) -> None:
         """Cancel a batch for which nobody waits any more, should it appear after all."""
@@ -175,10 +194,10 @@ class Step:
             for each in found:
                 await self._cancel(each.id)
             self._log.error("native_batch.appeared_late", upstream_ids=[each.id for each in found])
-            return await self._ended(upstream_id=found[0].id)
+            return await self._record.end(upstream_id=found[0].id)
         if now_ms() >= self._row.give_up_at:
-            return await self._ended()
-        return await self._again()
+            return await self._record.end()
+        return await self._record.postpone()
 
     # --- polling and booking ---------------------------------------------------------------------
 
@@ -219,23 +238,23 @@ class Step:
         A batch that has not ended at the look after its cancellation is given up.
         """
         row = self._row
-        left = await self._read(native_batches.open_count)
+        left = await self._record.read(native_batches.open_count)
         if (not left or self._is_overdue) and not (row.cancel_sent or row.guessed):
             await self._cancel(upstream_id)
-            return await self._again(cancel_sent=True)
+            return await self._record.postpone(cancel_sent=True)
         if not left:
-            return await self._ended()
+            return await self._record.end()
         if self._is_overdue:
             return await self._end_in_doubt(NEVER_ENDED)
-        return await self._again(completed=progress.completed, failed=progress.failed)
+        return await self._record.postpone(completed=progress.completed, failed=progress.failed)
 
     async def _book(self, progress: BatchProgress) -> None:
         """Book the results, a group at a time; those that were booked before are passed over."""
         group: list[LineResult] = list(progress.inline)
         for name in progress.files:
             call = self._api.results(name, self._known_route.upstream)
-            most = self._context.settings.max_answer_bytes
-            async for line in lines(self._context.wire.client, call, max_bytes=most):
+            most = self._settings.max_answer_bytes
+            async for line in lines(self._tools.http, call, max_bytes=most):
                 group.append(self._api.result(line))
                 if len(group) >= GROUP:
                     await self._book_group(group)
@@ -245,28 +264,28 @@ class Step:
     async def _book_group(self, group: Sequence[LineResult]) -> None:
         results = {result.custom_id: result for result in group}
         for found in [list(results)[at : at + GROUP] for at in range(0, len(results), GROUP)]:
-            held = await self._read(native_batches.open_among, found)
+            held = await self._record.read(native_batches.open_among, found)
             await asyncio.gather(
                 *(self._book_one(called, results[called.job.id]) for called in held)
             )
 
     async def _book_one(self, called: Called, result: LineResult) -> None:
         if result.answer is not None:
-            await book_answer(self._context, self._known_route, called, result.answer)
+            await self._booking.book_answer(self._known_route, called, result.answer)
         elif result.failure is not None:
-            await fall_back(self._context, called, result.failure)
+            await self._booking.fall_back(called, result.failure)
 
     async def _again_or_end(self, error: Exception, failure: Failure) -> None:
         """Look again later, or end the batch where no time is left for that."""
         if self._is_overdue:
             return await self._end_in_doubt(failure)
-        return await self._again(error=str(error))
+        return await self._record.postpone(error=str(error))
 
     async def _end_in_doubt(self, failure: Failure) -> None:
         """End the batch; each job it still holds goes where its `on_unknown` sends it."""
         self._log.error("native_batch.ended_in_doubt", error=failure.message)
-        await self._each_open(lambda called: apply_unknown_policy(self._context, called, failure))
-        await self._ended(error=failure.message)
+        await self._each_open(lambda called: self._booking.apply_unknown_policy(called, failure))
+        await self._record.end(error=failure.message)
 
     @property
     def _is_overdue(self) -> bool:
@@ -276,43 +295,8 @@ class Step:
 
     async def _close(self, failure: Failure, **columns: Any) -> None:
         """Send what is left to its ordinary lane; the batch has ended."""
-        await self._each_open(lambda called: fall_back(self._context, called, failure))
-        await self._ended(**columns)
-
-    async def _running(self, upstream_id: str, *, guessed: bool = False) -> None:
-        poll_ms = int(self._context.settings.native_batch_poll_seconds * 1000)
-        await self._save(
-            release=True,
-            state=NativeBatchState.RUNNING.value,
-            upstream_id=upstream_id,
-            guessed=guessed,
-            polls=0,
-            next_poll_at=now_ms() + poll_ms,
-            error=None,
-        )
-
-    async def _again(self, wait_ms: int = 0, **columns: Any) -> None:
-        """Come back later: ever more rarely, and at the time to give up at the latest."""
-        row, now = self._row, now_ms()
-        poll_ms = self._context.settings.native_batch_poll_seconds * 1000
-        pause = max(min(poll_ms * 1.5 ** min(row.polls, 30), RAREST_POLL_MS), wait_ms)
-        at = now + int(pause)
-        if now < row.give_up_at < at:
-            at = row.give_up_at
-        await self._save(release=True, next_poll_at=at, polls=row.polls + 1, **columns)
-
-    async def _ended(self, **columns: Any) -> None:
-        await self._save(
-            release=True, state=NativeBatchState.ENDED.value, ended_at=now_ms(), **columns
-        )
-        self._log.info("native_batch.ended")
-
-    async def _save(self, *, release: bool = False, **columns: Any) -> None:
-        if release:
-            columns |= RELEASED
-        row, database = self._row, self._context.database
-        if not await database.write(save_batch, row.id, row.lease_owner, columns):
-            raise LostLeaseError(row.id)
+        await self._each_open(lambda called: self._booking.fall_back(called, failure))
+        await self._record.end(**columns)
 
     async def _cancel(self, upstream_id: str) -> None:
         try:
@@ -322,22 +306,19 @@ class Step:
 
     async def _each_open(self, do: Callable[[Called], Awaitable[None]]) -> None:
         """Do something with every job that the batch still holds."""
-        while group := await self._read(native_batches.open_jobs):
+        while group := await self._record.read(native_batches.open_jobs):
             await asyncio.gather(*(do(called) for called in group))
 
     async def _open_jobs(self) -> list[Called]:
         found: list[Called] = []
         after = ""
-        while group := await self._read(native_batches.open_jobs, after):
+        while group := await self._record.read(native_batches.open_jobs, after):
             found += group
             after = group[-1].job.id
         return found
 
-    async def _read(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        return await self._context.database.read(function, self._row.id, *arguments)
-
     async def _fetch(self, call: HttpRequest) -> bytes:
-        return await fetch(self._context.wire.client, call)
+        return await fetch(self._tools.http, call)
 
     @property
     def _known_route(self) -> ProviderRoute:

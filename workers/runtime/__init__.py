@@ -1,6 +1,6 @@
 """The worker process.
 
-`app` is the Celery application and its tasks, `consumer` what differs from Celery's consumer,
-`job_loop` the asyncio loop that the tasks hand bundles of jobs to, and `dispatcher_main` the
-dispatcher as a process of its own.
+`app` is the Celery application with its tasks, and `consumer` the parts that differ from Celery's
+consumer. `job_loop` is the asyncio loop that runs the bundles of the tasks. `dispatcher_main` is
+the dispatcher as a process of its own. `composition` builds the parts of both.
 """

@@ -7,8 +7,7 @@ a thread of its own.
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 
 import structlog
 import uvloop
@@ -16,19 +15,22 @@ from redis.exceptions import RedisError
 
 from broker.background import Service, end_tasks, stop_services
 from broker.clock import now_ms
-from broker.completion import AttemptAnswer
 from broker.events import signals
 from broker.lifecycle import renew
 from broker.providers.pacing import Busy, Permit
 from broker.queues import Lane, queue_names, split_queue_name
 from broker.settings import Settings
-from workers.attempt.credentials import add_credential_providers
-from workers.attempt.endpoint_stats import forget_changed_credentials
-from workers.attempt.execution import run_job
-from workers.attempt.pacing import EXCHANGE_SECONDS, defer, share_pauses
+from workers.attempt.execution import JobRunner
+from workers.attempt.pacing import EXCHANGE_SECONDS
 from workers.attempt.retry_until_stored import OUT_OF_SERVICE
+from workers.attempt.running_attempts import RunningAttempts
 from workers.context import WorkerContext, open_context
-from workers.runtime.dispatcher_main import background_services
+from workers.runtime.composition import (
+    build_deliverer,
+    build_job_runner,
+    build_services,
+    build_shared_parts,
+)
 from workers.services.webhook_delivery import Deliverer
 
 LISTEN_AGAIN_SECONDS = 1.0
@@ -52,6 +54,8 @@ class Runtime:
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="loop", daemon=True)
         self._context: WorkerContext
+        self._runner: JobRunner
+        self._attempts: RunningAttempts
         self._deliverer: Deliverer
         self._services: list[Service] = []
         self._interruption: asyncio.Task[None] | None = None
@@ -93,19 +97,20 @@ class Runtime:
     async def _start(self) -> None:
         settings = self._settings
         self._context = open_context(settings)
-        self._deliverer = Deliverer.of(self._context)
+        shared = build_shared_parts(self._context)
+        self._runner = build_job_runner(self._context, shared)
+        self._attempts = self._runner.attempts
+        self._deliverer = build_deliverer(self._context)
         self._context.recorder.start()
-        self._context.observer.start()
-        self._context.recorder.run_after_flush(partial(forget_changed_credentials, self._context))
-        self._context.credentials.start(partial(add_credential_providers, self._context))
-        await self._context.pauses.start()
+        self._context.recorder.run_after_flush(self._runner.outcomes.reset_changed_credentials)
+        await self._context.start()
         self._services = [
             Service("heartbeat", settings.heartbeat_seconds, self._beat),
             Service("cancellations", LISTEN_AGAIN_SECONDS, self._listen),
-            Service("pauses", EXCHANGE_SECONDS, partial(share_pauses, self._context)),
+            Service("pauses", EXCHANGE_SECONDS, shared.pacing.share_pauses),
         ]
         if self._dispatch:
-            self._services += background_services(self._context)
+            self._services += build_services(self._context, shared)
         for service in self._services:
             service.start()
 
@@ -128,11 +133,11 @@ class Runtime:
         permit = paused or await context.pacer.acquire(provider, lane)
         try:
             if isinstance(permit, Busy):
-                await defer(context, lane, job_id, permit)
+                await self._runner.pacing.defer(lane, job_id, permit)
                 return True
             if self._draining:
                 return False
-            await run_job(context, permit, job_id)
+            await self._runner.run(permit, job_id)
         except OUT_OF_SERVICE as error:
             # the job waits, or is rescued when its lease ends
             log.warning("job.put_off", error=str(error))
@@ -152,12 +157,12 @@ class Runtime:
         elif not self._draining:
             log.error("worker.not_consuming", worker=context.worker_id)
         renewal = await context.database.write(
-            renew, context.worker_id, expires, dict(context.held)
+            renew, context.worker_id, expires, self._attempts.leases()
         )
         for job_id in renewal.called_off:
-            self._cancel(job_id, waits=True)
+            self._attempts.cancel(job_id, awaits_usage=True)
         for job_id in renewal.lost:
-            self._let_go(job_id)
+            self._attempts.stop_lost(job_id)
 
     async def _listen(self) -> None:
         """Stop jobs when their callers cancel them. Returns only when the subscription ends."""
@@ -165,51 +170,31 @@ class Runtime:
             await pubsub.subscribe(signals.CALLED_OFF_CHANNEL)
             async for message in pubsub.listen():
                 if message["type"] == "message":
-                    self._cancel(*signals.read_cancellation(message["data"]))
-
-    def _cancel(self, job_id: str, waits: bool) -> None:
-        if job_id not in self._context.held:
-            return
-        if waits and job_id in self._context.called_off:
-            return  # a reminder, or its caller asks again: its usage is being waited for
-        self._context.called_off[job_id] = waits
-        attempt = self._context.running.get(job_id)
-        if attempt is not None:
-            attempt.cancel()
-
-    def _let_go(self, job_id: str) -> None:
-        """Stop an attempt whose lease is lost: another worker has the job, or it has ended."""
-        attempt = self._context.running.get(job_id)
-        if attempt is not None:
-            log.warning("worker.lease_lost", job=job_id)
-            attempt.cancel()
+                    job_id, awaits_usage = signals.read_cancellation(message["data"])
+                    self._attempts.cancel(job_id, awaits_usage=awaits_usage)
 
     def _begin_drain(self) -> None:
+        running = len(self._attempts.calls())
         if self._draining:
-            log.info("worker.hurried", running=len(self._context.running))
-            self._interrupt(self._context.running)
+            log.info("worker.hurried", running=running)
+            self._attempts.interrupt(streams=True)
             return
         self._draining = True
         self._deliverer.drain()
-        log.info("worker.draining", running=len(self._context.running))
+        log.info("worker.draining", running=running)
         self._interruption = self._loop.create_task(self._interrupt_late(), name="interrupt")
 
     async def _interrupt_late(self) -> None:
-        """Hand back what has not finished in time; a stream that has begun has longer.
+        """Stop the calls that do not end in time. A stream that has begun has more time.
 
         Its provider bills it to the end, and its reader would get an error.
         """
-        context, settings = self._context, self._settings
-        await _ended(context.running.values(), settings.soft_shutdown_seconds)
-        self._interrupt(context.running.keys() - context.streaming)
+        settings = self._settings
+        await self._attempts.wait(settings.soft_shutdown_seconds)
+        self._attempts.interrupt(streams=False)
         longer = max(settings.stream_drain_seconds - settings.soft_shutdown_seconds, 0)
-        await _ended(context.running.values(), longer)
-        self._interrupt(context.running)
-
-    def _interrupt(self, job_ids: Iterable[str]) -> None:
-        self._context.stopping.set()
-        for job_id in list(job_ids):
-            self._context.running[job_id].cancel()
+        await self._attempts.wait(longer)
+        self._attempts.interrupt(streams=True)
 
     async def _stop(self) -> None:
         await self._deliverer.aclose()
@@ -222,10 +207,3 @@ class Runtime:
         except (RedisError, OSError) as error:
             log.info("worker.left_unheard", error=str(error))
         await context.close()
-
-
-async def _ended(attempts: Iterable["asyncio.Future[AttemptAnswer]"], seconds: float) -> None:
-    """Wait until these attempts have ended, as long as that."""
-    running = list(attempts)
-    if running:
-        await asyncio.wait(running, timeout=seconds)

@@ -26,11 +26,16 @@ from broker.batches.assembly import Written
 from broker.batches.creation import delete_files_many, input_file
 from broker.catalog import LiveCatalog
 from broker.clock import now_ms
+from broker.credentials import LiveCredentials
 from broker.enums import FilePurpose
 from broker.providers import configuration
+from broker.providers.health import Observer
+from broker.rate_limits import Limiter
+from broker.settings import Settings
 from broker.storage import files
+from broker.storage.database import Database
+from broker.storage.files import FileStore
 from workers.attempt.retry_until_stored import OUT_OF_SERVICE
-from workers.context import WorkerContext
 from workers.services.leader_election import LeaderElection
 
 TICK_SECONDS = 0.25
@@ -48,19 +53,27 @@ log = structlog.get_logger()
 class BatchKeeper:
     """The open batches, brought forward by one process. One process at a time is the leader."""
 
-    def __init__(self, context: WorkerContext) -> None:
-        settings = self._settings = context.settings
-        self._limiter = context.limiter
-        self._database = context.database
-        self._store = context.files
-        self._credentials = context.credentials
-        self._election = LeaderElection(context.redis, "batches", context.worker_id)
-        self._catalog = LiveCatalog(
-            settings, configuration.load_providers(settings), context.database
-        )
-        self._reader = Reader(context.files, self._catalog.current, settings, context.database)
-        self._assembler = Assembler(context.database, context.files, settings.public_url)
-        self._observer = context.observer
+    def __init__(
+        self,
+        election: LeaderElection,
+        settings: Settings,
+        database: Database,
+        store: FileStore,
+        *,
+        limiter: Limiter,
+        credentials: LiveCredentials,
+        observer: Observer,
+    ) -> None:
+        self._election = election
+        self._settings = settings
+        self._database = database
+        self._store = store
+        self._limiter = limiter
+        self._credentials = credentials
+        self._observer = observer
+        self._catalog = LiveCatalog(settings, configuration.load_providers(settings), database)
+        self._reader = Reader(store, self._catalog.current, settings, database)
+        self._assembler = Assembler(database, store, settings.public_url)
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._rest_until: dict[str, float] = {}
 

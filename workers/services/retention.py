@@ -1,7 +1,10 @@
 """Delete in the background what is not to be kept. Any number may run; one at a time leads."""
 
 import asyncio
+from dataclasses import dataclass
 from functools import partial
+
+from redis.asyncio import Redis
 
 from broker import native_batches
 from broker.background import Service
@@ -10,7 +13,9 @@ from broker.clock import now_ms
 from broker.events.job_events import fence_key, stream_key
 from broker.jobs import privacy
 from broker.lifecycle import retention
-from workers.context import WorkerContext
+from broker.settings import Settings
+from broker.storage.database import Database
+from broker.storage.files import FileStore
 from workers.services.leader_election import LeaderElection
 
 TICK_SECONDS = 1.0
@@ -18,16 +23,19 @@ RETIRE_SECONDS = 30.0  # between looks for what has become too old
 GROUP = 20  # batches deleted at a time
 
 
+@dataclass(frozen=True, slots=True)
 class RetentionService:
     """The deletions of one process. One process at a time is the leader."""
 
-    def __init__(self, context: WorkerContext) -> None:
-        self._context = context
-        self._election = LeaderElection(context.redis, "forgetting", context.worker_id)
+    election: LeaderElection
+    settings: Settings
+    database: Database
+    redis: Redis
+    files: FileStore
 
     def services(self) -> list[Service]:
         """Return the loops of this part. The leader runs them."""
-        is_leader = self._election.is_leader
+        is_leader = self.election.is_leader
         return [
             Service("retention", TICK_SECONDS, self.tidy, is_leader=is_leader),
             Service("retention-age", RETIRE_SECONDS, self.retire_all, is_leader=is_leader),
@@ -42,23 +50,23 @@ class RetentionService:
 
     async def tidy(self) -> None:
         """Take the next step of jobs that keep less than everything; also in Redis."""
-        now, patience = now_ms(), self._context.settings.fetched_answer_seconds
+        now, patience = now_ms(), self.settings.fetched_answer_seconds
         fetched_before = now - int(patience * 1000)
-        gone = await self._context.database.write(retention.tidy, now, fetched_before)
+        gone = await self.database.write(retention.tidy, now, fetched_before)
         if gone:
             keys = [key for job_id in gone for key in (stream_key(job_id), fence_key(job_id))]
-            await self._context.redis.delete(*keys)
+            await self.redis.delete(*keys)
 
     async def retire(self) -> bool:
         """Forget a group of every workspace's old jobs; tell whether there may be more."""
         now = now_ms()
-        more = await self._context.database.write(native_batches.delete_old, now)
-        days = self._context.settings.retention_days
-        for row in await self._context.database.read(retention.workspaces):
+        more = await self.database.write(native_batches.delete_old, now)
+        days = self.settings.retention_days
+        for row in await self.database.read(retention.workspaces):
             settings = retention.settings_of(row)
             before = privacy.deleted_before(settings, days, now)
             if before is not None:
-                more |= await self._context.database.write(
+                more |= await self.database.write(
                     partial(retention.retire, anonymous=before == settings.get("forget_before")),
                     *(row.id, before, now),
                 )
@@ -67,9 +75,9 @@ class RetentionService:
 
     async def _retire_batches(self, workspace_id: str, before: int) -> bool:
         """Delete old batches as their owner would; tell whether there may be more."""
-        found = await self._context.database.read(reports.ended_before, workspace_id, before, GROUP)
+        found = await self.database.read(reports.ended_before, workspace_id, before, GROUP)
         for batch_id in found:
-            deleted = await self._context.database.write(delete_batch, batch_id, workspace_id)
+            deleted = await self.database.write(delete_batch, batch_id, workspace_id)
             for file_id in deleted:
-                await asyncio.to_thread(self._context.files.delete, file_id)
+                await asyncio.to_thread(self.files.delete, file_id)
         return len(found) == GROUP

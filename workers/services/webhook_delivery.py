@@ -10,22 +10,19 @@ import structlog
 from sqlalchemy.exc import OperationalError
 
 from broker.clock import now_ms
-from broker.security.encryption import Encryption
-from broker.settings.installation_key import older_keys, signing_key
 from broker.storage.database import Database
 from broker.webhooks import schedule
 from broker.webhooks.claims import ClaimDelivery, ClaimedDelivery, ClaimNext, claim_many
 from broker.webhooks.records import DeliveryEnding, record_many
 from broker.webhooks.schedule import Delivered, DeliveryDecision, Interrupted
 from workers.attempt.retry_until_stored import OUT_OF_SERVICE, retry_until_stored
-from workers.context import WorkerContext
 from workers.services.webhook_request import HeaderSigner, ReceiverAnswer, WebhookClient
 
 LEASE_MS = 60_000
 MOST_LANES = 512  # in one worker process
 INTERRUPTED = "The worker was shut down before the receiver had answered: it may have arrived."
 
-Refuse = Callable[[Sequence[str]], None]
+Publish = Callable[[Sequence[str]], None]
 
 log = structlog.get_logger()
 
@@ -36,28 +33,14 @@ class Deliverer:
 
     owner: str
     database: Database
-    stamper: HeaderSigner
-    poster: WebhookClient
-    refuse: Refuse  # publishes again what this process takes no more
-    patience: float  # seconds that running attempts may go on while we shut down
+    signer: HeaderSigner
+    client: WebhookClient
+    republish: Publish  # for deliveries that arrive during the shutdown
+    shutdown_seconds: float  # time for running attempts to end during the shutdown
     clock: Callable[[], int] = now_ms
     _lanes: set["asyncio.Task[None]"] = field(default_factory=set)
     _free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_LANES))
     _until: float | None = None  # once draining: when running attempts are stopped
-
-    @classmethod
-    def of(cls, context: WorkerContext) -> "Deliverer":
-        settings = context.settings
-        return cls(
-            owner=context.worker_id,
-            database=context.database,
-            stamper=HeaderSigner(
-                context.database, Encryption(signing_key(settings), older_keys(settings))
-            ),
-            poster=WebhookClient(settings, connections=MOST_LANES),
-            refuse=context.publisher.publish_deliveries,
-            patience=settings.soft_shutdown_seconds,
-        )
 
     async def send(self, delivery_ids: Sequence[str]) -> None:
         """Begin these deliveries; return once each has its lane, or was not ours to send."""
@@ -65,7 +48,7 @@ class Deliverer:
 
     def drain(self) -> None:
         """Take nothing new."""
-        self._until = time.monotonic() + self.patience
+        self._until = time.monotonic() + self.shutdown_seconds
 
     async def aclose(self) -> None:
         """Let what runs finish for a while, hand the rest back, disconnect."""
@@ -78,13 +61,13 @@ class Deliverer:
             for lane in late:
                 lane.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        await self.poster.aclose()
+        await self.client.aclose()
 
     async def _begin(self, delivery_id: str) -> None:
         await self._free.acquire()
         if self._until is not None:
             self._free.release()
-            self.refuse([delivery_id])
+            self.republish([delivery_id])
             return
         lane = asyncio.create_task(self._lane(delivery_id))
         self._lanes.add(lane)
@@ -124,8 +107,8 @@ class Deliverer:
         return await self._record(delivery, started, answer, decision)
 
     async def _post(self, delivery: ClaimedDelivery) -> ReceiverAnswer:
-        headers = await self.stamper.headers(delivery, self.clock())
-        return await self.poster.post(delivery.url, delivery.payload, headers)
+        headers = await self.signer.headers(delivery, self.clock())
+        return await self.client.post(delivery.url, delivery.payload, headers)
 
     def _decide(self, delivery: ClaimedDelivery, answer: ReceiverAnswer) -> DeliveryDecision:
         return schedule.decide(

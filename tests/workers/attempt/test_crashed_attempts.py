@@ -1,9 +1,5 @@
 """An error of our own after the provider was called ends the attempt: it is not bought again."""
 
-import asyncio
-import contextlib
-from types import SimpleNamespace
-
 import pytest
 from redis.exceptions import RedisError
 from sqlalchemy import select
@@ -11,17 +7,18 @@ from sqlalchemy import select
 from broker.clock import now_ms
 from broker.completion import AttemptOutcome, Completion, ErrorType, Failure, Usage
 from broker.native_batches import Called
-from broker.providers.pacing import Permit
-from broker.queues import Lane
 from broker.settings import Settings
 from broker.storage.tables import Attempt, Generation, Job
 from tests.factories import make_principal, submit, submit_and_claim
+from tests.workers.parts import SentEvents, make_recording, permit_for, runner_of
 from workers.adapters.errors.classification import redact_failure
 from workers.attempt import execution, recording
 from workers.attempt.cost import AttemptCost
-from workers.attempt.execution import run_job
-from workers.context import Lanes
+from workers.attempt.endpoint_stats import OutcomeRecorder
+from workers.attempt.pacing import Pacing
+from workers.attempt.provider_calls import ProviderCalls
 from workers.native_batches import booking
+from workers.native_batches.booking import LineBooking
 
 ANSWER = Completion(
     [{"index": 0, "finish_reason": "stop", "message": {"content": "Hello"}}],
@@ -30,93 +27,58 @@ ANSWER = Completion(
 ERRORS = [RecursionError("deep"), ZeroDivisionError("secret"), AssertionError(), MemoryError()]
 
 
-class Tools(SimpleNamespace):
-    """A worker's tools for one job, with the calls that its provider got."""
+class Worker:
+    """A worker whose provider is a function, with the number of its calls."""
 
-    def __init__(self, database):
-        nothing = lambda *_, **__: None  # noqa: E731
-        super().__init__(
-            database=database,
-            settings=Settings(),
-            worker_id="worker-1",
-            lanes=Lanes(),
-            held={},
-            called_off={},
-            running={},
-            streaming=set(),
-            stopping=asyncio.Event(),
-            sandbox=None,
-            redis=None,
-            events=SimpleNamespace(emit=nothing, remember=nothing),
-            publisher=SimpleNamespace(publish=nothing),
-            recorder=SimpleNamespace(count_deviation=nothing),
-            calls=0,
-        )
+    def __init__(self, runner, monkeypatch):
+        self._runner = runner
+        self.patch = monkeypatch.setattr
+        self.calls = 0
+        self.answer(ANSWER)
 
+    def answer(self, answer):
+        """Let the provider answer with this, or raise it."""
 
-async def _same(_sandbox, _run, answer):
-    return answer
+        async def call(_calls, run):
+            self.calls += 1
+            run.watch.sent = True
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
 
+        self.patch(ProviderCalls, "call", call)
 
-async def _none(*_):
-    return None
+    def fail_at(self, stage, error):
+        """Raise an error at a step of each attempt."""
+
+        def crash(*_, **__):
+            raise error
+
+        async def crash_later(*_, **__):
+            raise error
+
+        match stage:
+            case "calling":
+                self.answer(error)
+            case "learning":
+                self.patch(Pacing, "learn", crash)
+            case "observing":
+                self.patch(OutcomeRecorder, "record", crash)
+            case "repairing":
+                self.patch(execution, "repair_answer", crash_later)
+            case "billing":
+                self.patch(AttemptCost, "of", crash)
+            case "recording":
+                self.patch(recording.Envelope, "body", crash)
+
+    async def run(self, job_id):
+        await self._runner.run(permit_for("alpha"), job_id)
 
 
 @pytest.fixture
-def stub(monkeypatch):
-    """Stand in for pacing, observation and the provider."""
-    monkeypatch.setattr(
-        execution,
-        "pacing",
-        SimpleNamespace(
-            defer_if_blocked=_none,
-            expect=lambda *_: None,
-            count_call=lambda *_: contextlib.nullcontext(),
-            learn=lambda *_: None,
-        ),
-    )
-
-    async def call(tools, run):
-        tools.calls += 1
-        run.watch.sent = True
-        return ANSWER
-
-    monkeypatch.setattr(execution, "skip_open_circuits", _none)
-    monkeypatch.setattr(execution, "record_outcome", lambda *_: None)
-    monkeypatch.setattr(execution, "repair_answer", _same)
-    monkeypatch.setattr(execution, "_call", call)
-    return monkeypatch
-
-
-def _break(monkeypatch, stage, error):
-    def crash(*_, **__):
-        raise error
-
-    async def crash_later(*_, **__):
-        raise error
-
-    async def call(tools, run):
-        tools.calls += 1
-        run.watch.sent = True
-        raise error
-
-    match stage:
-        case "reading":
-            monkeypatch.setattr(execution, "_call", call)
-        case "learning":
-            monkeypatch.setattr(execution.pacing, "learn", crash)
-        case "observing":
-            monkeypatch.setattr(execution, "record_outcome", crash)
-        case "healing":
-            monkeypatch.setattr(execution, "repair_answer", crash_later)
-        case "receipt":
-            monkeypatch.setattr(AttemptCost, "of", crash)
-        case "recording":
-            monkeypatch.setattr(recording.Envelope, "body", crash)
-
-
-async def _run(tools, job_id):
-    await run_job(tools, Permit("p", Lane.INTERACTIVE, 0.0, 0), job_id)
+async def worker(database, redis, monkeypatch):
+    async with runner_of(database, redis, Settings()) as runner:
+        yield Worker(runner, monkeypatch)
 
 
 def _rows(database, *columns):
@@ -125,24 +87,23 @@ def _rows(database, *columns):
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda each: type(each).__name__)
 @pytest.mark.parametrize(
-    "stage", ["reading", "learning", "observing", "healing", "receipt", "recording"]
+    "stage", ["calling", "learning", "observing", "repairing", "billing", "recording"]
 )
 async def test_an_error_after_the_call_is_recorded_and_not_bought_again(
-    database, stub, stage, error
+    database, worker, stage, error
 ):
     job_id = submit(database, make_principal(database), now=now_ms(), max_attempts=3)
-    tools = Tools(database)
-    _break(stub, stage, error)
-    await _run(tools, job_id)
-    await _run(tools, job_id)  # a doubled message finds nothing to do
-    assert tools.calls == 1
+    worker.fail_at(stage, error)
+    await worker.run(job_id)
+    await worker.run(job_id)  # a duplicate message finds nothing to do
+    assert worker.calls == 1
     assert [tuple(row) for row in _rows(database, Attempt.outcome, Attempt.error_type)] == [
         ("unknown", "server")
     ]
-    [(state, told)] = _rows(database, Job.state, Job.error)
+    [(state, stored)] = _rows(database, Job.state, Job.error)
     assert state == "failed"
-    assert "secret" not in str(told)
-    is_billed = stage not in ("reading", "receipt")
+    assert "secret" not in str(stored)
+    is_billed = stage not in ("calling", "billing")
     assert len(_rows(database, Generation.id)) == is_billed
 
 
@@ -154,37 +115,32 @@ async def test_an_error_over_a_line_of_a_batch_ends_that_line(database, monkeypa
 
     monkeypatch.setattr(booking, "repair_answer", crash)
     monkeypatch.setattr(booking, "_read", lambda *_: ANSWER)
-    await booking.book_answer(Tools(database), None, Called(job, now_ms(), called_off=False), b"{}")
+    line_booking = LineBooking(None, SentEvents(), None, make_recording(database))
+    await line_booking.book_answer(None, Called(job, now_ms(), called_off=False), b"{}")
     assert _rows(database, Attempt.outcome, Attempt.error_type) == [("unknown", "server")]
     assert _rows(database, Job.state) == [("queued",)]
 
 
-async def test_without_an_error_the_answer_is_recorded(database, stub):
+async def test_without_an_error_the_answer_is_recorded(database, worker):
     job_id = submit(database, make_principal(database), now=now_ms())
-    tools = Tools(database)
-    await _run(tools, job_id)
+    await worker.run(job_id)
     assert _rows(database, Attempt.outcome) == [("ok",)]
 
 
-async def test_a_failure_of_the_provider_stays_what_it_is(database, stub):
+async def test_a_failure_of_the_provider_stays_what_it_is(database, worker):
     refusal = Failure(AttemptOutcome.REJECTED, ErrorType.INVALID_REQUEST, "No such parameter.")
-
-    async def refuse(_tools, run):
-        run.watch.sent = True
-        return refusal
-
     job_id = submit(database, make_principal(database), now=now_ms())
-    stub.setattr(execution, "_call", refuse)
-    _break(stub, "observing", AssertionError())
-    await _run(Tools(database), job_id)
+    worker.answer(refusal)
+    worker.fail_at("observing", AssertionError())
+    await worker.run(job_id)
     assert _rows(database, Attempt.error_type) == [("invalid_request",)]
 
 
-async def test_an_attempt_stays_open_while_redis_is_away(database, stub):
+async def test_an_attempt_stays_open_while_redis_is_away(database, worker):
     job_id = submit(database, make_principal(database), now=now_ms())
-    _break(stub, "healing", RedisError("away"))
+    worker.fail_at("repairing", RedisError("away"))
     with pytest.raises(RedisError):
-        await _run(Tools(database), job_id)
+        await worker.run(job_id)
     assert _rows(database, Job.state) == [("running",)]
 
 

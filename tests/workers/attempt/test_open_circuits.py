@@ -1,5 +1,6 @@
 """A worker before and after a call: detours, probes, refused credentials."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -10,9 +11,10 @@ from broker.providers.endpoint_stats import WHOLE_PROVIDER, Circuit
 from broker.providers.health import Observer, Recorder, breaker, circuits
 from broker.routing import Plan, PlanStep
 from tests.factories import make_endpoint
+from tests.workers.parts import make_routes
 from workers.attempt import endpoint_stats, open_circuits
-from workers.attempt.endpoint_stats import fingerprint, forget_changed_credentials, record_outcome
-from workers.attempt.open_circuits import skip_open_circuits
+from workers.attempt.endpoint_stats import OutcomeRecorder, fingerprint
+from workers.attempt.open_circuits import CircuitCheck
 
 ALPHA = ("alpha", "acme/small")
 OWN = ("alpha", WHOLE_PROVIDER)
@@ -27,20 +29,29 @@ REFUSED = fails(ErrorType.AUTHENTICATION, http_status=401)
 BAD_REQUEST = fails(ErrorType.INVALID_REQUEST, http_status=400)
 
 
+class Announcements:
+    """A database that records which events are written."""
+
+    def __init__(self):
+        self.announced = []
+
+    async def write(self, _function, events):
+        self.announced += [(event.type, event.subject_id) for event in events]
+
+
 class Worker:
-    """A worker's tools, as far as circuits need them; it looks when it is told to."""
+    """The circuits of one worker, which reads them when a test says so."""
 
     def __init__(self, redis, clock, *, key="key-1"):
         self.redis, self.clock = redis, clock
         self.observer = Observer(redis, opens_circuits=True, clock=clock)
         self.recorder = Recorder(redis, "worker-1", clock)
-        upstream = SimpleNamespace(api_key=key, options={})
-        self.routes = {"alpha": SimpleNamespace(upstream=upstream)}
-        self.database = self
-        self.announced = []
-
-    async def write_grouped(self, function, event):
-        self.announced.append((event.type, event.subject_id))
+        self.routes = make_routes("alpha", key=key)
+        self.database = Announcements()
+        self.check = CircuitCheck(redis, self.observer, self.routes)
+        self.outcomes = OutcomeRecorder(
+            self.database, redis, self.recorder, self.observer, self.routes, credentials=None
+        )
 
     def run(self, *providers, position=0, left=600_000):
         plan = Plan([PlanStep(make_endpoint(each), "") for each in providers])
@@ -59,14 +70,14 @@ class Worker:
         """A job comes: is it sent here (then its run is returned), or does it go elsewhere?"""
         await self.observer.refresh()
         run = self.run(*providers, **more)
-        skipped = await skip_open_circuits(self, run)
+        skipped = await self.check.skip_if_open(run)
         if skipped is None:
             return run
         assert skipped.outcome is AttemptOutcome.SKIPPED
         return None
 
     async def ends(self, run, answer):
-        record_outcome(self, run, answer)
+        self.outcomes.record(run, answer)
         await self.recorder._flush()
         await self.observer.refresh()
 
@@ -87,8 +98,8 @@ async def shut(worker, key=ALPHA):
 
 
 async def test_a_closed_circuit_costs_no_question(worker):
-    worker.redis = None  # whoever asks it fails
-    assert await skip_open_circuits(worker, worker.run("alpha", "beta")) is None
+    check = replace(worker.check, redis=None)  # whoever asks it fails
+    assert await check.skip_if_open(worker.run("alpha", "beta")) is None
 
 
 async def test_an_open_circuit_sends_jobs_on(worker):
@@ -154,7 +165,7 @@ async def test_three_refusals_disable_a_credential_and_are_told_once(worker):
     for _ in range(2):
         await worker.ends(worker.run("alpha"), REFUSED)
     assert worker.circuit(OWN) is Circuit.OPEN
-    assert worker.announced == [("provider.disabled", "alpha")]
+    assert worker.database.announced == [("provider.disabled", "alpha")]
     assert await worker.comes("alpha", "beta") is None
 
 
@@ -162,7 +173,7 @@ async def test_a_success_between_refusals_starts_the_count_anew(worker):
     for answer in (REFUSED, REFUSED, ANSWER, REFUSED, REFUSED):
         await worker.ends(worker.run("alpha"), answer)
     assert worker.circuit(OWN) is Circuit.CLOSED
-    assert worker.announced == []
+    assert worker.database.announced == []
 
 
 async def test_a_disabled_credential_is_judged_by_refusals_only(worker, clock):
@@ -184,7 +195,7 @@ async def test_403s_about_one_model_disable_nobodys_credential(worker):
     for _ in range(2 * breaker.REFUSALS):
         await worker.ends(worker.run("alpha"), forbidden)
     assert worker.circuit(OWN) is Circuit.CLOSED
-    assert worker.announced == []
+    assert worker.database.announced == []
 
 
 async def test_another_key_begins_anew(worker):
@@ -193,9 +204,9 @@ async def test_another_key_begins_anew(worker):
     corrected = Worker(worker.redis, worker.clock, key="key-2")
     assert fingerprint(corrected.routes["alpha"]) != fingerprint(worker.routes["alpha"])
     assert await corrected.comes("alpha", "beta")
-    await forget_changed_credentials(worker)
+    await worker.outcomes.reset_changed_credentials()
     assert await worker.comes("alpha", "beta") is None
-    await forget_changed_credentials(corrected)
+    await corrected.outcomes.reset_changed_credentials()
     assert await worker.comes("alpha", "beta")
 
 
@@ -213,5 +224,5 @@ async def test_without_redis_jobs_are_sent(worker, clock):
     await shut(worker)
     clock.now += breaker.COOL_DOWN_MS
     await worker.observer.refresh()
-    worker.redis = Redis.from_url("unix:///nowhere.sock")
-    assert await skip_open_circuits(worker, worker.run("alpha", "beta")) is None
+    check = replace(worker.check, redis=Redis.from_url("unix:///nowhere.sock"))
+    assert await check.skip_if_open(worker.run("alpha", "beta")) is None

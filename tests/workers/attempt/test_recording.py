@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from broker.completion import Document, Media
-from workers.attempt import recording, retry_until_stored
+from broker.settings import Settings
+from tests.workers.parts import make_recording
+from workers.attempt import retry_until_stored
 
 PICTURE = Media("file_01K0000000000000000000000A", "image/png", b"png")
 JOB = SimpleNamespace(id="job_1", workspace_id="ws_1")
@@ -26,20 +28,20 @@ class Disk:
         self.saved.append(media)
 
 
-def keep(disk, lease_seconds):
-    settings = SimpleNamespace(lease_seconds=lease_seconds)
-    tools = SimpleNamespace(files=disk, settings=settings)
-    return recording._keep_media(tools, JOB, Document({}, media=[PICTURE]))
+def save(disk, lease_seconds):
+    settings = Settings.model_construct(lease_seconds=lease_seconds)
+    recording = make_recording(None, settings, files=disk)
+    return recording.save_media(JOB, Document({}, media=[PICTURE]))
 
 
 async def test_it_is_written_once_there_is_room(monkeypatch):
     monkeypatch.setattr(retry_until_stored, "RETRY_SECONDS", 0)
     disk = Disk(full=3)
-    [row] = await keep(disk, lease_seconds=60)
+    [row] = await save(disk, lease_seconds=60)
     assert disk.saved == [PICTURE]
     assert row["id"] == PICTURE.id
 
 
 async def test_it_is_another_workers_once_the_lease_is_over():
     with pytest.raises(OSError, match="No space"):
-        await keep(Disk(full=1), lease_seconds=-1)
+        await save(Disk(full=1), lease_seconds=-1)

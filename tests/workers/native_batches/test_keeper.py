@@ -8,11 +8,14 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from broker import native_batches
+from broker.providers.pauses import LivePauses
+from broker.settings import Settings
 from tests.broker.natives import WAIT, collect, make_native
 from tests.factories import NOW, make_principal
 from workers.native_batches import keeper
+from workers.native_batches.batch_record import LostLeaseError
 from workers.native_batches.keeper import NativeBatchKeeper
-from workers.native_batches.step import LostLeaseError, Step
+from workers.native_batches.step import Step, StepTools
 
 
 class Steps:
@@ -28,7 +31,7 @@ class Steps:
     async def _take(self, step):
         await self.over.wait()
         try:
-            await step._save(polls=1)
+            await step._record.save(polls=1)
         except LostLeaseError:
             self.saved.append(False)
         else:
@@ -56,14 +59,15 @@ def batch_id(database):
 
 
 def keeper_of(database, **settings):
-    return NativeBatchKeeper(
-        SimpleNamespace(
-            database=database,
-            settings=SimpleNamespace(**settings),
-            routes={},
-            worker_id="worker-1",
-        )
+    tools = StepTools(
+        settings=Settings.model_construct(**settings),
+        database=database,
+        routes={},
+        http=None,
+        attachments=None,
+        booking=None,
     )
+    return NativeBatchKeeper(tools, LivePauses(database))
 
 
 async def test_a_step_whose_lease_lapsed_does_not_go_on_beside_its_own_processes_next(

@@ -2,17 +2,19 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from structlog.testing import capture_logs
 
 from broker.clock import now_ms
-from broker.lifecycle import Renewal
+from broker.lifecycle import ClaimedJob, Renewal
 from broker.providers.pacing import Busy, Cause, Permit
 from broker.queues import Lane
 from broker.settings import Settings
+from workers.attempt.running_attempts import RunningAttempts
 from workers.runtime import job_loop
 from workers.runtime.job_loop import Runtime
 
@@ -21,10 +23,10 @@ BUSY = Busy("alpha", Cause.CONCURRENCY, now_ms() + 1_000)
 TIMEOUT = 10.0
 
 
-class Part:
-    """A part of the context that is only started and closed."""
+class Recorder:
+    """A recorder that counts nothing."""
 
-    def start(self, *_: object) -> None:
+    def start(self) -> None:
         """Start nothing."""
 
     def run_after_flush(self, *_: object) -> None:
@@ -35,9 +37,6 @@ class Pauses:
     """The provider pauses of a worker."""
 
     paused: Mapping[str, Busy] = {}
-
-    async def start(self) -> None:
-        """Read nothing."""
 
     def find_busy(self, _now: int) -> Mapping[str, Busy]:
         return self.paused
@@ -75,20 +74,17 @@ class Context:
 
     worker_id = "worker-1"
     redis = None
-    throttles = None
 
     def __init__(self) -> None:
         self.routes = {"alpha": object()}
         self.pauses, self.pacer, self.database = Pauses(), Pacer(), Database()
-        self.recorder = self.observer = self.credentials = Part()
+        self.recorder = Recorder()
         self.publisher = self
         self.published: list[tuple[str, Lane, list[str]]] = []
-        self.held: dict[str, int] = {}
-        self.called_off: dict[str, bool] = {}
-        self.running: dict[str, asyncio.Future[Any]] = {}
-        self.streaming: set[str] = set()
-        self.stopping = asyncio.Event()
         self.is_closed = False
+
+    async def start(self) -> None:
+        """Follow nothing."""
 
     def publish(self, provider: str, lane: Lane, job_ids: list[str]) -> None:
         self.published.append((provider, lane, job_ids))
@@ -97,12 +93,49 @@ class Context:
         self.is_closed = True
 
 
+class Runner:
+    """Runs jobs by a function of the test, and records those that are deferred."""
+
+    def __init__(self) -> None:
+        self.attempts = RunningAttempts()
+        self.pacing = self.outcomes = self
+        self.ran: list[str] = []
+        self.deferred: list[tuple[str, Busy]] = []
+        self.cancelled = False  # whether the job of the last call was cancelled
+        self.carry_out: Callable[[str], Awaitable[None]] = self._note
+
+    async def run(self, _permit: Permit, job_id: str) -> None:
+        await self.carry_out(job_id)
+
+    async def _note(self, job_id: str) -> None:
+        self.ran.append(job_id)
+
+    async def defer(self, _lane: Lane, job_id: str, busy: Busy) -> None:
+        self.deferred.append((job_id, busy))
+
+    async def share_pauses(self) -> None:
+        """Share nothing."""
+
+    async def reset_changed_credentials(self) -> None:
+        """Reset nothing."""
+
+    async def call_until_stopped(self, job_id: str, started: Callable[[], None]) -> bool:
+        """Make a call that does not end. Return whether it was stopped."""
+        with self.attempts.add(make_claimed_job(job_id)) as handle:
+            handle.call = call = asyncio.get_running_loop().create_future()
+            started()
+            async with asyncio.timeout(TIMEOUT):
+                await asyncio.wait([call])
+            self.cancelled = handle.is_cancelled
+        return call.cancelled()
+
+
+def make_claimed_job(job_id: str) -> ClaimedJob:
+    return cast("ClaimedJob", SimpleNamespace(id=job_id, attempt=1))
+
+
 class Deliverer:
     """A deliverer without deliveries."""
-
-    @classmethod
-    def of(cls, _context: object) -> "Deliverer":
-        return cls()
 
     def drain(self) -> None:
         """Refuse nothing."""
@@ -139,8 +172,13 @@ def signals(monkeypatch: pytest.MonkeyPatch) -> Signals:
 
 
 @pytest.fixture
+def runner() -> Runner:
+    return Runner()
+
+
+@pytest.fixture
 def runtime(
-    context: Context, signals: Signals, monkeypatch: pytest.MonkeyPatch
+    context: Context, runner: Runner, signals: Signals, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Runtime]:
     """A loop that runs, whose heartbeat is short, without the services of the leader."""
 
@@ -148,8 +186,9 @@ def runtime(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(job_loop, "open_context", lambda _: context)
-    monkeypatch.setattr(job_loop, "Deliverer", Deliverer)
-    monkeypatch.setattr(job_loop, "share_pauses", wait)
+    monkeypatch.setattr(job_loop, "build_shared_parts", lambda _: runner)
+    monkeypatch.setattr(job_loop, "build_job_runner", lambda *_: runner)
+    monkeypatch.setattr(job_loop, "build_deliverer", lambda _: Deliverer())
     monkeypatch.setattr(Runtime, "_listen", wait)
     settings = Settings(heartbeat_seconds=0.01, soft_shutdown_seconds=0, stream_drain_seconds=0)
     runtime = Runtime(settings, dispatch=False)
@@ -159,79 +198,54 @@ def runtime(
         runtime.stop()
 
 
-@pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The jobs that were run."""
-    ran: list[str] = []
-
-    async def run_job(_context: object, _permit: Permit, job_id: str) -> None:
-        ran.append(job_id)
-
-    monkeypatch.setattr(job_loop, "run_job", run_job)
-    return ran
-
-
-@pytest.fixture
-def deferred(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Busy]]:
-    """The jobs that were deferred, each with its reason."""
-    deferred: list[tuple[str, Busy]] = []
-
-    async def defer(_context: object, _lane: Lane, job_id: str, busy: Busy) -> None:
-        deferred.append((job_id, busy))
-
-    monkeypatch.setattr(job_loop, "defer", defer)
-    return deferred
-
-
 def test_a_bundle_runs_each_job_and_releases_its_permit(
-    runtime: Runtime, context: Context, ran: list[str]
+    runtime: Runtime, context: Context, runner: Runner
 ) -> None:
     runtime.run_bundle(QUEUE, ["job_1", "job_2"])
-    assert ran == ["job_1", "job_2"]
+    assert runner.ran == ["job_1", "job_2"]
     assert context.pacer.released == [context.pacer.answer] * 2
     assert context.published == []
 
 
 def test_a_bundle_of_an_unknown_provider_is_left_to_others(
-    runtime: Runtime, context: Context, ran: list[str]
+    runtime: Runtime, context: Context, runner: Runner
 ) -> None:
     runtime.run_bundle("other.interactive", ["job_1"])
-    assert (ran, context.published, context.pacer.released) == ([], [], [])
+    assert (runner.ran, context.published, context.pacer.released) == ([], [], [])
 
 
 def test_a_job_without_capacity_is_deferred(
-    runtime: Runtime, context: Context, ran: list[str], deferred: list[tuple[str, Busy]]
+    runtime: Runtime, context: Context, runner: Runner
 ) -> None:
     context.pacer.answer = BUSY
     runtime.run_bundle(QUEUE, ["job_1"])
-    assert deferred == [("job_1", BUSY)]
-    assert (ran, context.pacer.released) == ([], [])
+    assert runner.deferred == [("job_1", BUSY)]
+    assert (runner.ran, context.pacer.released) == ([], [])
 
 
 def test_a_job_of_a_paused_provider_is_deferred_without_a_permit(
-    runtime: Runtime, context: Context, ran: list[str], deferred: list[tuple[str, Busy]]
+    runtime: Runtime, context: Context, runner: Runner
 ) -> None:
     context.pauses.paused = {"alpha": BUSY}
     runtime.run_bundle(QUEUE, ["job_1"])
-    assert deferred == [("job_1", BUSY)]
-    assert (ran, context.pacer.released) == ([], [])
+    assert runner.deferred == [("job_1", BUSY)]
+    assert (runner.ran, context.pacer.released) == ([], [])
 
 
 @pytest.mark.parametrize(
     ("error", "event"), [(OSError("away"), "job.put_off"), (ZeroDivisionError(), "job.crashed")]
 )
 def test_a_job_that_raises_releases_its_permit_and_leaves_the_others_alone(
-    runtime: Runtime, context: Context, monkeypatch: pytest.MonkeyPatch,
-    error: Exception, event: str,
-) -> None:  # fmt: skip
+    runtime: Runtime, context: Context, runner: Runner, error: Exception, event: str
+) -> None:
     ran: list[str] = []
 
-    async def run_job(_context: object, _permit: Permit, job_id: str) -> None:
+    async def carry_out(job_id: str) -> None:
         if job_id == "job_1":
             raise error
         ran.append(job_id)
 
-    monkeypatch.setattr(job_loop, "run_job", run_job)
+    runner.carry_out = carry_out
     with capture_logs() as logs:
         runtime.run_bundle(QUEUE, ["job_1", "job_2"])
     assert ran == ["job_2"]
@@ -240,64 +254,48 @@ def test_a_job_that_raises_releases_its_permit_and_leaves_the_others_alone(
 
 
 def test_a_draining_worker_publishes_its_bundles_again(
-    runtime: Runtime, context: Context, ran: list[str]
+    runtime: Runtime, context: Context, runner: Runner
 ) -> None:
     runtime.drain()
     runtime.run_bundle(QUEUE, ["job_1", "job_2"])
-    assert ran == []
+    assert runner.ran == []
     assert context.published == [("alpha", Lane.INTERACTIVE, ["job_1", "job_2"])]
 
 
 @pytest.mark.parametrize(
-    ("end", "called_off"),
-    [
-        (lambda context: Renewal([], ["job_1"]), {}),
-        (lambda context: Renewal(["job_1"], []), {"job_1": True}),
-    ],
+    ("renewal", "is_cancelled"),
+    [(Renewal([], ["job_1"]), False), (Renewal(["job_1"], []), True)],
     ids=["lost lease", "cancelled"],
 )
 def test_the_heartbeat_stops_attempts_that_may_not_go_on(
-    runtime: Runtime,
-    context: Context,
-    monkeypatch: pytest.MonkeyPatch,
-    end: Callable[[Context], Renewal],
-    called_off: dict[str, bool],
+    runtime: Runtime, context: Context, runner: Runner, renewal: Renewal, *, is_cancelled: bool
 ) -> None:
-    cancelled: list[str] = []
+    stopped: list[bool] = []
 
-    async def run_job(_context: object, _permit: Permit, job_id: str) -> None:
-        context.held[job_id] = 1
-        context.running[job_id] = attempt = asyncio.get_running_loop().create_future()
-        context.database.renewal = end(context)
-        async with asyncio.timeout(TIMEOUT):
-            await asyncio.wait([attempt])
-        if attempt.cancelled():
-            cancelled.append(job_id)
+    def end() -> None:
+        context.database.renewal = renewal
 
-    monkeypatch.setattr(job_loop, "run_job", run_job)
+    async def carry_out(job_id: str) -> None:
+        stopped.append(await runner.call_until_stopped(job_id, end))
+
+    runner.carry_out = carry_out
     runtime.run_bundle(QUEUE, ["job_1"])
-    assert cancelled == ["job_1"]
-    assert context.called_off == called_off
+    assert stopped == [True]
+    assert runner.cancelled is is_cancelled
 
 
 def test_a_shutdown_interrupts_attempts_that_take_too_long(
-    runtime: Runtime, context: Context, signals: Signals, monkeypatch: pytest.MonkeyPatch
+    runtime: Runtime, context: Context, runner: Runner, signals: Signals
 ) -> None:
-    cancelled: list[str] = []
+    stopped: list[bool] = []
 
-    async def run_job(_context: object, _permit: Permit, job_id: str) -> None:
-        context.running[job_id] = attempt = asyncio.get_running_loop().create_future()
-        runtime.drain()
-        async with asyncio.timeout(TIMEOUT):
-            await asyncio.wait([attempt])
-        if attempt.cancelled():
-            cancelled.append(job_id)
-            del context.running[job_id]
+    async def carry_out(job_id: str) -> None:
+        stopped.append(await runner.call_until_stopped(job_id, runtime.drain))
 
-    monkeypatch.setattr(job_loop, "run_job", run_job)
+    runner.carry_out = carry_out
     runtime.run_bundle(QUEUE, ["job_1"])
-    assert cancelled == ["job_1"]
-    assert context.stopping.is_set()
+    assert stopped == [True]
+    assert runner.attempts.is_stopping
     runtime.stop()
     assert context.is_closed
     assert signals.sent[-1] == "gone"

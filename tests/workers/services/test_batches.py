@@ -3,28 +3,34 @@
 import asyncio
 import json
 from collections import Counter
-from types import SimpleNamespace
+from dataclasses import dataclass
 from unittest import mock
 
 import pytest
+from redis.asyncio import Redis
 from sqlalchemy import select, update
 
 from broker import accounts, batches, presets, webhooks
 from broker.batches import BatchOptions, Inspector, Options, new_batch, reports
 from broker.batches.reading import GROUP_LINES
 from broker.clock import now_ms
+from broker.credentials import LiveCredentials
 from broker.enums import FilePurpose
 from broker.ids import new_id
 from broker.presets import NewVersion, PresetContent, PresetName
-from broker.providers.endpoint_stats import NO_SNAPSHOT, Circuit, EndpointStats, Snapshot
+from broker.providers.endpoint_stats import Circuit, EndpointStats, Snapshot
+from broker.providers.health import Observer
 from broker.rate_limits import Limiter, LimitKind, RateLimit
 from broker.requests.operations import Operation
+from broker.security.encryption import Encryption
 from broker.settings import Settings
 from broker.storage import files
-from broker.storage.files import file_store
+from broker.storage.database import Database
+from broker.storage.files import FileStore, file_store
 from broker.storage.tables import Batch, JobPayload
 from tests.factories import finished, job_row, make_principal, record, run, write
 from workers.services.batches import BatchKeeper
+from workers.services.leader_election import LeaderElection
 from workers.services.retention import RetentionService
 
 ROWS = {
@@ -48,18 +54,45 @@ ROWS = {
 }
 
 
+@dataclass
+class Tools:
+    """The parts of a worker that batches use."""
+
+    settings: Settings
+    database: Database
+    redis: Redis
+    files: FileStore
+    limiter: Limiter
+    credentials: LiveCredentials
+    observer: Observer
+
+    def make_keeper(self):
+        return BatchKeeper(
+            LeaderElection(self.redis, "batches", "worker-1"),
+            self.settings,
+            self.database,
+            self.files,
+            limiter=self.limiter,
+            credentials=self.credentials,
+            observer=self.observer,
+        )
+
+    def make_retention(self):
+        election = LeaderElection(self.redis, "retention", "worker-1")
+        return RetentionService(election, self.settings, self.database, self.redis, self.files)
+
+
 @pytest.fixture
 def tools(database, tmp_path, redis):
     settings = Settings(data_dir=tmp_path, **ROWS)
-    return SimpleNamespace(
+    return Tools(
         settings=settings,
         database=database,
+        redis=redis,
         files=file_store(settings),
-        redis=mock.AsyncMock(),
         limiter=Limiter(redis, database),
-        worker_id="w",
-        credentials=SimpleNamespace(with_credentials=lambda caller: caller),  # nobody brought a key
-        observer=SimpleNamespace(snapshot=NO_SNAPSHOT),
+        credentials=LiveCredentials(database, Encryption(b"k" * 32), ()),
+        observer=Observer(redis),
     )
 
 
@@ -97,7 +130,7 @@ def row_of(tools, batch_id):
 async def bring_forward(tools, batch_id, looks=1):
     """Look so often, as so many processes of which each is killed after its look."""
     for _ in range(looks):
-        keeper = BatchKeeper(tools)
+        keeper = tools.make_keeper()
         await keeper.look()
         while keeper._busy:
             await asyncio.gather(*keeper._busy.values())
@@ -376,7 +409,7 @@ async def test_files_whose_time_is_over_are_deleted_but_not_from_under_a_batch(t
     )
     with tools.database.transaction() as connection:
         connection.exec_driver_sql("UPDATE files SET expires_at = 1")
-    await BatchKeeper(tools).sweep()
+    await tools.make_keeper().sweep()
     with pytest.raises(FileNotFoundError):
         tools.files.read(old)
     assert tools.files.read(input_id)
@@ -391,11 +424,11 @@ async def test_a_batch_goes_when_its_workspaces_retention_is_over(tools):
     assert row.state == "completed"
     tools.settings = tools.settings.model_copy(update={"retention_days": 1})
     # Given that its time is not over, nothing is lost
-    assert not await RetentionService(tools).retire()
+    assert not await tools.make_retention().retire()
     assert file_lines(tools, row.output_file_id)
     # When it is, the batch goes with its lines and its files
     age(tools, batch_id, 86_400_001)
-    assert not await RetentionService(tools).retire()
+    assert not await tools.make_retention().retire()
     assert row_of(tools, batch_id) is None
     assert lines_of(tools, batch_id) == []
     with pytest.raises(FileNotFoundError):

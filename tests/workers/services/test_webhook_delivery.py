@@ -71,17 +71,17 @@ async def hands(database, clock, refused):
     """Makes deliverers that may call this machine."""
     made = []
 
-    def make(networks="127.0.0.0/8", patience=5.0, limit=LIMIT):
+    def make(networks="127.0.0.0/8", shutdown_seconds=5.0, limit=LIMIT):
         settings = Settings.model_construct(
             allowed_networks=tuple(map(ip_network, filter(None, [networks])))
         )
         deliverer = Deliverer(
             owner=f"worker-{len(made)}",
             database=database,
-            stamper=HeaderSigner(database, ENCRYPTION),
-            poster=WebhookClient(settings, connections=100, limit=limit),
-            refuse=refused.extend,
-            patience=patience,
+            signer=HeaderSigner(database, ENCRYPTION),
+            client=WebhookClient(settings, connections=100, limit=limit),
+            republish=refused.extend,
+            shutdown_seconds=shutdown_seconds,
             clock=clock,
         )
         made.append(deliverer)
@@ -284,7 +284,7 @@ async def test_a_hanging_receiver_holds_up_nobody_and_is_not_crowded(
         make_endpoint(database, caller.workspace_id, url=dead.url)
         make_endpoint(database, caller.workspace_id, url=healthy.url)
         happen(database, caller, clock, count=100)
-        deliverer = hands(patience=0.0, limit=60.0)
+        deliverer = hands(shutdown_seconds=0.0, limit=60.0)
         # When the dispatcher looks again and again, while the dead one's first attempts still hang
         async with asyncio.timeout(30):
             while len(healthy.heard) < 100:
@@ -360,7 +360,7 @@ async def test_a_shutdown_hands_back_what_takes_too_long(database, caller, clock
     async with receiving(9.0) as receiver:
         make_endpoint(database, caller.workspace_id, url=receiver.url)
         happen(database, caller, clock)
-        deliverer = hands(patience=0.0)
+        deliverer = hands(shutdown_seconds=0.0)
         await deliverer.send(look(database, now=clock.now))
         await until(lambda: receiver.busy == 1)
         await deliverer.aclose()

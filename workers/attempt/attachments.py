@@ -1,0 +1,64 @@
+"""Attachments of the bodies that this process sends to providers."""
+
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from broker.completion import Failure, Json
+from broker.lifecycle import ClaimedJob
+from broker.requests.operations import Operation
+from broker.requests.plugins import read_file_parser
+from broker.settings import Settings
+from workers.media import Prepared, create_pdf_reader, prepare, refuse_private_urls
+from workers.media.fetching import Fetch, MediaMemory, MediaReservation, body_size
+from workers.media.preparation import most_fetched
+from workers.provider_routes import ProviderRoute
+from workers.sandbox.pool import Sandbox
+
+
+@dataclass(frozen=True, slots=True)
+class Attachments:
+    """Fetches and adapts attachments, within the memory that this process has for them."""
+
+    settings: Settings
+    fetch: Fetch
+    sandbox: Sandbox
+    memory: MediaMemory
+
+    def reserve(
+        self, job: ClaimedJob, body: Json
+    ) -> AbstractAsyncContextManager[MediaReservation | None]:
+        """Wait for memory for the body of a call, and for all that may be fetched for it."""
+        size = body_size(job.request)
+        if job.operation is Operation.CHAT:
+            size += most_fetched(body, self.settings.max_media_bytes)
+        if not size:
+            return nullcontext()
+        return self.memory.hold(job.workspace_id, size)
+
+    async def fit(
+        self, job: ClaimedJob, body: Json, plugins: Any, route: ProviderRoute
+    ) -> Prepared | Failure:
+        """Adapt the attachments of a chat body to its endpoint. Other bodies stay as they are.
+
+        `plugins` is the field of the caller's body. Returns a Failure for a URL that the provider
+        must not fetch.
+        """
+        prepared: Prepared | Failure = Prepared(body)
+        if job.operation is Operation.CHAT:
+            prepared = await prepare(
+                body,
+                modalities=job.endpoint.input_modalities,
+                adapter=route.chat,
+                fetch=self.fetch,
+                read_pdf=create_pdf_reader(self.sandbox, job.workspace_id),
+                parser=read_file_parser(plugins),
+                quirks=route.upstream.quirks,
+            )
+        if isinstance(prepared, Failure):
+            return prepared
+        networks = self.settings.allowed_networks
+        refused = await refuse_private_urls(
+            prepared.body, route.upstream.base_url, networks, route.chat.opens
+        )
+        return refused or prepared

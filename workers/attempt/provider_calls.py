@@ -1,0 +1,104 @@
+"""The call to the provider of an attempt: the credential, the attachments, the request."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from broker.completion import AttemptAnswer, AttemptOutcome, Chunk, ErrorType, Failure
+from broker.lifecycle import ClaimedJob
+from broker.providers.health import Recorder
+from workers.adapters.base import Adapter, Upstream
+from workers.attempt.attachments import Attachments
+from workers.attempt.credentials import CallCredentials
+from workers.attempt.job_run import JobRun
+from workers.attempt.pacing import Pacing
+from workers.attempt.response_bodies import Envelope
+from workers.attempt.usage_counts import credible
+from workers.media import Annotator
+from workers.media.fetching import body_size
+from workers.operations.base import OperationAdapter
+from workers.provider_routes import ProviderRoute
+from workers.upstream.assembly import Assembly
+from workers.upstream.client import ProviderClient, call
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderCalls:
+    """Calls the providers of attempts."""
+
+    client: ProviderClient
+    routes: Mapping[str, ProviderRoute]
+    credentials: CallCredentials
+    attachments: Attachments
+    pacing: Pacing
+    recorder: Recorder
+    max_answer_bytes: int
+
+    async def call(self, run: JobRun) -> AttemptAnswer:
+        """Send the request of an attempt and return its answer.
+
+        The chunks of a stream are published as they arrive.
+        """
+        job = run.job
+        route = self.routes.get(job.endpoint.provider)
+        if route is None:
+            return Failure(
+                AttemptOutcome.NOT_SENT,
+                ErrorType.PROVIDER_UNAVAILABLE,
+                f"Provider {job.endpoint.provider!r} is not configured at this worker.",
+            )
+        upstream = self.credentials.upstream_for(job, route)
+        if isinstance(upstream, Failure):
+            return upstream
+        adapter = route.adapter(job.operation)
+        if adapter is None:
+            return _unserved_failure(job)
+        run.request = replace(run.request, quirks=upstream.quirks)
+        async with self.attachments.reserve(job, run.request.body) as reservation:
+            prepared = await self.attachments.fit(job, run.request.body, run.plugins, route)
+            if isinstance(prepared, Failure):
+                return prepared
+            run.request = replace(run.request, body=prepared.body)
+            if reservation is not None:
+                reservation.shrink(body_size(job.request) + prepared.fetched)
+            annotator = Annotator(prepared.annotations)
+            answer = await self._send(run, adapter, upstream, annotator)
+            return annotator.answer(replace(answer, usage=credible(answer.usage)))
+
+    async def _send(
+        self,
+        run: JobRun,
+        adapter: Adapter | OperationAdapter,
+        upstream: Upstream,
+        annotator: Annotator,
+    ) -> AttemptAnswer:
+        job, envelope = run.job, Envelope.of(run.job)
+
+        def show(chunk: Chunk) -> None:
+            # a provider may stream an answer that was not requested as a stream
+            if job.stream and not run.handle.is_cancelled:
+                run.events.chunk(envelope.chunk(annotator.chunk(chunk)))
+                run.handle.is_streaming = True
+
+        def read_limits(headers: Mapping[str, str]) -> None:
+            self.pacing.pause_if_exhausted(job, headers)
+
+        run.assembly = Assembly(show)
+        with self.recorder.in_flight(job.endpoint.key):
+            return await call(
+                self.client,
+                adapter,
+                run.request,
+                upstream,
+                run.watch,
+                max_bytes=self.max_answer_bytes,
+                on_headers=read_limits,
+                assembly=run.assembly,
+            )
+
+
+def _unserved_failure(job: ClaimedJob) -> Failure:
+    return Failure(
+        AttemptOutcome.NOT_SENT,
+        ErrorType.NOT_FOUND,
+        f"Provider {job.endpoint.provider!r} does not serve {job.operation.value}.",
+    )
