@@ -152,7 +152,7 @@ async def plan_route(request: Request, services: ServicesDep, principal: Caller)
     body = await reading.read_json(request, services.settings.max_body_bytes)
     job = await submit.prepare_job(request, services, principal, body, JobOptions())
     quotes = orjson.loads(job.payload["quotes"])
-    shown = views.plan(routing.decode(job.payload["plan"]))
+    shown = views.plan(routing.decode_plan(job.payload["plan"]))
     for step, nanos, least in zip(shown["plan"], quotes, job.held_for.least, strict=True):
         step["quote"], step["likely_cost"] = usd(nanos), usd(least)
     return json_response(

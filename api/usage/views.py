@@ -179,7 +179,7 @@ def _cache_discount(report: JobReport, cached: int) -> float | None:
     row = report.generation
     if not cached or row is None:
         return None
-    for step in routing.decode(report.payload.plan).steps:
+    for step in routing.decode_plan(report.payload.plan).steps:
         endpoint = step.endpoint
         if endpoint.key == (row.provider, row.model):
             full, read = endpoint.price.prompt, endpoint.price.cache_read

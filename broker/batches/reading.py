@@ -89,7 +89,7 @@ class Reader:
                 _operation(line, batch) is Operation.CHAT and presets.is_prompted(line.body, body)
             ),
         )
-        now = RoutingContext(self.snapshot, seed=cache_affinity.session_seed(batch.id, body))
+        now = RoutingContext(self.snapshot, seed=cache_affinity.derive_seed(batch.id, body))
         job = admit(body, wish, principal, self.catalog, self.settings, inside="body", now=now)
         return job if batch.max_cost_nanos is None else _holding_the_most(job)
 

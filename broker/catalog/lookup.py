@@ -12,8 +12,14 @@ from broker.providers.configuration import Provider
 from broker.providers.endpoints import Endpoint
 from broker.providers.vendors import vendors
 from broker.requests.operations import Interface, Operation, gives, may_give, serves, speaks
-from broker.routing import NO_REQUIREMENTS, ROUTERS, Requirements, native_batches, suits
-from broker.routing.preferences import missing_variant, split_variant
+from broker.routing import (
+    NO_REQUIREMENTS,
+    ROUTERS,
+    Requirements,
+    meets_requirements,
+    native_batches,
+)
+from broker.routing.preferences import find_missing_variant, split_variant
 
 MAX_COMPARED = 100  # characters of a name that are compared
 MAX_SUGGESTIONS = 3
@@ -214,7 +220,7 @@ class Catalog:
 
     def _has_batch_api(self, endpoint: Endpoint, operation: Operation) -> bool:
         provider = self.providers.get(endpoint.provider)
-        return provider is not None and native_batches.takes(provider.batches, operation)
+        return provider is not None and native_batches.supports(provider.batches, operation)
 
     def _find_routed(
         self, name: str, operation: Operation, also: Collection[str], requirements: Requirements
@@ -240,7 +246,7 @@ class Catalog:
         members = list_family(family, offered)
         for slug in members:
             served = self._filter_serving(offered[slug].endpoints, operation)
-            if any(suits(each, requirements) for each in served):
+            if any(meets_requirements(each, requirements) for each in served):
                 return slug
         return next(iter(members or list_family(family, self.all_models)), None)
 
@@ -263,7 +269,7 @@ class Catalog:
                 f"The name of the model has {len(name):,} characters; none has more than "
                 f"{MAX_NAME_LENGTH}. GET /api/v1/models lists the models."
             )
-        if reason := missing_variant(name):
+        if reason := find_missing_variant(name):
             return f"Model {name!r} is not available here, and {reason}."
         slug = self.resolve(name)
         if slug is not None:

@@ -65,7 +65,9 @@ class LiveCredentials:
         if not found:
             return principal
         usable = {
-            slug: [each for each in keys if each.is_for(principal.api_key_id, principal.user_id)]
+            slug: [
+                each for each in keys if each.is_allowed(principal.api_key_id, principal.user_id)
+            ]
             for slug, keys in found.items()
         }
         own = WorkspaceCredentials(usable, unconfigured=frozenset(usable) - self._configured)
@@ -84,10 +86,10 @@ class LiveCredentials:
             self._decrypted[credential_id] = secret
         return self._decrypted[credential_id]
 
-    def rules_out_shared(self, workspace_id: str, provider: str, model: str) -> bool:
+    def forbids_shared(self, workspace_id: str, provider: str, model: str) -> bool:
         """Return whether a workspace forbids the installation's key for this model."""
         keys = self._credentials.get(workspace_id, {}).get(provider, ())
-        return any(each.rules_out_shared(model) for each in keys)
+        return any(each.forbids_shared(model) for each in keys)
 
     def providers(self) -> frozenset[str]:
         """Return the providers for which any workspace has a credential."""

@@ -23,7 +23,7 @@ def job(report: JobReport) -> Json:
         "queue_position": report.queue_position,
         "usage": _usage(report),
         "attempts": [_attempt(attempt, report) for attempt in report.attempts],
-        **plan(routing.decode(payload.plan)),
+        **plan(routing.decode_plan(payload.plan)),
         "metadata": extra.get("metadata") or {},
         "coalesced_with": row.coalesced_with if row.coalesced_with != row.id else None,
     }
@@ -163,7 +163,7 @@ def _basis(report: JobReport) -> Json:
 
 def router_metadata(report: JobReport) -> Json:
     """Return what happened to a job: who could have served it, who was asked, who did."""
-    plan = routing.decode(report.payload.plan)
+    plan = routing.decode_plan(report.payload.plan)
     requested = plan[0].model
     if report.payload.request:  # else it is no longer kept
         requested = routing.requested_models(orjson.loads(report.payload.request))[0]

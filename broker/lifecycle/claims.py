@@ -190,7 +190,7 @@ def claimed_job(row: JobToRun, body: Body, *, queued_ms: int = 0) -> ClaimedJob:
         hold_nanos=row.hold_nanos,
         created_at=row.created_at,
         request=body.request,
-        plan=routing.decode(body.plan),
+        plan=routing.decode_plan(body.plan),
         quotes=orjson.loads(body.quotes or "[]"),
         queued_ms=queued_ms,
     )

@@ -21,7 +21,7 @@ from broker.lifecycle.transitions import apply, change, of_attempt, transition
 from broker.providers.endpoint_stats import EndpointKey
 from broker.providers.pacing import Busy
 from broker.queues import REDISPATCH_MS, Ready, flow_of, ordinary
-from broker.routing.waiting import Congestion, StepChoice, best_step
+from broker.routing.waiting import Congestion, StepChoice, choose_step
 from broker.storage.tables import Attempt, Job, JobPayload, Workspace, columns, table
 
 _jobs = table(Job)
@@ -195,12 +195,12 @@ def _choose_move(
     deferral: Deferral, row: MovableJob, failed: Collection[EndpointKey], funds: FundsCheck
 ) -> _Move:
     """Choose the soonest plan step that can be paid; the job's present step always can."""
-    plan = routing.decode(row.plan)
+    plan = routing.decode_plan(row.plan)
     costs = StepCosts(orjson.loads(row.quotes or "[]"), row.position, row.hold_nanos)
     payer, congestion = Payer.of(row), _congestion(deferral)
     closed = {position for position in range(len(plan)) if plan[position].key in failed}
     while True:
-        step = best_step(plan, row.position, congestion, deferral.now, closed)
+        step = choose_step(plan, row.position, congestion, deferral.now, closed)
         more = costs.reserve(step.position, payer, funds)
         if more is not None:
             return _Move(deferral, row, step, plan[step.position].provider, more)

@@ -110,7 +110,7 @@ def _by_native_model(connection: Connection, pack: Sequence[Any]) -> Iterable[li
     plan_of: Mapping[str, bytes] = {row.job_id: row.plan for row in plans}
     groups: dict[str, list[Any]] = defaultdict(list)
     for row in pack:
-        groups[routing.decode(plan_of[row.id])[row.position].native].append(row)
+        groups[routing.decode_plan(plan_of[row.id])[row.position].native].append(row)
     return groups.values()
 
 

@@ -12,7 +12,7 @@ from broker.routing.preferences import NO_PREFERENCES, Preferences
 from broker.routing.requirements import Requirements
 
 PROBE_EVERY = 10
-"""One plan of this many keeps an endpoint that may have recovered in its usual position."""
+"""One plan in this many leaves an endpoint with a half-open circuit in its usual position."""
 
 CACHED_SHARE = 0.9
 """The share of a conversation's prompt that the prompt cache holds: all but the newest message."""
@@ -28,31 +28,31 @@ class Candidate(NamedTuple):
 
     endpoint: Endpoint
     stats: EndpointStats
-    rank: int  # of its model among those asked for
-    cost: float | None  # nano-dollars; None: nobody knows in advance
-    is_cached: bool  # the conversation's cache is there
-    health: int  # 0 may be called; 1 had better wait; 2 is known to fail
-    lacking: int  # things wanted of it, in vain
-    unmet: int  # preferences it does not meet
-    doubts: tuple[str, ...]  # in words
+    rank: int  # of its model among the requested ones
+    cost: float | None  # nano-dollars; None: unknown in advance
+    is_cached: bool  # it has the conversation's prompt cache
+    health: int  # 0: may be called; 1: should wait; 2: fails
+    lacking: int  # the number of missing capabilities
+    unmet: int  # the number of missed preferences
+    doubts: tuple[str, ...]  # descriptions of the above
 
 
 @dataclass(frozen=True, slots=True)
 class Assessor:
-    """Judges endpoints for one request, at one moment."""
+    """Builds candidates for one request, at one moment."""
 
     requirements: Requirements
     preferences: Preferences
     snapshot: Snapshot
-    affinity: Mapping[str, str]  # model slug → the provider whose cache knows the conversation
+    affinity: Mapping[str, str]  # model slug → the provider with the conversation's cache
     probing: bool  # this request may be a probe
 
-    def candidate(self, endpoint: Endpoint, rank: int) -> Candidate:
+    def build_candidate(self, endpoint: Endpoint, rank: int) -> Candidate:
         stats = self.snapshot.find(endpoint.provider, endpoint.model)
         is_cached = self.affinity.get(endpoint.model) == endpoint.provider
-        health, illness = self._health(stats)
-        lacking = self._lacking(endpoint)
-        unmet = () if self.preferences is NO_PREFERENCES else self._unmet(stats)
+        health, problems = self._find_health(stats)
+        lacking = self._list_lacking(endpoint)
+        unmet = () if self.preferences is NO_PREFERENCES else self._list_unmet(stats)
         return Candidate(
             endpoint,
             stats,
@@ -67,14 +67,14 @@ class Assessor:
             health,
             len(lacking),
             len(unmet),
-            (*illness, *lacking, *unmet),
+            (*problems, *lacking, *unmet),
         )
 
-    def health(self, endpoint: Endpoint) -> int:
+    def find_health(self, endpoint: Endpoint) -> int:
         """Return the endpoint's health on the scale of `Candidate.health`."""
-        return self._health(self.snapshot.find(endpoint.provider, endpoint.model))[0]
+        return self._find_health(self.snapshot.find(endpoint.provider, endpoint.model))[0]
 
-    def _health(self, stats: EndpointStats) -> tuple[int, tuple[str, ...]]:
+    def _find_health(self, stats: EndpointStats) -> tuple[int, tuple[str, ...]]:
         waits = stats.paused_until > self.snapshot.taken_at
         if stats.circuit is Circuit.CLOSED:
             return (1, ("paused: rate limited",)) if waits else (0, ())
@@ -82,38 +82,40 @@ class Assessor:
             return 2, ("its circuit is open: it failed too often",)
         if self.probing and not waits:
             return 0, ("its circuit is half open: this is a probe",)
-        return 1, ("its circuit is half open: left to probes",)
+        return 1, ("its circuit is half open: only probes call it",)
 
-    def _lacking(self, endpoint: Endpoint) -> Sequence[str]:
+    def _list_lacking(self, endpoint: Endpoint) -> Sequence[str]:
         preferred = self.requirements.parameters & parameters.PREFERRED
         lacking = (
             [f"lacks {name}" for name in sorted(endpoint.lacks(preferred))] if preferred else []
         )
-        room = endpoint.context_length
+        context = endpoint.context_length
         if (
-            room is not None
-            and self.requirements.input_tokens + (self.requirements.output_tokens or 0) > room
+            context is not None
+            and self.requirements.input_tokens + (self.requirements.output_tokens or 0) > context
         ):
-            lacking.append(f"its context of {room:,} tokens may be too small")
+            lacking.append(f"its context of {context:,} tokens may be too small")
         return lacking
 
-    def _unmet(self, stats: EndpointStats) -> Sequence[str]:
+    def _list_unmet(self, stats: EndpointStats) -> Sequence[str]:
         """Return the measured values that miss a preference, in words."""
-        speed, wait = throughput(stats), latency(stats)
+        speed, wait = find_throughput(stats), find_latency(stats)
         unmet = []
-        for name, least in self.preferences.min_throughput.items():
-            if speed is not None and (measured := getattr(speed, name)) < least:
-                unmet.append(f"{measured:.3g} tokens/s at {name}, {least:g} preferred")
-        for name, most in self.preferences.max_latency.items():
-            if wait is not None and (measured := getattr(wait, name)) > most:
-                unmet.append(f"{measured:.3g} s to the first token at {name}, {most:g} preferred")
+        for name, minimum in self.preferences.min_throughput.items():
+            if speed is not None and (measured := getattr(speed, name)) < minimum:
+                unmet.append(f"{measured:.3g} tokens/s at {name}, {minimum:g} preferred")
+        for name, maximum in self.preferences.max_latency.items():
+            if wait is not None and (measured := getattr(wait, name)) > maximum:
+                unmet.append(
+                    f"{measured:.3g} s to the first token at {name}, {maximum:g} preferred"
+                )
         return unmet
 
 
 def estimate_cost(price: Price, inputs: int, outputs: int, *, cached: bool = False) -> float | None:
-    """Return about what so many tokens cost there, in nano-dollars: to compare, not to charge.
+    """Return the estimated cost in nano-dollars, for comparisons only.
 
-    None where the price is not known before the answer.
+    Return None where the price is unknown before the answer.
     """
     if price.as_stated:
         return None
@@ -124,30 +126,30 @@ def estimate_cost(price: Price, inputs: int, outputs: int, *, cached: bool = Fal
     return (inputs * fresh + outputs * rates.completion) / MILLION + rates.request
 
 
-def throughput(stats: EndpointStats) -> Percentiles | None:
-    """Return output tokens per second, as recently measured as there is."""
+def find_throughput(stats: EndpointStats) -> Percentiles | None:
+    """Return output tokens per second by the most recent stats."""
     return stats.throughput_5m or stats.throughput_30m
 
 
-def latency(stats: EndpointStats) -> Percentiles | None:
-    """Return seconds to the first token, as recently measured as there is."""
+def find_latency(stats: EndpointStats) -> Percentiles | None:
+    """Return seconds to the first token by the most recent stats."""
     return stats.latency_5m or stats.latency_30m
 
 
-def duration(stats: EndpointStats, outputs: int) -> float | None:
-    """Return the seconds that so many tokens take at the median, where that was measured."""
-    speed, wait = throughput(stats), latency(stats)
+def estimate_duration(stats: EndpointStats, outputs: int) -> float | None:
+    """Return the median seconds for `outputs` tokens; None if not measured."""
+    speed, wait = find_throughput(stats), find_latency(stats)
     if speed is None and wait is None:
         return None
-    writing = outputs / max(speed.p50, 0.001) if speed is not None else 0.0
-    return writing + (wait.p50 if wait is not None else 0.0)
+    output_seconds = outputs / max(speed.p50, 0.001) if speed is not None else 0.0
+    return output_seconds + (wait.p50 if wait is not None else 0.0)
 
 
-def reliability(stats: EndpointStats) -> float:
-    """Return the share of attempts to expect a success of; with little evidence close to 1.
+def estimate_reliability(stats: EndpointStats) -> float:
+    """Return the expected share of successful attempts; close to 1 with few attempts.
 
-    A circuit that is not closed says enough by itself: a probe is there to find out anew. What
-    failed before a recovery is forgiven.
+    It is 1 while the circuit is not closed, because health covers that case. Failures before a
+    recovery do not count.
     """
     if stats.circuit is not Circuit.CLOSED:
         return 1.0
@@ -158,5 +160,5 @@ def reliability(stats: EndpointStats) -> float:
     prior = 1.0 if before is None else before
     if stats.uptime_5m is None:
         return prior
-    seen = stats.attempts_5m
-    return (seen * stats.uptime_5m + PRIOR_ATTEMPTS * prior) / (seen + PRIOR_ATTEMPTS)
+    attempts = stats.attempts_5m
+    return (attempts * stats.uptime_5m + PRIOR_ATTEMPTS * prior) / (attempts + PRIOR_ATTEMPTS)

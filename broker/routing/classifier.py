@@ -10,14 +10,14 @@ from typing import Any
 from broker.completion import Json
 from broker.routing.requirements import Requirements
 
-LONG_TOKENS = 32_000  # from here on keeping it all in mind is the task
-LOOKED_AT = 6_000  # characters of the newest message; its start says what is wanted
+LONG_TOKENS = 32_000  # from here on the task is `long_context`
+MAX_CHARACTERS = 6_000  # of the newest message; its start names the task
 FOREIGN_SHARE = 0.2  # of letters outside ASCII
 
 CHAT = "chat"
 
 
-def _words(*words: str) -> re.Pattern[str]:
+def _build_pattern(*words: str) -> re.Pattern[str]:
     return re.compile(rf"\b(?:{'|'.join(words)})\b", re.IGNORECASE)
 
 
@@ -25,53 +25,70 @@ LANGUAGES = (
     *("french", "german", "spanish", "italian", "portuguese", "dutch", "polish", "russian"),
     *("arabic", "hindi", "chinese", "japanese", "korean", "turkish", "english"),
 )
-SIGNS: dict[str, tuple[re.Pattern[str], ...]] = {
+PATTERNS: dict[str, tuple[re.Pattern[str], ...]] = {
     "code": (
         re.compile(
             r"```|^\s*(def|class|import|from|#include|func|fn|public|const|let)\b", re.MULTILINE
         ),
-        _words("select .+ from", "traceback", "stack ?trace", "segfault", "regex", "refactor"),
-        _words("python", "javascript", "typescript", "rust", "golang", "java", "sql", "bash"),
-        _words("code", "function", "bug", "compiles?", "unit tests?", "script", "endpoint"),
+        _build_pattern(
+            "select .+ from", "traceback", "stack ?trace", "segfault", "regex", "refactor"
+        ),
+        _build_pattern(
+            "python", "javascript", "typescript", "rust", "golang", "java", "sql", "bash"
+        ),
+        _build_pattern("code", "function", "bug", "compiles?", "unit tests?", "script", "endpoint"),
     ),
     "maths": (
         re.compile(r"\d\s*[-+*/^=]\s*\(?\d|\\(frac|int|sum|sqrt)\b|\bx\^?2\b"),
-        _words("integral", "derivative", "equation", "theorem", "probability", "polynomial"),
-        _words("solve", "prove", "calculate", "compute", "how many", "percentage"),
+        _build_pattern(
+            "integral", "derivative", "equation", "theorem", "probability", "polynomial"
+        ),
+        _build_pattern("solve", "prove", "calculate", "compute", "how many", "percentage"),
     ),
     "reasoning": (
-        _words("step by step", "trade-?offs?", "pros and cons", "root cause", "hypothes[ie]s"),
-        _words("analy[sz]e", "compare", "evaluate", "plan", "strategy", "deduce", "explain why"),
+        _build_pattern(
+            "step by step", "trade-?offs?", "pros and cons", "root cause", "hypothes[ie]s"
+        ),
+        _build_pattern(
+            "analy[sz]e", "compare", "evaluate", "plan", "strategy", "deduce", "explain why"
+        ),
     ),
     "writing": (
-        _words("write", "draft", "rewrite", "compose", "proofread", "summari[sz]e", "rephrase"),
-        _words("essay", "story", "poem", "e-?mail", "blog", "slogan", "product description"),
+        _build_pattern(
+            "write", "draft", "rewrite", "compose", "proofread", "summari[sz]e", "rephrase"
+        ),
+        _build_pattern(
+            "essay", "story", "poem", "e-?mail", "blog", "slogan", "product description"
+        ),
     ),
     "multilingual": (
-        _words("translat(?:e|ion)"),
-        _words(rf"(?:in|into|to|from) (?:{'|'.join(LANGUAGES)})"),
+        _build_pattern("translat(?:e|ion)"),
+        _build_pattern(rf"(?:in|into|to|from) (?:{'|'.join(LANGUAGES)})"),
     ),
 }
 
 
 def classify(body: Json, requirements: Requirements) -> str:
-    """Return the kind of task that a body most looks like."""
+    """Return the most likely kind of task of a body."""
     if requirements.modalities & {"image", "video"}:
         return "vision"
     if requirements.input_tokens >= LONG_TOKENS:
         return "long_context"
     if "tools" in requirements.must:
         return "tools"
-    text = newest_text(body)[:LOOKED_AT]
-    scores = {kind: sum(bool(sign.search(text)) for sign in signs) for kind, signs in SIGNS.items()}
+    text = find_newest_text(body)[:MAX_CHARACTERS]
+    scores = {
+        kind: sum(bool(pattern.search(text)) for pattern in patterns)
+        for kind, patterns in PATTERNS.items()
+    }
     if _is_foreign(text):
         scores["multilingual"] += 1
     best = max(scores, key=scores.__getitem__)
     return best if scores[best] else CHAT
 
 
-def newest_text(body: Json) -> str:
-    """Return what the user said last."""
+def find_newest_text(body: Json) -> str:
+    """Return the text of the newest user message."""
     messages = body.get("messages")
     for message in reversed(messages) if isinstance(messages, list) else ():
         if isinstance(message, dict) and message.get("role") == "user":

@@ -7,55 +7,57 @@ from typing import Any, NoReturn
 from broker.completion import Json
 from broker.errors import InvalidRequestError
 
-MOST = 1_000  # entries of a list
-LONGEST = 256  # characters of a name: nothing is searched for a longer one
+MAX_ENTRIES = 1_000  # entries of a list
+MAX_CHARACTERS = 256  # of a name
 
 
 def refuse(field: str, expected: str) -> NoReturn:
-    """Raise the error that a wrong value gets."""
+    """Raise InvalidRequestError for a wrong value."""
     raise InvalidRequestError(f"{field}: expected {expected}.", param=field)
 
 
-def table(value: Any, field: str, known: Collection[str]) -> Json:
-    """Return an object; a field in it that nobody knows is a typing error worth telling of."""
+def read_table(value: Any, field: str, known: Collection[str]) -> Json:
+    """Return an object. Raises InvalidRequestError for an unknown field, with a suggestion."""
     if not isinstance(value, dict):
         refuse(field, "an object")
     unknown = next((name for name in value if name not in known), None)
     if unknown is not None:
-        unknown = unknown[:LONGEST]
-        near = difflib.get_close_matches(unknown, known, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(sorted(known))}."
+        unknown = unknown[:MAX_CHARACTERS]
+        similar = difflib.get_close_matches(unknown, known, n=1)
+        hint = (
+            f" Did you mean {similar[0]!r}?" if similar else f" Known: {', '.join(sorted(known))}."
+        )
         raise InvalidRequestError(
             f"{field}.{unknown}: there is no such field.{hint}", param=f"{field}.{unknown}"
         )
     return value
 
 
-def flag(value: Any, field: str) -> bool:
+def read_flag(value: Any, field: str) -> bool:
     if not isinstance(value, bool):
         refuse(field, "true or false")
     return value
 
 
-def texts(value: Any, field: str) -> list[str]:
+def read_texts(value: Any, field: str) -> list[str]:
     """Return a list of strings that are not empty."""
     if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
         refuse(field, "a list of strings")
-    if len(value) > MOST:
-        refuse(field, f"{MOST} entries at most, not {len(value):,}")
-    if any(len(each) > LONGEST for each in value):
-        refuse(field, f"entries of {LONGEST} characters at most")
+    if len(value) > MAX_ENTRIES:
+        refuse(field, f"{MAX_ENTRIES} entries at most, not {len(value):,}")
+    if any(len(each) > MAX_CHARACTERS for each in value):
+        refuse(field, f"entries of {MAX_CHARACTERS} characters at most")
     return value
 
 
-def text(value: Any, field: str) -> str:
+def read_text(value: Any, field: str) -> str:
     if not isinstance(value, str) or not value:
         refuse(field, "a string")
     return value
 
 
-def number(value: Any, field: str, *, zero: bool = False) -> float:
-    """Return a finite number above zero (or zero, where that makes sense); text may hold one."""
+def read_number(value: Any, field: str, *, zero: bool = False) -> float:
+    """Return a finite number above zero, or zero if allowed; a string may contain it."""
     if isinstance(value, str):
         try:
             value = float(value)
@@ -67,7 +69,7 @@ def number(value: Any, field: str, *, zero: bool = False) -> float:
     return float(value)
 
 
-def word(value: Any, field: str, known: Collection[str]) -> str:
+def read_word(value: Any, field: str, known: Collection[str]) -> str:
     if not isinstance(value, str) or value not in known:
         refuse(field, f"one of {', '.join(sorted(known))}")
     return value
@@ -77,9 +79,9 @@ MAX_MODELS = 16
 
 
 def requested_models(body: Json) -> list[str]:
-    """Return the model slugs a body asks for, first choice first.
+    """Return the requested model slugs, first choice first.
 
-    `models` is OpenRouter's fallback list, `route.fallbacks` the other spelling of it.
+    `models` is OpenRouter's fallback list, `route.fallbacks` an alias of it.
     Raises InvalidRequestError that names the field.
     """
     route = body.get("route")
@@ -92,7 +94,7 @@ def requested_models(body: Json) -> list[str]:
         )
     if len(models) > MAX_MODELS:
         raise InvalidRequestError(
-            f"{len(models)} models were named; {MAX_MODELS} is the most a request may.",
+            f"{len(models)} models were named; a request may name at most {MAX_MODELS}.",
             param="models",
         )
     return models

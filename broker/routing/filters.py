@@ -13,18 +13,18 @@ from broker.routing.preferences import NO_PREFERENCES, Preferences
 from broker.routing.requirements import Requirements
 
 ESTIMATE_MARGIN = 1.25
-"""A prompt's size is a guess: only what is surely too long for an endpoint is kept from it."""
+"""The margin of the estimated prompt size, so that only a prompt surely too long is refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """One condition, where it was set, and what is wanted by it."""
+    """One condition, the field that set it, and its requirement in words."""
 
     code: str
     field: str  # of the request
-    wanted: str
-    keeps: Callable[[Endpoint], bool]
-    fault: Callable[[Endpoint], str] = lambda _: ""  # what an endpoint has instead, in words
+    requirement: str
+    accepts: Callable[[Endpoint], bool]
+    describe: Callable[[Endpoint], str] = lambda _: ""  # the endpoint's value, in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,106 +37,114 @@ class Exclusion:
     detail: str = ""
 
 
-Sifted: TypeAlias = tuple[list[Endpoint], list[Exclusion]]
+FilterResult: TypeAlias = tuple[list[Endpoint], list[Exclusion]]
 
 
-def sift(endpoints: Iterable[Endpoint], filters: Sequence[Filter]) -> Sifted:
-    """Split endpoints into those that pass every filter, and the others with what stopped them."""
-    kept, excluded = [], []
+def apply_filters(endpoints: Iterable[Endpoint], filters: Sequence[Filter]) -> FilterResult:
+    """Split endpoints into those that pass every filter, and exclusions for the others."""
+    passed, excluded = [], []
     for endpoint in endpoints:
         for each in filters:
-            if not each.keeps(endpoint):
+            if not each.accepts(endpoint):
                 excluded.append(
-                    Exclusion(endpoint.provider, endpoint.model, each.code, each.fault(endpoint))
+                    Exclusion(endpoint.provider, endpoint.model, each.code, each.describe(endpoint))
                 )
                 break
         else:
-            kept.append(endpoint)
-    return kept, excluded
+            passed.append(endpoint)
+    return passed, excluded
 
 
 def passes(endpoint: Endpoint, filters: Sequence[Filter]) -> bool:
-    """Tell whether an endpoint passes every filter."""
-    return all(each.keeps(endpoint) for each in filters)
+    """Return whether an endpoint passes every filter."""
+    return all(each.accepts(endpoint) for each in filters)
 
 
-def suits(endpoint: Endpoint, requirements: Requirements) -> bool:
-    """Tell whether an endpoint is known to take a request's input and to give its output."""
+def meets_requirements(endpoint: Endpoint, requirements: Requirements) -> bool:
+    """Return whether an endpoint is known to accept a request's input and to give its output."""
     takes = requirements.modalities <= (endpoint.input_modalities or frozenset())
-    return takes and passes(endpoint, list(_of_requirements(requirements)))
+    return takes and passes(endpoint, list(_list_requirement_filters(requirements)))
 
 
 def filters(requirements: Requirements, preferences: Preferences) -> list[Filter]:
-    """Return the conditions that this request makes; most make one or two."""
+    """Return the conditions of a request; most have one or two."""
     if preferences is NO_PREFERENCES:
-        return list(_of_requirements(requirements))
-    return [*_of_requirements(requirements), *_of_preferences(requirements, preferences)]
+        return list(_list_requirement_filters(requirements))
+    return [
+        *_list_requirement_filters(requirements),
+        *_list_preference_filters(requirements, preferences),
+    ]
 
 
 def matches(endpoint: Endpoint, slug: str) -> bool:
-    """Tell whether a provider's slug means this endpoint; `slug/fp8` means one build of it."""
+    """Return whether a provider's slug matches this endpoint; `slug/fp8` names a quantization."""
     provider, _, build = slug.partition("/")
     return provider == endpoint.provider and (not build or build == endpoint.quantization)
 
 
-def _of_requirements(requirements: Requirements) -> Iterator[Filter]:
+def _list_requirement_filters(requirements: Requirements) -> Iterator[Filter]:
     if requirements.modalities:
-        wanted = f"{_words(requirements.modalities)} input"
+        requirement = f"{_join_words(requirements.modalities)} input"
         yield Filter(
-            "modality", "messages", wanted, lambda each: each.takes(requirements.modalities)
+            "modality", "messages", requirement, lambda each: each.takes(requirements.modalities)
         )
     if requirements.outputs:
-        wanted = f"{_words(requirements.outputs)} output"
+        requirement = f"{_join_words(requirements.outputs)} output"
         yield Filter(
             "output_modality",
             "modalities",
-            wanted,
+            requirement,
             lambda each: requirements.outputs <= each.output_modalities,
         )
     if requirements.input_tokens:
-        wanted = f"a context of about {requirements.input_tokens:,} tokens"
+        requirement = f"a context of about {requirements.input_tokens:,} tokens"
         yield Filter(
             "context_length",
             "messages",
-            wanted,
-            lambda each: _holds(each.context_length, requirements),
+            requirement,
+            lambda each: _fits_context(each.context_length, requirements),
             lambda each: f"holds {each.context_length:,}",
         )
-    if (most := requirements.output_tokens) is not None:
+    if (limit := requirements.output_tokens) is not None:
         yield Filter(
             "max_completion_tokens",
             "max_tokens",
-            f"answers of {most:,} tokens",
-            lambda each: each.max_completion_tokens is None or each.max_completion_tokens >= most,
+            f"answers of {limit:,} tokens",
+            lambda each: each.max_completion_tokens is None or each.max_completion_tokens >= limit,
             lambda each: f"gives {each.max_completion_tokens:,}",
         )
     for parameter in sorted(requirements.must):
-        yield _supporting(parameter)
+        yield _build_parameter_filter(parameter)
 
 
-def _holds(context_length: int | None, requirements: Requirements) -> bool:
+def _fits_context(context_length: int | None, requirements: Requirements) -> bool:
     if context_length is None or context_length <= requirements.shortened_up_to:
         return True
     return context_length * ESTIMATE_MARGIN >= requirements.input_tokens
 
 
-def _supporting(parameter: str) -> Filter:
-    wanted = frozenset({parameter})
+def _build_parameter_filter(parameter: str) -> Filter:
+    requirement = frozenset({parameter})
     return Filter(
-        parameter, parameter, f"an endpoint with `{parameter}`", lambda each: not each.lacks(wanted)
+        parameter,
+        parameter,
+        f"an endpoint with `{parameter}`",
+        lambda each: not each.lacks(requirement),
     )
 
 
-def _of_preferences(requirements: Requirements, preferences: Preferences) -> Iterator[Filter]:
-    yield from _of_providers(preferences)
+def _list_preference_filters(
+    requirements: Requirements, preferences: Preferences
+) -> Iterator[Filter]:
+    yield from _list_provider_filters(preferences)
     if preferences.require_parameters:
-        wanted = f"support of {_words(requirements.parameters)}"
+        requirement = f"support of {_join_words(requirements.parameters)}"
         yield Filter(
             "require_parameters",
             "provider.require_parameters",
-            wanted,
+            requirement,
             lambda each: not each.lacks(requirements.parameters),
-            lambda each: f"lacks {_words(each.lacks(requirements.parameters))}",
+            lambda each: f"lacks {_join_words(each.lacks(requirements.parameters))}",
         )
     if not preferences.data_collection:
         yield Filter(
@@ -163,7 +171,7 @@ def _of_preferences(requirements: Requirements, preferences: Preferences) -> Ite
         yield Filter(
             "quantization",
             "provider.quantizations",
-            f"a quantization of {_words(builds)}",
+            f"a quantization of {_join_words(builds)}",
             lambda each: (each.quantization or "unknown") in builds,
             lambda each: each.quantization or "unknown",
         )
@@ -171,32 +179,33 @@ def _of_preferences(requirements: Requirements, preferences: Preferences) -> Ite
         yield Filter(
             "max_price",
             "provider.max_price",
-            f"a price of at most {_dollars(preferences)}",
-            lambda each: not _too_expensive(each.price, preferences),
-            lambda each: _too_expensive(each.price, preferences) or "",
+            f"a price of at most {_format_prices(preferences)}",
+            lambda each: not _find_excess(each.price, preferences),
+            lambda each: _find_excess(each.price, preferences) or "",
         )
 
 
-def _of_providers(preferences: Preferences) -> Iterator[Filter]:
+def _list_provider_filters(preferences: Preferences) -> Iterator[Filter]:
     if (only := preferences.only) is not None:
         yield Filter(
             "allowed_providers",
             "provider.only",
-            f"a provider among {_words(only)}",
+            f"a provider among {_join_words(only)}",
             lambda each: any(matches(each, slug) for slug in only),
         )
     if preferences.ignore:
         yield Filter(
             "ignored_providers",
             "provider.ignore",
-            f"a provider other than {_words(preferences.ignore)}",
+            f"a provider other than {_join_words(preferences.ignore)}",
             lambda each: not any(matches(each, slug) for slug in preferences.ignore),
         )
     if preferences.order and not preferences.allow_fallbacks:
         yield Filter(
             "allowed_providers",
             "provider.order",
-            f"a provider among {_words(preferences.order)} (provider.allow_fallbacks is false)",
+            f"a provider among {_join_words(preferences.order)} "
+            "(provider.allow_fallbacks is false)",
             lambda each: any(matches(each, slug) for slug in preferences.order),
         )
 
@@ -205,29 +214,29 @@ FREE = Filter("free", "model", "an endpoint that is free", lambda each: each.pri
 """The price limit of the suffix `:free`."""
 
 
-def _too_expensive(price: Price, preferences: Preferences) -> str | None:
-    """Return what of a price is above the most that was allowed."""
+def _find_excess(price: Price, preferences: Preferences) -> str | None:
+    """Return the part of a price that exceeds the price limit, in words."""
     if price.as_stated:
-        return "tells its price afterwards"
-    for name, most in preferences.max_price.items():
-        asked = getattr(price, name) or 0
-        if asked > most:
-            return f"{usd_text(asked)} USD for {name}"
+        return "reports its price afterwards"
+    for name, limit in preferences.max_price.items():
+        price_asked = getattr(price, name) or 0
+        if price_asked > limit:
+            return f"{usd_text(price_asked)} USD for {name}"
     return None
 
 
-def _dollars(preferences: Preferences) -> str:
+def _format_prices(preferences: Preferences) -> str:
     return ", ".join(
-        f"{usd_text(most)} USD for {name}" for name, most in preferences.max_price.items()
+        f"{usd_text(limit)} USD for {name}" for name, limit in preferences.max_price.items()
     )
 
 
-def _words(names: Iterable[str]) -> str:
+def _join_words(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "nothing"
 
 
 MODALITY = "modality"
-SHOWN = 5  # endpoints named by a message
+MAX_SHOWN = 5  # endpoints named by a message
 
 
 def refuse(
@@ -236,56 +245,60 @@ def refuse(
     conditions: Sequence[Filter],
     excluded: Sequence[Exclusion],
 ) -> NoReturn:
-    """Raise NoEndpointError, or ModalityError when it was the kinds of input that left nothing."""
+    """Raise NoEndpointError, or ModalityError if only input modalities failed."""
     if not excluded:
         raise NoEndpointError(
             f"No configured provider serves {', '.join(models)}: configure one, or choose a model "
             "of GET /api/v1/models.",
             param="model",
-            metadata={"availability": _availability("no_endpoints", models)},
+            metadata={"availability": _build_availability("no_endpoints", models)},
         )
     codes = {each.code for each in excluded}
     failed = [each for each in (*conditions, FREE) if each.code in codes]
-    last = failed[-1]  # those who failed here had passed the rest
+    last = failed[-1]  # an endpoint that fails here passed all others
     if codes == {MODALITY} and last.field == "messages":
         raise ModalityError(models, requirements.modalities)
     raise NoEndpointError(
         f"No endpoint of {', '.join(models)} fits this request: "
         f"{'; '.join(_describe(each, excluded) for each in failed)}.",
         param=last.field,
-        metadata={"availability": _constraint(models, excluded, last)},
+        metadata={"availability": _build_constraint(models, excluded, last)},
     )
 
 
 def refuse_choice(router: str, count: int) -> NoReturn:
-    """Raise NoEndpointError: a caller's wishes leave a router no model to choose."""
+    """Raise NoEndpointError: a caller's options leave a router no model."""
     raise NoEndpointError(
         f"{router} could choose among {count} models here, and `allowed_models`, `excluded_models` "
         "and `min_coding_score` leave none of them.",
         param="allowed_models",
-        metadata={"availability": _availability("constraint_filtered", [router])},
+        metadata={"availability": _build_availability("constraint_filtered", [router])},
     )
 
 
 def _describe(condition: Filter, excluded: Sequence[Exclusion]) -> str:
-    """Say what a condition asks for, whom that leaves out, and what they have instead."""
-    out = [each for each in excluded if each.code == condition.code]
-    shown = [f"{each.provider} ({each.detail})" if each.detail else each.provider for each in out]
-    if len(shown) > SHOWN:
-        shown[SHOWN:] = [f"{len(out) - SHOWN} more"]
-    whom = " and ".join(each for each in (", ".join(shown[:-1]), shown[-1]) if each)
-    return f"{condition.field} asks for {condition.wanted}, which leaves out {whom}"
+    """Describe a condition, the endpoints that it excludes, and their values."""
+    failing = [each for each in excluded if each.code == condition.code]
+    shown = [
+        f"{each.provider} ({each.detail})" if each.detail else each.provider for each in failing
+    ]
+    if len(shown) > MAX_SHOWN:
+        shown[MAX_SHOWN:] = [f"{len(failing) - MAX_SHOWN} more"]
+    providers = " and ".join(each for each in (", ".join(shown[:-1]), shown[-1]) if each)
+    return f"{condition.field} asks for {condition.requirement}, which leaves out {providers}"
 
 
-def _constraint(models: Sequence[str], excluded: Sequence[Exclusion], last: Filter) -> Json:
+def _build_constraint(models: Sequence[str], excluded: Sequence[Exclusion], last: Filter) -> Json:
     codes = list(dict.fromkeys(each.code for each in excluded))
     private = all(code.startswith("data_policy:") for code in codes)
-    return _availability("privacy_restricted" if private else "constraint_filtered", models) | {
+    return _build_availability(
+        "privacy_restricted" if private else "constraint_filtered", models
+    ) | {
         "affected_providers": list(dict.fromkeys(each.provider for each in excluded)),
         "excluded_by": codes,
-        "constraint": {"field": last.field, "detail": last.wanted},
+        "constraint": {"field": last.field, "detail": last.requirement},
     }
 
 
-def _availability(code: str, models: Sequence[str]) -> Json:
+def _build_availability(code: str, models: Sequence[str]) -> Json:
     return {"code": code, "retryable": False, "requested_models": list(models)}

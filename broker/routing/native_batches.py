@@ -1,7 +1,7 @@
-"""Choose the jobs for native batches, and the plan step. Pure.
+"""Choose jobs for native batches, and their plan step. Pure.
 
 A batch API is declared: `batches` of a vendor (`catalog/vendors.toml`) or of a `[[providers]]`
-table names it, `BATCHED` says what it takes. The workers' translators are in `native_batches`.
+table names it, and `BATCH_OPERATIONS` lists its operations. `workers.native_batches` calls it.
 """
 
 from dataclasses import replace
@@ -14,17 +14,17 @@ from broker.queues import NATIVE_LANE
 from broker.requests.operations import Operation
 from broker.routing.plans import Plan
 
-USUAL_DISCOUNT_PERCENT = 50
+DEFAULT_DISCOUNT_PERCENT = 50
 """The discount of native batches when the catalog has none."""
 
-BATCHED: dict[str, frozenset[Operation]] = {
+BATCH_OPERATIONS: dict[str, frozenset[Operation]] = {
     "openai": frozenset({Operation.CHAT, Operation.EMBEDDINGS, Operation.COMPLETIONS}),
     "groq": frozenset({Operation.CHAT}),
     "mistral": frozenset({Operation.CHAT, Operation.EMBEDDINGS}),
     "anthropic": frozenset({Operation.CHAT}),
     "gemini": frozenset({Operation.CHAT}),
 }
-"""By batch API. A test holds it against the workers' registry."""
+"""Operations by batch API. A test compares it with the workers' registry."""
 
 
 class NativeColumns(TypedDict, total=False):
@@ -35,38 +35,39 @@ class NativeColumns(TypedDict, total=False):
     provider: str
 
 
-def in_batch(price: Price) -> Price:
-    """Return the price of an endpoint's batch lane, with the usual discount where none is known."""
-    usual = price.batch_discount or USUAL_DISCOUNT_PERCENT
-    tiers = tuple(replace(tier, price=in_batch(tier.price)) for tier in price.tiers)
-    return replace(price, batch_discount=usual, tiers=tiers)
+def apply_batch_discount(price: Price) -> Price:
+    """Return the price in a native batch, with the default discount if none is known."""
+    discount = price.batch_discount or DEFAULT_DISCOUNT_PERCENT
+    tiers = tuple(replace(tier, price=apply_batch_discount(tier.price)) for tier in price.tiers)
+    return replace(price, batch_discount=discount, tiers=tiers)
 
 
-def takes(api: str | None, operation: Operation) -> bool:
-    """Return whether this batch API (None: there is none) takes the operation."""
-    return api is not None and operation in BATCHED.get(api, ())
+def supports(api: str | None, operation: Operation) -> bool:
+    """Return whether this batch API supports the operation; None is no batch API."""
+    return api is not None and operation in BATCH_OPERATIONS.get(api, ())
 
 
-def columns(body: Json, plan: Plan, *, time_left_ms: int | None, least_ms: int) -> NativeColumns:
-    """Return the columns of a job that goes into the native lane; none for one that does not.
+def choose_columns(
+    body: Json, plan: Plan, *, time_left_ms: int | None, min_ms: int
+) -> NativeColumns:
+    """Return the columns of a job for the native lane; none for other jobs.
 
-    `patience_ms` is how far away the deadline is that the caller named, if one was: with
-    `provider.prefer: "cheapest"` it must be `least_ms` at least. Where no endpoint of the first
-    model has a batch API the job takes its ordinary lane. Raises InvalidRequestError for a stream
-    that asks for the batch tier.
+    `time_left_ms` is the time until the caller's deadline, if one was set. With `provider.prefer:
+    "cheapest"` it must be at least `min_ms`. A job stays in its ordinary lane if no endpoint of the
+    first model has a batch API. Raises InvalidRequestError for a stream in the batch tier.
     """
-    asked = body.get("service_tier") == BATCH_TIER
-    if asked and body.get("stream"):
+    is_requested = body.get("service_tier") == BATCH_TIER
+    if is_requested and body.get("stream"):
         raise InvalidRequestError(
             'A provider\'s batch does not stream: leave out `stream` or `service_tier: "batch"`.',
             param="stream",
         )
     is_low_priority = (
-        time_left_ms is not None and time_left_ms >= least_ms and _prefers_cheapest(body)
+        time_left_ms is not None and time_left_ms >= min_ms and _prefers_cheapest(body)
     )
-    if not (asked or is_low_priority) or body.get("stream"):
+    if not (is_requested or is_low_priority) or body.get("stream"):
         return {}
-    step = _native_step(plan)
+    step = _find_native_step(plan)
     if step is None:
         return {}
     return {"lane": NATIVE_LANE, "position": step, "provider": plan[step].provider}
@@ -77,7 +78,7 @@ def _prefers_cheapest(body: Json) -> bool:
     return isinstance(provider, dict) and provider.get("prefer") == "cheapest"
 
 
-def _native_step(plan: Plan) -> int | None:
+def _find_native_step(plan: Plan) -> int | None:
     """Return the first step of the first model whose provider batches this operation."""
     for step in range(len(plan)):
         if plan[step].model != plan[0].model:

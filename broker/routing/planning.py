@@ -1,4 +1,4 @@
-"""Plan which endpoints serve a request, in which order, and why."""
+"""Plan the endpoints that serve a request, in order, with reasons."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,8 +10,16 @@ from broker.providers.endpoints import Endpoint
 from broker.routing.auto_router import ANY_CHOICE, ROUTERS, AutoOptions, Fits, Router
 from broker.routing.auto_router import FREE as FREE_ROUTER
 from broker.routing.candidates import PROBE_EVERY, Assessor, Candidate
-from broker.routing.filters import FREE, Exclusion, filters, matches, refuse, refuse_choice, sift
-from broker.routing.ordering import Seed, order
+from broker.routing.filters import (
+    FREE,
+    Exclusion,
+    apply_filters,
+    filters,
+    matches,
+    refuse,
+    refuse_choice,
+)
+from broker.routing.ordering import Seed, order_candidates
 from broker.routing.plans import Plan, PlanStep
 from broker.routing.preferences import (
     NO_PREFERENCES,
@@ -34,7 +42,7 @@ class RoutingRequest:
     models: Sequence[str]
     requirements: Requirements = NO_REQUIREMENTS
     preferences: Preferences = NO_PREFERENCES
-    choice: AutoOptions = ANY_CHOICE  # where a router is asked to choose the model
+    choice: AutoOptions = ANY_CHOICE  # for a router in `models`
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +52,9 @@ class RoutingContext:
     snapshot: Snapshot = NO_SNAPSHOT
     affinity: Mapping[str, str] = field(
         default_factory=dict
-    )  # model slug → provider that remembers
+    )  # model slug → provider with the prompt cache
     seed: int = 0
-    fits: Fits = field(default_factory=dict)  # how well models do tasks
+    fits: Fits = field(default_factory=dict)  # of models for tasks
 
 
 ORDINARY = RoutingContext()
@@ -68,11 +76,11 @@ def plan(
     """Return the endpoints that may serve `request`, in the order to try them.
 
     `endpoints` holds the endpoints of each name in `request.models`, and those that a router
-    (`waybill/auto`) may choose from; a fallback model that nobody serves is passed
-    over. The same arguments give the same plan. Raises NoEndpointError that says what left nothing.
+    (`waybill/auto`) may choose from. A fallback model without endpoints is skipped. The same
+    arguments give the same plan. Raises NoEndpointError that names the failed conditions.
     """
     chosen = _choose_models(request, endpoints, context)
-    groups, excluded = _groups(request, chosen, endpoints, context)
+    groups, excluded = _group_candidates(request, chosen, endpoints, context)
     excluded += chosen.excluded
     if not groups:
         refuse(
@@ -85,33 +93,39 @@ def plan(
     seed = Seed(context.seed)
     for group in groups:
         names = request.preferences.order
-        placed = order(group.candidates, request.requirements, seed, sort=group.sort, names=names)
-        kept = _max_steps(request.preferences)
-        steps += [PlanStep(each.endpoint, _reason(each, why)) for each, why in placed[:kept]]
-        excluded += [_beyond(each.endpoint, request.preferences) for each, _ in placed[kept:]]
+        ranked = order_candidates(
+            group.candidates, request.requirements, seed, sort=group.sort, names=names
+        )
+        limit = _max_steps(request.preferences)
+        steps += [
+            PlanStep(each.endpoint, _describe_step(each, reason)) for each, reason in ranked[:limit]
+        ]
+        excluded += [
+            _exclude_beyond(each.endpoint, request.preferences) for each, _ in ranked[limit:]
+        ]
     return Plan(
         steps=steps,
         excluded=tuple(excluded),
-        strategy=_strategy(groups[0].sort, request.preferences),
+        strategy=_find_strategy(groups[0].sort, request.preferences),
         seed=context.seed,
-        notes=tuple(_notes(request.preferences, endpoints)),
+        notes=tuple(_list_notes(request.preferences, endpoints)),
         choice=chosen.note,
     )
 
 
 class _ModelChoice(NamedTuple):
-    """The models to plan for, and what a router has to say of its part in them."""
+    """The models to plan for, with the note and the exclusions of a router."""
 
     models: Sequence[str]
     note: Json | None = None
     excluded: Sequence[Exclusion] = ()
-    free: bool = False  # nothing may cost
+    free: bool = False  # only free endpoints
 
 
 def _choose_models(
     request: RoutingRequest, endpoints: Mapping[str, Sequence[Endpoint]], context: RoutingContext
 ) -> _ModelChoice:
-    """Put a router's choices in its place."""
+    """Replace a router in the models by its choices."""
     position = next((n for n, name in enumerate(request.models) if name in ROUTERS), None)
     if position is None:
         return _ModelChoice(request.models)
@@ -123,50 +137,50 @@ def _choose_models(
         kind=kind,
         choice=request.choice,
         fits=context.fits,
-        assessor=_assessor(request, context),
+        assessor=_build_assessor(request, context),
         conditions=[*conditions, FREE] if is_free else conditions,
         sort=request.preferences.sort,
         seed=context.seed,
     )
-    others = dict(endpoints)
+    choosable = dict(endpoints)
     for name in request.models:
-        others.pop(name, None)
-    picks, note, excluded = router.choose(others)
+        choosable.pop(name, None)
+    picks, note, excluded = router.choose(choosable)
     if not (picks or named or excluded):
-        refuse_choice(request.models[position], len(others))
+        refuse_choice(request.models[position], len(choosable))
     models = [*named[:position], *picks, *named[position:]]
     return _ModelChoice(models, note, excluded, is_free)
 
 
-def _groups(
+def _group_candidates(
     request: RoutingRequest,
     chosen: _ModelChoice,
     endpoints: Mapping[str, Sequence[Endpoint]],
     context: RoutingContext,
 ) -> tuple[list[_Group], list[Exclusion]]:
-    """Return who may serve, in groups that are ordered one after the other, and who may not."""
-    assessor = _assessor(request, context)
+    """Return the candidates in groups, each ordered by itself, and the exclusions."""
+    assessor = _build_assessor(request, context)
     conditions = filters(request.requirements, request.preferences)
     conditions += [FREE] if chosen.free else []
     groups: list[_Group] = []
     excluded: list[Exclusion] = []
     for rank, name in enumerate(chosen.models):
         served = endpoints.get(name, ())
-        variant = _variant(name, served)
-        own = [*conditions, FREE] if variant is Variant.FREE else conditions
-        kept, stopped = sift(served, own)
-        excluded += stopped
-        if kept:
+        variant = _find_variant(name, served)
+        applied = [*conditions, FREE] if variant is Variant.FREE else conditions
+        passed, failed = apply_filters(served, applied)
+        excluded += failed
+        if passed:
             sort = (
                 SORTS.get(variant, request.preferences.sort)
                 if variant
                 else request.preferences.sort
             )
-            groups.append(_Group(sort, [assessor.candidate(each, rank) for each in kept]))
-    return _join(groups) if request.preferences.across_models else groups, excluded
+            groups.append(_Group(sort, [assessor.build_candidate(each, rank) for each in passed]))
+    return _merge_groups(groups) if request.preferences.across_models else groups, excluded
 
 
-def _assessor(request: RoutingRequest, context: RoutingContext) -> Assessor:
+def _build_assessor(request: RoutingRequest, context: RoutingContext) -> Assessor:
     return Assessor(
         request.requirements,
         request.preferences,
@@ -176,15 +190,15 @@ def _assessor(request: RoutingRequest, context: RoutingContext) -> Assessor:
     )
 
 
-def _variant(name: str, served: Sequence[Endpoint]) -> Variant | None:
-    """Return how a name's suffix says to route it, if it is not part of the model's own name."""
+def _find_variant(name: str, served: Sequence[Endpoint]) -> Variant | None:
+    """Return the routing suffix of a name, unless it is part of the model's name."""
     if ":" not in name or not served or served[0].model == name:
         return None
     return split_variant(name)[1]
 
 
-def _join(groups: list[_Group]) -> list[_Group]:
-    """Put all models' candidates together, to be ordered as the first model's are."""
+def _merge_groups(groups: list[_Group]) -> list[_Group]:
+    """Merge the candidates of all models, to be ordered like those of the first model."""
     return [
         replace(first, candidates=[each for group in groups for each in group.candidates])
         for first in groups[:1]
@@ -196,24 +210,26 @@ def _max_steps(preferences: Preferences) -> int:
     return MAX_STEPS if preferences.allow_fallbacks or preferences.order else 1
 
 
-def _beyond(endpoint: Endpoint, preferences: Preferences) -> Exclusion:
+def _exclude_beyond(endpoint: Endpoint, preferences: Preferences) -> Exclusion:
     code = "beyond_places" if preferences.allow_fallbacks else "no_fallbacks"
     return Exclusion(endpoint.provider, endpoint.model, code)
 
 
-def _reason(candidate: Candidate, why: str) -> str:
+def _describe_step(candidate: Candidate, reason: str) -> str:
     model = "requested model" if candidate.rank == 0 else f"fallback model {candidate.rank}"
-    return f"{model}, {why}"
+    return f"{model}, {reason}"
 
 
-def _strategy(sort: Sort | None, preferences: Preferences) -> str:
+def _find_strategy(sort: Sort | None, preferences: Preferences) -> str:
     if preferences.order:
         return "order"
     return "balanced" if sort is None else sort.value
 
 
-def _notes(preferences: Preferences, endpoints: Mapping[str, Sequence[Endpoint]]) -> Iterator[str]:
-    """Say which names in the preferences meant nobody: a misspelt one would go unnoticed."""
+def _list_notes(
+    preferences: Preferences, endpoints: Mapping[str, Sequence[Endpoint]]
+) -> Iterator[str]:
+    """Yield a note for each provider in the preferences that serves none of the models."""
     for field_name, slugs in (
         ("order", preferences.order),
         ("only", preferences.only or ()),

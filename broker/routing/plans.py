@@ -25,10 +25,10 @@ class Plan:
 
     steps: Sequence[PlanStep]
     excluded: Sequence[Exclusion] = ()
-    strategy: str = "balanced"  # what ordered the steps
+    strategy: str = "balanced"  # the criterion of the order
     seed: int = 0  # the same request, stats and seed give the same plan
-    notes: Sequence[str] = ()  # what in the request had no effect
-    choice: Json | None = None  # an auto router's: what it saw, chose, and why
+    notes: Sequence[str] = ()  # preferences without effect
+    choice: Json | None = None  # the note of an auto router about its choice
 
     def __getitem__(self, position: int) -> Endpoint:
         return self.steps[position].endpoint
@@ -36,11 +36,13 @@ class Plan:
     def __len__(self) -> int:
         return len(self.steps)
 
-    def keeping(self, kept: Sequence[int], code: str) -> "Plan":
+    def select(self, positions: Sequence[int], code: str) -> "Plan":
         """Return the plan with these steps only; the others are excluded with `code`."""
-        left = [each for n, each in enumerate(self.steps) if n not in kept]
-        out = (Exclusion(each.endpoint.provider, each.endpoint.model, code) for each in left)
-        return replace(self, steps=[self.steps[n] for n in kept], excluded=(*self.excluded, *out))
+        others = [each for n, each in enumerate(self.steps) if n not in positions]
+        excluded = (Exclusion(each.endpoint.provider, each.endpoint.model, code) for each in others)
+        return replace(
+            self, steps=[self.steps[n] for n in positions], excluded=(*self.excluded, *excluded)
+        )
 
     def next_model(self, position: int) -> int | None:
         """Return the first later position with another model, or None."""
@@ -49,82 +51,82 @@ class Plan:
         return next((step for step in later if self[step].model != model), None)
 
 
-MOST_EXCLUSIONS = 50
+MAX_EXCLUSIONS = 50
 """The most exclusions that a stored plan names."""
 
 
-def encode(planned: Plan) -> bytes:
-    """Encode a plan as the JSON that is stored with its job; `decode` reads it back."""
-    details: Json = {
-        "places": [_encode_step(each) for each in planned.steps],
-        "strategy": planned.strategy,
-        "seed": planned.seed,
+def encode_plan(plan: Plan) -> bytes:
+    """Encode a plan as the JSON that is stored with its job; `decode_plan` reads it back."""
+    document: Json = {
+        "places": [_encode_step(each) for each in plan.steps],
+        "strategy": plan.strategy,
+        "seed": plan.seed,
     }
-    if planned.excluded:
-        details["excluded"] = [
+    if plan.excluded:
+        document["excluded"] = [
             (each.provider, each.model, each.code, each.detail)
-            for each in planned.excluded[:MOST_EXCLUSIONS]
+            for each in plan.excluded[:MAX_EXCLUSIONS]
         ]
-    if planned.notes:
-        details["notes"] = planned.notes
-    if planned.choice:
-        details["choice"] = planned.choice
-    return orjson.dumps(details)
+    if plan.notes:
+        document["notes"] = plan.notes
+    if plan.choice:
+        document["choice"] = plan.choice
+    return orjson.dumps(document)
 
 
-def decode(stored: bytes) -> Plan:
-    """Read back what `encode` wrote: what an attempt needs, prices as they were quoted."""
-    details = orjson.loads(stored)
-    if isinstance(details, list):  # the places alone, as they were stored before 2026-11-25
-        details = {"places": details}
+def decode_plan(stored: bytes) -> Plan:
+    """Decode a plan from `encode_plan`, with the fields that an attempt needs."""
+    document = orjson.loads(stored)
+    if isinstance(document, list):  # only the steps, as stored before 2026-11-25
+        document = {"places": document}
     return Plan(
-        steps=[_read_step(step) for step in details["places"]],
-        excluded=tuple(Exclusion(*each) for each in details.get("excluded", ())),
-        strategy=details.get("strategy", "price"),
-        seed=details.get("seed", 0),
-        notes=tuple(details.get("notes", ())),
-        choice=details.get("choice"),
+        steps=[_decode_step(step) for step in document["places"]],
+        excluded=tuple(Exclusion(*each) for each in document.get("excluded", ())),
+        strategy=document.get("strategy", "price"),
+        seed=document.get("seed", 0),
+        notes=tuple(document.get("notes", ())),
+        choice=document.get("choice"),
     )
 
 
-def _encode_step(planned: PlanStep) -> Json:
-    endpoint = planned.endpoint
+def _encode_step(step: PlanStep) -> Json:
+    endpoint = step.endpoint
     return {
         "provider": endpoint.provider,
         "model": endpoint.model,
         "native_model": endpoint.native,
-        "reason": planned.reason,
+        "reason": step.reason,
         "price": endpoint.price.stored(),
-        **_facts(endpoint),
+        **_encode_facts(endpoint),
     }
 
 
-def _read_step(step: Json) -> PlanStep:
+def _decode_step(step: Json) -> PlanStep:
     endpoint = Endpoint(
         provider=step["provider"],
         model=step["model"],
         native=step["native_model"],
         price=Price.recalled(step["price"]),
         context_length=step.get("context_length"),
-        input_modalities=_set(step.get("input_modalities")),
-        supported_parameters=_set(step.get("supported_parameters")),
+        input_modalities=_to_set(step.get("input_modalities")),
+        supported_parameters=_to_set(step.get("supported_parameters")),
         credential=step.get("credential"),
     )
     return PlanStep(endpoint, step["reason"])
 
 
-def _facts(endpoint: Endpoint) -> Json:
+def _encode_facts(endpoint: Endpoint) -> Json:
     facts = {
         "input_modalities": endpoint.input_modalities,
         "supported_parameters": endpoint.supported_parameters,
     }
-    details: Json = {name: sorted(known) for name, known in facts.items() if known is not None}
+    document: Json = {name: sorted(known) for name, known in facts.items() if known is not None}
     if endpoint.credential is not None:
-        details["credential"] = endpoint.credential
+        document["credential"] = endpoint.credential
     if endpoint.context_length is not None:
-        details["context_length"] = endpoint.context_length
-    return details
+        document["context_length"] = endpoint.context_length
+    return document
 
 
-def _set(words: Sequence[str] | None) -> frozenset[str] | None:
+def _to_set(words: Sequence[str] | None) -> frozenset[str] | None:
     return None if words is None else frozenset(words)

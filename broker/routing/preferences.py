@@ -1,4 +1,4 @@
-"""A caller's preferences: the body's `provider`, `routing` and `route`, and suffixes of slugs."""
+"""Read a caller's preferences from `provider`, `routing` and `route`, and suffixes of slugs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ QUANTIZATIONS = frozenset(
     {"int4", "int8", "fp4", "mxfp4", "nvfp4", "fp6", "fp8", "mxfp8", "fp16", "bf16", "fp32",
      "unknown"}
 )  # fmt: skip
-PRICED = frozenset({"prompt", "completion", "request", "image", "audio"})
+PRICE_FIELDS = frozenset({"prompt", "completion", "request", "image", "audio"})
 
 
-MOST = 1e9  # USD: more than any price
+MAX_USD = 1e9  # larger values are cut
 
-NOT_OPTIONS = frozenset(
+RESERVED_FIELDS = frozenset(
     {
         "model",
         "messages",
@@ -60,154 +60,160 @@ class Preferences:
     require_parameters: bool = False
     data_collection: bool = True  # False: no endpoint that may store or train
     zdr: bool = False
-    distillable: bool = False  # only models whose text others may be trained on
+    distillable: bool = False  # only models whose text may train other models
     quantizations: frozenset[str] | None = None
     sort: Sort | None = None  # None: weighed by price, speed and reliability
     across_models: bool = False  # order all models' endpoints together
     min_throughput: Mapping[str, float] = field(default_factory=dict)  # percentile → tokens/s
     max_latency: Mapping[str, float] = field(default_factory=dict)  # percentile → seconds
     max_price: Mapping[str, int] = field(default_factory=dict)  # nano-dollars, tokens per million
-    options: frozenset[str] = frozenset()  # providers that some are given for
+    options: frozenset[str] = frozenset()  # providers for which `options` are given
 
 
 NO_PREFERENCES = Preferences()
 
 
-def preferences(body: Json) -> Preferences:
+def read_preferences(body: Json) -> Preferences:
     """Read a body's preferences. Raises InvalidRequestError that names the field."""
-    found = _provider(body.get("provider"))
-    found |= _route(body.get("route"), found)
-    found |= _strategy(body.get("routing"), found)
+    found = _read_provider(body.get("provider"))
+    found |= _read_route(body.get("route"), found)
+    found |= _read_strategy(body.get("routing"), found)
     return Preferences(**found) if found else NO_PREFERENCES
 
 
-def options(body: Json, provider: str) -> Json:
-    """Return what `provider.options` asks to be passed through to this provider, and no other."""
+def read_provider_options(body: Json, provider: str) -> Json:
+    """Return the fields of `provider.options` that are passed to this provider."""
     given = body.get("provider")
-    named = given.get("options") if isinstance(given, dict) else None
-    if not isinstance(named, dict):
+    by_name = given.get("options") if isinstance(given, dict) else None
+    if not isinstance(by_name, dict):
         return {}
-    own: Json = next((each for name, each in named.items() if slug(name) == provider), {})
-    return {name: value for name, value in own.items() if name not in NOT_OPTIONS}
+    found: Json = next((each for name, each in by_name.items() if to_slug(name) == provider), {})
+    return {name: value for name, value in found.items() if name not in RESERVED_FIELDS}
 
 
-def _provider(value: Any) -> Json:
+def _read_provider(value: Any) -> Json:
     if value is None:
         return {}
     found: Json = {}
-    for name, given in fields.table(value, "provider", _READERS).items():
+    for name, given in fields.read_table(value, "provider", _READERS).items():
         if given is not None:
             found |= _READERS[name](given, f"provider.{name}")
     return found
 
 
-def _route(value: Any, found: Json) -> Json:
-    """`route: sort` is the old way to write `partition: none`."""
+def _read_route(value: Any, found: Json) -> Json:
+    """Read `route: sort`, the old form of `partition: none`."""
     if value == "sort" and "across_models" not in found:
         return {"across_models": True}
     return {}
 
 
-def _strategy(value: Any, found: Json) -> Json:
+def _read_strategy(value: Any, found: Json) -> Json:
     if value is None:
         return {}
-    strategy = fields.table(value, "routing", ("strategy",)).get("strategy")
+    strategy = fields.read_table(value, "routing", ("strategy",)).get("strategy")
     if strategy is None or "sort" in found:
         return {}
-    return {"sort": STRATEGIES[fields.word(strategy, "routing.strategy", STRATEGIES)]}
+    return {"sort": STRATEGIES[fields.read_word(strategy, "routing.strategy", STRATEGIES)]}
 
 
-def slug(name: str) -> str:
-    """Return a provider's slug, also where its display name was written."""
+def to_slug(name: str) -> str:
+    """Return a provider's slug from its slug or its display name."""
     return name.strip().lower().replace(" ", "-")
 
 
-def _slugs(value: Any, where: str) -> list[str]:
-    return [slug(name) for name in fields.texts(value, where)]
+def _read_slugs(value: Any, path: str) -> list[str]:
+    return [to_slug(name) for name in fields.read_texts(value, path)]
 
 
-def _sort(value: Any, where: str) -> Json:
+def _read_sort(value: Any, path: str) -> Json:
     if not isinstance(value, dict):
-        return {"sort": Sort(fields.word(value, where, list(Sort)))}
-    given = fields.table(value, where, ("by", "partition"))
+        return {"sort": Sort(fields.read_word(value, path, list(Sort)))}
+    given = fields.read_table(value, path, ("by", "partition"))
     found: Json = {}
     if given.get("by") is not None:
-        found["sort"] = Sort(fields.word(given["by"], f"{where}.by", list(Sort)))
+        found["sort"] = Sort(fields.read_word(given["by"], f"{path}.by", list(Sort)))
     if given.get("partition") is not None:
-        partition = fields.word(given["partition"], f"{where}.partition", PARTITIONS)
+        partition = fields.read_word(given["partition"], f"{path}.partition", PARTITIONS)
         found["across_models"] = partition == "none"
     return found
 
 
-def _cutoffs(value: Any, where: str) -> dict[str, float]:
+def _read_cutoffs(value: Any, path: str) -> dict[str, float]:
     """Read a cutoff at the median, or one for each of several percentiles."""
     if not isinstance(value, dict):
-        return {"p50": fields.number(value, where)}
-    given = fields.table(value, where, PERCENTILES)
+        return {"p50": fields.read_number(value, path)}
+    given = fields.read_table(value, path, PERCENTILES)
     return {
-        name: fields.number(each, f"{where}.{name}")
+        name: fields.read_number(each, f"{path}.{name}")
         for name, each in given.items()
         if each is not None
     }
 
 
-def _prices(value: Any, where: str) -> dict[str, int]:
+def _read_prices(value: Any, path: str) -> dict[str, int]:
     """Read dollars: per million tokens, per request, per image."""
-    given = fields.table(value, where, PRICED)
+    given = fields.read_table(value, path, PRICE_FIELDS)
     return {
-        name: round(min(fields.number(each, f"{where}.{name}", zero=True), MOST) * NANOS_PER_USD)
+        name: round(
+            min(fields.read_number(each, f"{path}.{name}", zero=True), MAX_USD) * NANOS_PER_USD
+        )
         for name, each in given.items()
         if each is not None
     }
 
 
-def _quantizations(value: Any, where: str) -> frozenset[str]:
-    return frozenset(fields.word(each, where, QUANTIZATIONS) for each in fields.texts(value, where))
+def _read_quantizations(value: Any, path: str) -> frozenset[str]:
+    return frozenset(
+        fields.read_word(each, path, QUANTIZATIONS) for each in fields.read_texts(value, path)
+    )
 
 
-def _options(value: Any, where: str) -> Json:
+def _read_options(value: Any, path: str) -> Json:
     if not isinstance(value, dict):
-        fields.refuse(where, "an object of provider slugs, each with an object")
+        fields.refuse(path, "an object of provider slugs, each with an object")
     for name, given in value.items():
         if not isinstance(given, dict):
-            fields.refuse(f"{where}.{name}", "an object")
-    return {"options": frozenset(map(slug, value))}  # themselves they are read where they are sent
+            fields.refuse(f"{path}.{name}", "an object")
+    return {"options": frozenset(map(to_slug, value))}  # the adapters read the options
 
 
-def _prefer(value: Any, where: str) -> Json:
-    """`cheapest` chooses the lane (`native_lane`); no endpoint moves for it."""
-    fields.word(value, where, ("cheapest",))
+def _read_prefer(value: Any, path: str) -> Json:
+    """Check `prefer`; it chooses the lane (`native_batches`), not an endpoint."""
+    fields.read_word(value, path, ("cheapest",))
     return {}
 
 
 _READERS: Mapping[str, Any] = {
-    "order": lambda value, where: {"order": tuple(_slugs(value, where))},
-    "only": lambda value, where: {"only": frozenset(_slugs(value, where)) or None},
-    "ignore": lambda value, where: {"ignore": frozenset(_slugs(value, where))},
-    "allow_fallbacks": lambda value, where: {"allow_fallbacks": fields.flag(value, where)},
-    "require_parameters": lambda value, where: {"require_parameters": fields.flag(value, where)},
-    "data_collection": lambda value, where: {
-        "data_collection": fields.word(value, where, ("allow", "deny")) == "allow"
+    "order": lambda value, path: {"order": tuple(_read_slugs(value, path))},
+    "only": lambda value, path: {"only": frozenset(_read_slugs(value, path)) or None},
+    "ignore": lambda value, path: {"ignore": frozenset(_read_slugs(value, path))},
+    "allow_fallbacks": lambda value, path: {"allow_fallbacks": fields.read_flag(value, path)},
+    "require_parameters": lambda value, path: {"require_parameters": fields.read_flag(value, path)},
+    "data_collection": lambda value, path: {
+        "data_collection": fields.read_word(value, path, ("allow", "deny")) == "allow"
     },
-    "zdr": lambda value, where: {"zdr": fields.flag(value, where)},
-    "enforce_distillable_text": lambda value, where: {"distillable": fields.flag(value, where)},
-    "quantizations": lambda value, where: {"quantizations": _quantizations(value, where) or None},
-    "sort": _sort,
-    "prefer": _prefer,
-    "preferred_min_throughput": lambda value, where: {"min_throughput": _cutoffs(value, where)},
-    "preferred_max_latency": lambda value, where: {"max_latency": _cutoffs(value, where)},
-    "max_price": lambda value, where: {"max_price": _prices(value, where)},
-    "options": _options,
+    "zdr": lambda value, path: {"zdr": fields.read_flag(value, path)},
+    "enforce_distillable_text": lambda value, path: {"distillable": fields.read_flag(value, path)},
+    "quantizations": lambda value, path: {
+        "quantizations": _read_quantizations(value, path) or None
+    },
+    "sort": _read_sort,
+    "prefer": _read_prefer,
+    "preferred_min_throughput": lambda value, path: {"min_throughput": _read_cutoffs(value, path)},
+    "preferred_max_latency": lambda value, path: {"max_latency": _read_cutoffs(value, path)},
+    "max_price": lambda value, path: {"max_price": _read_prices(value, path)},
+    "options": _read_options,
 }
 
 
 class Variant(StrEnum):
-    """A suffix that says how to route, rather than what to run."""
+    """A routing suffix of a model slug."""
 
     NITRO = "nitro"  # sorted by throughput
     FLOOR = "floor"  # sorted by price
     EXACTO = "exacto"  # quality first
-    FREE = "free"  # only what costs nothing
+    FREE = "free"  # only free endpoints
 
 
 SORTS = {
@@ -216,7 +222,7 @@ SORTS = {
     Variant.EXACTO: Sort.EXACTO,
 }
 
-MODELS_OF_THEIR_OWN = {
+MODEL_SUFFIXES = {
     "online": NO_WEB,
     "thinking": "no model of that name is: leave the suffix out, and ask for `reasoning`",
     "extended": "no model of that name is: leave the suffix out, or choose a longer context",
@@ -225,14 +231,14 @@ MODELS_OF_THEIR_OWN = {
 
 
 def split_variant(slug: str) -> tuple[str, Variant | None]:
-    """Return a slug without its suffix, and the suffix where it is one that routes."""
+    """Return a slug without its routing suffix, and the suffix if it has one."""
     base, _, suffix = slug.rpartition(":")
     return (base, Variant(suffix)) if base and suffix in _SUFFIXES else (slug, None)
 
 
-def missing_variant(slug: str) -> str | None:
-    """Return what to do instead where a suffix means a model that the catalog does not have."""
-    return MODELS_OF_THEIR_OWN.get(slug.rpartition(":")[2]) if ":" in slug else None
+def find_missing_variant(slug: str) -> str | None:
+    """Return an alternative where a suffix names a model that the catalog does not have."""
+    return MODEL_SUFFIXES.get(slug.rpartition(":")[2]) if ":" in slug else None
 
 
 _SUFFIXES = frozenset(Variant)

@@ -1,7 +1,7 @@
 """Apply a workspace's credentials for providers to a plan. Pure.
 
 The order is OpenRouter's (its docs, "BYOK"): prioritised keys, the installation's own, fallback
-keys; a caller's own key comes first, even against `provider.order`.
+keys; prioritised keys come first, even against `provider.order`.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -25,12 +25,12 @@ class WorkspaceCredential:
     is_required: bool = False
     is_byok_only: bool = False
     disabled: bool = False
-    is_refused: bool = False  # it was the provider that had it disabled
+    is_refused: bool = False  # disabled because the provider refused it
     allowed_models: frozenset[str] | None = None
     allowed_key_ids: frozenset[str] | None = None
     allowed_user_ids: frozenset[str] | None = None
 
-    def is_for(self, api_key_id: str, user_id: str | None) -> bool:
+    def is_allowed(self, api_key_id: str, user_id: str | None) -> bool:
         """Return whether this caller may use it."""
         by_key = self.allowed_key_ids is None or api_key_id in self.allowed_key_ids
         return by_key and (self.allowed_user_ids is None or user_id in self.allowed_user_ids)
@@ -38,7 +38,7 @@ class WorkspaceCredential:
     def covers(self, model: str) -> bool:
         return self.allowed_models is None or model in self.allowed_models
 
-    def rules_out_shared(self, model: str) -> bool:
+    def forbids_shared(self, model: str) -> bool:
         """Return whether the installation's key is forbidden, also after this one was refused."""
         if self.disabled and not self.is_refused:
             return False
@@ -66,53 +66,55 @@ class WorkspaceCredentials:
     def allows_shared(self, endpoint: Endpoint) -> bool:
         """Return whether the installation's key may serve this caller here."""
         keys = self.by_provider.get(endpoint.provider, ())
-        ruled_out = any(each.rules_out_shared(endpoint.model) for each in keys)
-        return endpoint.provider not in self.unconfigured and not ruled_out
+        is_forbidden = any(each.forbids_shared(endpoint.model) for each in keys)
+        return endpoint.provider not in self.unconfigured and not is_forbidden
 
-    def serving(self, endpoint: Endpoint) -> list[WorkspaceCredential]:
+    def list_usable(self, endpoint: Endpoint) -> list[WorkspaceCredential]:
         """Return the keys that may call this endpoint, in the order to try them."""
         keys = self.by_provider.get(endpoint.provider, ())
         return [each for each in keys if not each.disabled and each.covers(endpoint.model)]
 
     def may_call(self, endpoint: Endpoint) -> bool:
         """Return whether this caller has any key for an endpoint."""
-        return self.allows_shared(endpoint) or bool(self.serving(endpoint))
+        return self.allows_shared(endpoint) or bool(self.list_usable(endpoint))
 
 
 NO_CREDENTIALS = WorkspaceCredentials()
 
 
 def restrict_choice(
-    served: Mapping[str, Sequence[Endpoint]], named: Collection[str], own: WorkspaceCredentials
+    served: Mapping[str, Sequence[Endpoint]],
+    requested: Collection[str],
+    credentials: WorkspaceCredentials,
 ) -> Mapping[str, Sequence[Endpoint]]:
-    """Leave to a router's choice only what the caller can be served by.
+    """Remove the endpoints that this caller cannot use from a router's choice.
 
-    Who names a model keeps all its endpoints, and is told why none can be used.
+    Requested models keep all their endpoints, so that an error can name the reason.
     """
-    if not own.by_provider:
+    if not credentials.by_provider:
         return served
     return {
-        slug: each if slug in named else [step for step in each if own.may_call(step)]
+        slug: each if slug in requested else [step for step in each if credentials.may_call(step)]
         for slug, each in served.items()
     }
 
 
-def plan_credentials(plan: Plan, own: WorkspaceCredentials) -> Plan:
+def plan_credentials(plan: Plan, credentials: WorkspaceCredentials) -> Plan:
     """Return the plan with a step for each usable key. Raises NoEndpointError if none is left.
 
     Within each model the caller's prioritised keys go first, and fallback keys last.
     """
-    if not own.by_provider:
+    if not credentials.by_provider:
         return plan
     steps: list[PlanStep] = []
     for _, group in groupby(plan.steps, key=lambda each: each.endpoint.model):
-        ways = [way for step in group for way in _ways(step, own)]
-        ways.sort(key=lambda way: way[0])  # stable: the plan's order within each rank
-        steps += [step for _, step in ways]
+        steps_by_rank = [entry for step in group for entry in _list_steps(step, credentials)]
+        steps_by_rank.sort(key=lambda entry: entry[0])  # stable: the plan's order within each rank
+        steps += [step for _, step in steps_by_rank]
     excluded = tuple(
         Exclusion(each.endpoint.provider, each.endpoint.model, "byok_required")
         for each in plan.steps
-        if not own.may_call(each.endpoint)
+        if not credentials.may_call(each.endpoint)
     )
     if not steps:
         names = ", ".join(sorted({each.provider for each in excluded}))
@@ -121,7 +123,7 @@ def plan_credentials(plan: Plan, own: WorkspaceCredentials) -> Plan:
             "and allowed for this model: see GET /api/v1/byok.",
             param="model",
         )
-    if steps[0].endpoint.is_byok:  # a provider's batch is made with our key
+    if steps[0].endpoint.is_byok:  # native batches use the installation's key
         steps = [replace(each, endpoint=replace(each.endpoint, batched=False)) for each in steps]
     return replace(plan, steps=steps, excluded=(*plan.excluded, *excluded))
 
@@ -129,11 +131,13 @@ def plan_credentials(plan: Plan, own: WorkspaceCredentials) -> Plan:
 FIRST, SHARED, LAST = range(3)
 
 
-def _ways(step: PlanStep, own: WorkspaceCredentials) -> Iterator[tuple[int, PlanStep]]:
-    """Yield the ways to call an endpoint: the rank and the plan step."""
-    for key in own.serving(step.endpoint):
+def _list_steps(
+    step: PlanStep, credentials: WorkspaceCredentials
+) -> Iterator[tuple[int, PlanStep]]:
+    """Yield the rank and the plan step for each key that may call an endpoint."""
+    for key in credentials.list_usable(step.endpoint):
         endpoint = replace(step.endpoint, credential=key.id, batched=False)
         reason = f"{step.reason}, with your key {key.name}"
         yield LAST if key.is_fallback else FIRST, PlanStep(endpoint, reason)
-    if own.allows_shared(step.endpoint):
+    if credentials.allows_shared(step.endpoint):
         yield SHARED, step

@@ -66,7 +66,7 @@ def admit(
 def _requirements(body: Json, named: Sequence[str]) -> Requirements:
     """Return what the body needs, if a model is named that depends on it."""
     return (
-        requirements.requirements_of(body)
+        requirements.find_requirements(body)
         if any(name.startswith(LATEST) for name in named)
         else NO_REQUIREMENTS
     )

@@ -58,11 +58,11 @@ def prepare(
     plan = routing.plan(ask, endpoints, _with_seed(circumstances))
     plan = workspace_credentials.plan_credentials(plan, principal.own_keys)
     plan, quoted = _within_max_cost(plan, _quotes(body, wish, plan, settings), wish)
-    native = native_batches.columns(
+    native = native_batches.choose_columns(
         body,
         plan,
         time_left_ms=None if wish.deadline is None else wish.deadline - now,
-        least_ms=int(settings.native_batch_min_deadline_seconds * 1000),
+        min_ms=int(settings.native_batch_min_deadline_seconds * 1000),
     )
     places = (0, native.get("position", 0))
     hold = max(quoted.nanos[place] for place in places)
@@ -74,7 +74,7 @@ def prepare(
     payload = {
         "job_id": row["id"],
         "request": orjson.dumps(body),
-        "plan": routing.encode(plan),
+        "plan": routing.encode_plan(plan),
         "quotes": orjson.dumps(quoted.nanos).decode(),
         "extra": _extra(body, wish),
     }
@@ -118,11 +118,11 @@ def _word(value: Any) -> str | None:
 
 def routing_request(body: Json) -> RoutingRequest:
     """Read what a body asks of routing. Raises InvalidRequestError that names the field."""
-    models, needed = routing.requested_models(body), requirements.requirements_of(body)
-    wishes = routing.preferences(body)
+    models, needed = routing.requested_models(body), requirements.find_requirements(body)
+    wishes = routing.read_preferences(body)
     if not any(name in routing.ROUTERS for name in models):
         return RoutingRequest(models, needed, wishes)
-    choice = routing.auto_options(body, routing.classify(body, needed))
+    choice = routing.read_auto_options(body, routing.classify(body, needed))
     return RoutingRequest(models, needed, wishes, choice)
 
 
@@ -203,7 +203,7 @@ def _within_max_cost(plan: Plan, quoted: Quotes, wish: JobOptions) -> tuple[Plan
         return plan, quoted
     kept = [place for place, nanos in enumerate(quoted.least) if nanos <= most]
     if kept:
-        return plan.keeping(kept, "max_cost"), quoted.keeping(kept)
+        return plan.select(kept, "max_cost"), quoted.keeping(kept)
     needed = f"{usd(min(quoted.least)):.6f} USD ({quoted.likely})"
     raise InvalidRequestError(
         f"This job may cost {needed}, more than its max_cost "

@@ -54,7 +54,7 @@ def quotes(
     for place in range(len(plan)):
         endpoint = plan[place]
         asked, measured = body, sent
-        if options := routing.options(body, endpoint.provider):
+        if options := routing.read_provider_options(body, endpoint.provider):
             asked = body | options
             measured = measure(asked)
         expected = pricing.demand(asked, operation, measured, _limits(endpoint, likely, most))

@@ -35,10 +35,10 @@ def main() -> None:
     for size in SIZES:
         ask = RoutingRequest([f"bench/{size}"], NEEDS)
         plan = routing.plan(ask, catalog, context)
-        stored = routing.encode(plan)
+        stored = routing.encode_plan(plan)
         planning = microseconds(lambda ask=ask: routing.plan(ask, catalog, context))
-        encoding = microseconds(lambda plan=plan: routing.encode(plan))
-        decoding = microseconds(lambda stored=stored: routing.decode(stored))
+        encoding = microseconds(lambda plan=plan: routing.encode_plan(plan))
+        decoding = microseconds(lambda stored=stored: routing.decode_plan(stored))
         say(
             f"{size:>5} endpoints: plan {planning:6.1f} µs, encode {encoding:5.1f} µs, "
             f"decode {decoding:5.1f} µs, {len(stored):,} bytes"

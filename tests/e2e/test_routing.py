@@ -99,11 +99,11 @@ def test_a_session_stays_where_it_was_served(installation: Installation) -> None
     for _ in range(5):
         plan = route(installation, **body, provider=DRY).json()["plan"]
         assert plan[0]["provider"] == "spare"
-        assert "remembers" in plan[0]["reason"]
+        assert "prompt cache" in plan[0]["reason"]
     named = {"model": "three/ways", "messages": body["messages"], "provider": DRY}
     headers = {"X-Session-Id": "s-1"}
     job = installation.http.post("/jobs", json={"body": named}, headers=headers).json()
-    assert "remembers" in installation.job(job["id"])["plan"][0]["reason"]
+    assert "prompt cache" in installation.job(job["id"])["plan"][0]["reason"]
 
 
 def test_options_are_passed_to_their_provider(installation: Installation) -> None:

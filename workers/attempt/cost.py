@@ -20,7 +20,7 @@ from broker.ids import generation_id
 from broker.lifecycle import ClaimedJob
 from broker.money import usd_text
 from broker.requests.parameters import known
-from broker.routing.native_batches import in_batch
+from broker.routing.native_batches import apply_batch_discount
 from broker.usage import GenerationRow
 from workers.attempt.endpoint_stats import was_cut_by_deadline
 from workers.attempt.job_run import JobRun
@@ -70,7 +70,7 @@ class AttemptCost:
         price = job.endpoint.price
         tier = answer.service_tier if isinstance(answer, Completion) else None
         if batched or tier == pricing.BATCH_TIER:
-            price, tier = in_batch(price), pricing.BATCH_TIER
+            price, tier = apply_batch_discount(price), pricing.BATCH_TIER
         usage = with_pieces(usage, request, answer, price)
         if isinstance(answer, Completion):
             cost = pricing.charge(price, usage, answer, tier=tier)

@@ -44,7 +44,7 @@ class CallCredentials:
         """
         endpoint, known = job.endpoint, self.known
         if endpoint.credential is None:
-            if known.rules_out_shared(job.workspace_id, *endpoint.key):
+            if known.forbids_shared(job.workspace_id, *endpoint.key):
                 return _skip_failure(f"Only the workspace's own keys may call {endpoint.provider}.")
             if not route.is_shared:
                 return _skip_failure(

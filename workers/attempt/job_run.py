@@ -30,7 +30,7 @@ def build_completion_request(job: ClaimedJob, body: Json) -> CompletionRequest:
     }
     if fields.get("service_tier") == BATCH_TIER:
         del fields["service_tier"]
-    options = routing.options(body, job.endpoint.provider)
+    options = routing.read_provider_options(body, job.endpoint.provider)
     return CompletionRequest(
         body=parameters.fitting(fields, job.endpoint.supported_parameters) | options,
         model=job.endpoint.native,

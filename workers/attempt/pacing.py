@@ -16,7 +16,7 @@ from broker.providers.pacing import Busy, Cause, Pacer, Permit, Throttles, excha
 from broker.providers.pauses import LivePauses
 from broker.queues import Lane, ordinary
 from broker.requests import token_estimates
-from broker.routing.waiting import Congestion, absent
+from broker.routing.waiting import Congestion, build_absent
 from broker.storage.database import Database
 from workers.adapters.errors.retry_after import until_reset
 from workers.provider_routes import ProviderRoute
@@ -57,7 +57,9 @@ class Pacing:
         it after its plan has moved on.
         """
         provider = job.endpoint.provider
-        busy = self._find_pause(job) if provider in self.routes else absent(provider, now_ms())
+        busy = (
+            self._find_pause(job) if provider in self.routes else build_absent(provider, now_ms())
+        )
         if busy is None and provider == permit.provider:
             return False
         await self.defer(Lane(ordinary(job.lane)), job.id, busy, attempt=job.attempt)

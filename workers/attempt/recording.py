@@ -203,9 +203,9 @@ class Recording:
         """Remember which endpoint has this conversation in its prompt cache."""
         if not cache_affinity.used_cache(usage, job.request):
             return
-        key = cache_affinity.key(job.workspace_id, orjson.loads(job.request))
+        key = cache_affinity.build_key(job.workspace_id, orjson.loads(job.request))
         if key is not None:
-            endpoint = cache_affinity.value(*job.endpoint.key)
+            endpoint = cache_affinity.encode_value(*job.endpoint.key)
             self.events.remember(key, endpoint, seconds=cache_affinity.IDLE_SECONDS)
 
     def _save(self, media: Media) -> None:

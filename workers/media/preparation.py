@@ -9,7 +9,7 @@ from typing import Any
 
 from broker.completion import ErrorType, Failure, Json
 from broker.requests.plugins import FileParser
-from broker.routing.requirements import MEDIA_PARTS, media_parts
+from broker.routing.requirements import MEDIA_PARTS, list_media_parts
 from workers.adapters.base import Adapter
 from workers.adapters.media import AttachedMedia, MediaKind, read_media
 from workers.media.documents import ReadPdf, annotation, known_files, read_file
@@ -48,7 +48,7 @@ async def prepare(
     Attachments are fetched, read as text or converted, where the endpoint needs it. `body` is not
     changed. A Failure means that the request is invalid; nothing was sent.
     """
-    if next(media_parts(body), None) is None:
+    if next(list_media_parts(body), None) is None:
         return Prepared(body)
     rules = Rules(adapter, modalities, parser or FileParser(), quirks)
     work = _Preparation(rules, fetch, read_pdf, known_files(body["messages"]))
@@ -73,7 +73,7 @@ async def prepare(
 
 def most_fetched(body: Json, largest: int) -> int:
     """Return the most bytes that a body may need to fetch. One URL has up to `largest`."""
-    urls = sum(_may_be_fetched(part) for part in media_parts(body))
+    urls = sum(_may_be_fetched(part) for part in list_media_parts(body))
     return min(urls * largest, MAX_FETCHED_BYTES)
 
 

@@ -28,7 +28,7 @@ from broker.providers.pacing import NO_LOAD, find_room, read_loads
 from broker.providers.pauses import LivePauses
 from broker.queues import Lane, Ready
 from broker.rate_limits import Limiter
-from broker.routing.waiting import absent
+from broker.routing.waiting import build_absent
 from broker.storage.database import Database
 from broker.webhooks import due, records
 from workers.attempt.pacing import Pacing
@@ -114,7 +114,7 @@ class Dispatcher:
 
     async def _defer_unserved(self, job: Ready, now: int) -> None:
         """Move a job whose provider is not configured to its next plan step, or let it wait."""
-        await self.pacing.defer(Lane(job.lane), job.job_id, absent(job.provider, now))
+        await self.pacing.defer(Lane(job.lane), job.job_id, build_absent(job.provider, now))
 
     async def _postpone_over_limit(self, now: int) -> None:
         """Let scheduled jobs wait whose key has as many open jobs as it may have."""

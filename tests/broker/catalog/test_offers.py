@@ -21,7 +21,7 @@ from broker.providers.vendors import vendors
 from broker.requests import operations
 from broker.requests.operations import Interface, Operation, gives
 from broker.routing import RoutingContext, RoutingRequest
-from broker.routing.requirements import requirements_of as requirements_in
+from broker.routing.requirements import find_requirements as requirements_in
 from broker.settings import ModelRow, Settings
 from broker.settings.rows import InterfaceName
 

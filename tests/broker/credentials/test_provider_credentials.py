@@ -76,7 +76,7 @@ def test_another_workspace_has_none_of_it(database, keep):
     stranger = make_principal(database, name="other")
     known = live(database)
     assert known.with_credentials(stranger) is stranger
-    assert not known.rules_out_shared(stranger.workspace_id, "anthropic", "a/m")
+    assert not known.forbids_shared(stranger.workspace_id, "anthropic", "a/m")
 
 
 def test_a_key_for_some_callers_is_not_there_for_others(database, caller, keep):

@@ -44,7 +44,9 @@ def test_other_names_of_a_parameter_count() -> None:
 
 
 def plan_of(body, *endpoints):
-    ask = RoutingRequest(["a/1"], requirements.requirements_of(body), routing.preferences(body))
+    ask = RoutingRequest(
+        ["a/1"], requirements.find_requirements(body), routing.read_preferences(body)
+    )
     return routing.plan(ask, {"a/1": endpoints})
 
 
@@ -78,4 +80,4 @@ def test_required_parameters_that_nobody_supports_are_named() -> None:
 
 def test_a_stored_plan_remembers_what_is_supported() -> None:
     plan = plan_of({}, endpoint("cheap", supported=TEXT_ONLY))
-    assert routing.decode(routing.encode(plan))[0].supported_parameters == TEXT_ONLY
+    assert routing.decode_plan(routing.encode_plan(plan))[0].supported_parameters == TEXT_ONLY

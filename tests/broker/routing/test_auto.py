@@ -9,7 +9,7 @@ from broker.errors import InvalidRequestError, NoEndpointError
 from broker.pricing import Price
 from broker.providers.endpoint_stats import Snapshot
 from broker.routing import Preferences, Requirements, RoutingContext, RoutingRequest, Sort, classify
-from broker.routing.auto_router import AutoOptions, auto_options
+from broker.routing.auto_router import AutoOptions, read_auto_options
 from broker.routing.filters import filters
 from tests.broker.routing.worlds import NOW, OPEN_CIRCUIT, USD, at, seen
 
@@ -139,18 +139,18 @@ def test_a_router_may_be_one_of_several_models():
 )  # fmt: skip
 def test_wishes_that_cannot_be_read_name_their_field(body, param):
     with pytest.raises(InvalidRequestError) as refusal:
-        auto_options(body, "chat")
+        read_auto_options(body, "chat")
     assert refusal.value.param == param
 
 
 def test_the_plugins_settings_and_the_bodys_mean_the_same():
     settings = {"allowed_models": ["a/*"], "excluded_models": ["a/b"], "cost_tier": "high"}
     plugin = {"plugins": [{"id": "auto-router", **settings}]}
-    assert auto_options(plugin, "chat") == auto_options(settings, "chat")
+    assert read_auto_options(plugin, "chat") == read_auto_options(settings, "chat")
     off = {"plugins": [{"id": "auto-router", "enabled": False, **settings}]}
-    assert auto_options(off, "chat") == AutoOptions()
+    assert read_auto_options(off, "chat") == AutoOptions()
     pinned = {"plugins": [{"id": "auto-router", "pin_model": "a/b"}]}
-    assert auto_options(pinned, "chat").allowed == ["a/b"]
+    assert read_auto_options(pinned, "chat").allowed == ["a/b"]
 
 
 SOME = st.none() | st.sampled_from(
@@ -189,7 +189,7 @@ def test_the_cheapest_is_the_cheapest_that_can_serve_it(endpoints, requirements)
     able = [
         each
         for each in endpoints
-        if all(f.keeps(each) for f in filters(requirements, Preferences()))
+        if all(f.accepts(each) for f in filters(requirements, Preferences()))
     ]
     assume(able)
     ask = RoutingRequest(["waybill/auto"], requirements, Preferences(sort=Sort.PRICE))
@@ -218,12 +218,12 @@ def test_whatever_is_picked_satisfies_every_hard_need(
     except NoEndpointError:
         free = router.endswith("/free")
         assert not any(
-            all(each.keeps(endpoint) for each in conditions)
+            all(each.accepts(endpoint) for each in conditions)
             for endpoint in endpoints
             if not free or endpoint.price == Price()
         )
         return
     for place in plan.steps:
-        assert all(each.keeps(place.endpoint) for each in conditions)
+        assert all(each.accepts(place.endpoint) for each in conditions)
         assert place.endpoint in endpoints
         assert not router.endswith("/free") or place.endpoint.price == Price()

@@ -31,7 +31,9 @@ def plan(*places):
 
 
 def columns(body, places, *, time_left_ms=None):
-    return native_batches.columns(body, plan(*places), time_left_ms=time_left_ms, least_ms=4 * HOUR)
+    return native_batches.choose_columns(
+        body, plan(*places), time_left_ms=time_left_ms, min_ms=4 * HOUR
+    )
 
 
 BATCHED = [("alpha", "acme/small", True)]
@@ -71,8 +73,8 @@ def test_a_stream_is_refused_by_name():
 def test_what_is_declared_is_what_the_workers_can_translate():
     wires = {"openai": "openai", "groq": "openai", "mistral": "mistral"}
     wires |= {"anthropic": "anthropic", "gemini": "gemini"}
-    assert native_batches.BATCHED.keys() == BATCH_APIS.keys() == wires.keys()
-    for api, operations in native_batches.BATCHED.items():
+    assert native_batches.BATCH_OPERATIONS.keys() == BATCH_APIS.keys() == wires.keys()
+    for api, operations in native_batches.BATCH_OPERATIONS.items():
         upstream = Upstream("any", "https://any", wire=wires[api])
         route = ProviderRoute(ADAPTERS[wires[api]], upstream, ProviderLimits())
         served = {each for each in Operation if route.adapter(each) is not None}
@@ -88,6 +90,6 @@ def test_what_is_declared_is_what_the_workers_can_translate():
 def test_a_batch_costs_half_unless_the_catalog_knows_better(prompt, completion, used, discount):
     price = Price(prompt=prompt, completion=completion, batch_discount=discount)
     usage = Usage(input=used[0], output=used[1])
-    paid = cost(native_batches.in_batch(price), usage, tier="batch")
+    paid = cost(native_batches.apply_batch_discount(price), usage, tier="batch")
     exact = cost(price, usage) * (100 - (discount or 50)) / 100
     assert abs(paid - exact) <= 1

@@ -243,7 +243,7 @@ def test_a_conversation_stays_where_it_is_remembered_while_that_is_cheaper():
     for seed in range(1, 50):
         plan = planned([dear, at("cheap")], seed=seed, requirements=requirements, affinity=affinity)
         assert order(plan)[0] == "dear"
-    assert "remembers" in plan.steps[0].reason
+    assert "prompt cache" in plan.steps[0].reason
     # a short conversation: the answer costs more than the cache saves
     assert firsts([dear, at("cheap")], affinity=affinity)["dear"] < 0.5
     # nor does a cache help that costs as much as the prompt

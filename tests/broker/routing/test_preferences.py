@@ -3,13 +3,19 @@
 import pytest
 
 from broker.errors import InvalidRequestError
-from broker.routing import NO_PREFERENCES, Preferences, Sort, options, preferences
+from broker.routing import (
+    NO_PREFERENCES,
+    Preferences,
+    Sort,
+    read_preferences,
+    read_provider_options,
+)
 
 USD = 1_000_000_000
 
 
 def read(**provider):
-    return preferences({"provider": provider})
+    return read_preferences({"provider": provider})
 
 
 @pytest.mark.parametrize(
@@ -85,7 +91,7 @@ def test_a_misspelt_wish_is_told_how_it_is_spelt():
 @pytest.mark.parametrize("value", ["openai", ["openai"], 3, True])
 def test_preferences_are_an_object(value):
     with pytest.raises(InvalidRequestError) as refusal:
-        preferences({"provider": value})
+        read_preferences({"provider": value})
     assert refusal.value.param == "provider"
 
 
@@ -101,7 +107,7 @@ def test_preferences_are_an_object(value):
     ],
 )
 def test_the_guides_strategies(body, sort):
-    assert preferences(body).sort is sort
+    assert read_preferences(body).sort is sort
 
 
 @pytest.mark.parametrize(
@@ -110,21 +116,23 @@ def test_the_guides_strategies(body, sort):
 )
 def test_a_strategy_there_is_not(routing, param):
     with pytest.raises(InvalidRequestError) as refusal:
-        preferences({"routing": routing})
+        read_preferences({"routing": routing})
     assert refusal.value.param == param
 
 
 def test_the_old_route_sorts_across_models():
-    assert preferences({"route": "sort"}).across_models
-    assert preferences({"route": "fallback"}) is NO_PREFERENCES
-    assert not preferences(
+    assert read_preferences({"route": "sort"}).across_models
+    assert read_preferences({"route": "fallback"}) is NO_PREFERENCES
+    assert not read_preferences(
         {"route": "sort", "provider": {"sort": {"partition": "model"}}}
     ).across_models
 
 
 def test_options_are_for_one_provider_only():
     body = {"provider": {"options": {"deepinfra": {"quant": 8}}}}
-    assert options(body, "deepinfra") == {"quant": 8}
-    assert options(body, "openai") == {}
-    assert options({}, "openai") == {}
-    assert options({"provider": {"options": {"Google AI Studio": {"x": 1}}}}, "google-ai-studio")
+    assert read_provider_options(body, "deepinfra") == {"quant": 8}
+    assert read_provider_options(body, "openai") == {}
+    assert read_provider_options({}, "openai") == {}
+    assert read_provider_options(
+        {"provider": {"options": {"Google AI Studio": {"x": 1}}}}, "google-ai-studio"
+    )

@@ -62,7 +62,7 @@ def document(**source):
 def test_what_a_part_needs(part, need):
     if isinstance(part["type"], list):
         part = {"type": "file", "file": ["odd"]}
-    assert requirements.modalities(body(part)) == ({need} if need else set())
+    assert requirements.find_modalities(body(part)) == ({need} if need else set())
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,11 @@ def test_what_a_part_needs(part, need):
      body(file(file_data="http://[odd")), body(file(file_data=7, filename=7))],
 )  # fmt: skip
 def test_odd_bodies_need_nothing(odd):
-    assert requirements.modalities(odd) == set()
+    assert requirements.find_modalities(odd) == set()
 
 
 def test_needs_add_up():
-    assert requirements.modalities(body(IMAGE, SHEET, PDF_DATA)) == {"image", "file"}
+    assert requirements.find_modalities(body(IMAGE, SHEET, PDF_DATA)) == {"image", "file"}
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_needs_add_up():
 )
 def test_the_plugin_may_forbid_extraction(plugin, need):
     asked = body(PDF_DATA, plugins=[{"id": "file-parser", **plugin}])
-    assert requirements.modalities(asked) == need
+    assert requirements.find_modalities(asked) == need
 
 
 def test_an_engine_there_is_not_is_refused_and_the_engines_named():
@@ -164,7 +164,7 @@ def test_a_model_nobody_serves_is_another_error():
 def test_a_stored_plan_remembers_modalities():
     served = {"a/one": [endpoint("x", {"text", "image"}), endpoint("y", None)]}
     planned = plan(["a/one"], served)
-    assert routing.decode(routing.encode(planned)) == planned
+    assert routing.decode_plan(routing.encode_plan(planned)) == planned
 
 
 @pytest.mark.parametrize(
@@ -181,16 +181,16 @@ def test_a_stored_plan_remembers_modalities():
     ],
 )
 def test_what_the_answer_would_be_another_one_without(body, must):
-    assert requirements.requirements_of(body).must == must
+    assert requirements.find_requirements(body).must == must
 
 
 def test_how_large_a_request_is():
-    asked = requirements.requirements_of(
+    asked = requirements.find_requirements(
         {"messages": [{"role": "user", "content": "x" * 4_000}], "max_tokens": 70}
     )
     assert asked.input_tokens == pytest.approx(1_000, rel=0.01)
     assert asked.output_tokens == 70
-    assert requirements.requirements_of({"modalities": ["text", "image"]}).outputs == {"image"}
+    assert requirements.find_requirements({"modalities": ["text", "image"]}).outputs == {"image"}
 
 
 @pytest.mark.parametrize(
@@ -203,4 +203,4 @@ def test_how_large_a_request_is():
     ],
 )
 def test_which_contexts_a_prompt_is_made_to_fit(asked, context):
-    assert requirements.requirements_of(asked).shortened_up_to == context
+    assert requirements.find_requirements(asked).shortened_up_to == context

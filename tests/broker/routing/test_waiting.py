@@ -1,6 +1,6 @@
 from broker.providers.pacing import Busy, Cause
 from broker.routing import Plan, PlanStep
-from broker.routing.waiting import Congestion, best_step
+from broker.routing.waiting import Congestion, choose_step
 from tests.factories import make_endpoint
 
 NOW = 1_800_000_000_000
@@ -16,7 +16,7 @@ def busy(**waits):
 
 
 def place(congestion, position=0, **more):
-    found = best_step(THREE, position, congestion, NOW, **more)
+    found = choose_step(THREE, position, congestion, NOW, **more)
     return found.position, found.at - NOW
 
 
@@ -43,7 +43,7 @@ def test_an_endpoint_that_let_the_job_down_is_no_choice():
 
 def test_without_fallbacks_a_job_waits():
     alone = Plan(THREE.steps[:1])
-    assert best_step(alone, 0, busy(alpha=60_000), NOW).at == NOW + 60_000
+    assert choose_step(alone, 0, busy(alpha=60_000), NOW).at == NOW + 60_000
 
 
 def test_a_pause_of_one_model_leaves_its_provider_open():
@@ -51,4 +51,4 @@ def test_a_pause_of_one_model_leaves_its_provider_open():
         endpoints={("alpha", SMALL): Busy("alpha", Cause.PROVIDER_PAUSE, NOW + 5_000, SMALL)}
     )
     assert place(paused) == (1, 0)
-    assert paused.at("alpha", "acme/large", NOW) is None
+    assert paused.find_busy("alpha", "acme/large", NOW) is None

@@ -99,11 +99,11 @@ def test_a_provider_that_only_the_workspace_can_call_is_called_with_its_key_alon
 
 def test_a_key_is_for_whom_it_is_allowed():
     key = WorkspaceCredential("k", "beta", "mine", allowed_key_ids=frozenset({"key_1"}))
-    assert key.is_for("key_1", None)
-    assert not key.is_for("key_2", None)
+    assert key.is_allowed("key_1", None)
+    assert not key.is_allowed("key_2", None)
     mine = WorkspaceCredential("k", "beta", "mine", allowed_user_ids=frozenset({"usr_1"}))
-    assert mine.is_for("key_2", "usr_1")
-    assert not mine.is_for("key_2", None)
+    assert mine.is_allowed("key_2", "usr_1")
+    assert not mine.is_allowed("key_2", None)
 
 
 def test_what_the_callers_key_pays_is_not_held_but_for_the_fee():
@@ -120,7 +120,7 @@ def test_who_brings_a_key_is_not_put_in_the_installations_batch():
 
 def test_a_plan_remembers_whose_key_it_meant():
     plan = plan_credentials(TWO, own(WorkspaceCredential("k", "beta", "mine")))
-    assert ways(routing.decode(routing.encode(plan))) == ways(plan)
+    assert ways(routing.decode_plan(routing.encode_plan(plan))) == ways(plan)
 
 
 KEYS = st.builds(

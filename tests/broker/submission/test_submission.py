@@ -201,7 +201,7 @@ def test_the_hold_is_for_the_first_choice_and_every_place_has_its_quote():
 def test_fallbacks_dearer_than_max_cost_are_not_planned():
     places = [("a", "acme/one"), ("b", "acme/two"), ("c", "acme/two")]
     job = make_new_job(UNSTORED, places=places, hold=777, more=5, max_cost_nanos=786)
-    plan = routing.decode(job.payload["plan"])
+    plan = routing.decode_plan(job.payload["plan"])
     assert [place.endpoint.provider for place in plan.steps] == ["a", "b"]
     assert [(each.provider, each.code) for each in plan.excluded] == [("c", "max_cost")]
     assert len(orjson.loads(job.payload["quotes"])) == 2
