@@ -1,4 +1,4 @@
-"""One call: a body becomes a job, and the job's answer or stream becomes the response."""
+"""Run one call: the body becomes a job, and its answer or stream becomes the response."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -28,21 +28,21 @@ from broker.submission import NewJob
 async def answer_call(
     request: Request, services: Services, principal: Principal, body: Json, operation: Operation
 ) -> Response:
-    """Submit a job for `body`; answer with its result, its stream, or where to find it later."""
+    """Submit a job for `body`; return its answer, its stream, or the path to fetch it later."""
     webhook = take_webhook(body, services.settings.allowed_networks)
-    wish = replace(reading.job_options(request, operation), webhook=webhook)
-    job = await submit.prepare_job(request, services, principal, body, wish)
+    options = replace(reading.job_options(request, operation), webhook=webhook)
+    job = await submit.prepare_job(request, services, principal, body, options)
     is_streamed = job.row["stream"] and not reading.preference(request).respond_async
 
-    async def answered() -> Response:
+    async def served_answer() -> Response:
         if is_streamed:
             return await _stream(request, services, principal, job)
         response = await serve(request, services, principal, job)
-        if operation in STREAMED and routing_metadata.is_wanted(request):
+        if operation in STREAMED and routing_metadata.is_requested(request):
             return await routing_metadata.add_metadata(services, principal, response)
         return response
 
-    async def retold(job_id: str) -> Response:
+    async def replayed_answer(job_id: str) -> Response:
         if is_streamed:
             return await _chunks(request, services, principal, job, job_id)
         return await responses.stored_response(services, principal, job_id)
@@ -50,28 +50,28 @@ async def answer_call(
     if is_streamed:
         services.open_streams.take(request, principal)
     cache = response_cache.cache_options(request, principal, job)
-    return await response_cache.serve_cached(services, cache, job, answered, retold)
+    return await response_cache.serve_cached(services, cache, job, served_answer, replayed_answer)
 
 
 async def _stream(
     request: Request, services: Services, principal: Principal, job: NewJob
 ) -> Response:
-    """Answer with the job's chunks as they come."""
-    cancels = wants_cancel_on_disconnect(request)
+    """Submit a job; return its chunks as they arrive."""
+    cancels = cancels_on_disconnect(request)
     waits = waits_for_usage(request)
     with services.subscriptions.listen(job.id):
         submitted = await submit.submit(services, job)
         job_id = submitted.job_id
 
         async def on_gone() -> None:
-            if cancels and not submitted.replayed:  # it is somebody else's call too
+            if cancels and not submitted.replayed:  # a replayed job has other callers
                 await actions.cancel_quietly(services, principal, job_id, waits=waits)
 
         return await _chunks(request, services, principal, job, job_id, on_gone)
 
 
-async def _not_missed() -> None:
-    """Do nothing when the caller of an answer that is there already has gone."""
+async def _ignore_disconnect() -> None:
+    """Do nothing when the caller of a stored answer disconnects."""
 
 
 async def _chunks(
@@ -80,12 +80,12 @@ async def _chunks(
     principal: Principal,
     job: NewJob,
     job_id: str,
-    on_gone: Callable[[], Coroutine[Any, Any, None]] = _not_missed,
+    on_gone: Callable[[], Coroutine[Any, Any, None]] = _ignore_disconnect,
 ) -> Response:
-    """Answer with the chunks of the job that was submitted for `job`."""
+    """Return the chunks of the job that was submitted for `job`."""
     source = _events(services, principal, job_id)
-    source = delete_after_delivery.after_stream(services, job_id, job.row["store"], source)
-    if routing_metadata.is_wanted(request):
+    source = delete_after_delivery.mark_after_stream(services, job_id, job.row["store"], source)
+    if routing_metadata.is_requested(request):
         source = routing_metadata.add_metadata_to_stream(services, principal, job_id, source)
     return await chunk_response(
         bound_wait(services, principal, job_id, source),
@@ -104,16 +104,16 @@ async def _events(
     services: Services, principal: Principal, job_id: str
 ) -> AsyncGenerator[list[Event]]:
     with services.subscriptions.listen(job_id) as listener:
-        async for told in services.subscriptions.follow(
+        async for events in services.subscriptions.follow(
             listener, principal.workspace_id, latest=True
         ):
-            yield told
+            yield events
 
 
 async def serve(
     request: Request, services: Services, principal: Principal, job: NewJob
 ) -> Response:
-    """Submit the job; answer with what it brings, or with 202 as the caller prefers."""
+    """Submit the job; return its answer, or 202 as the caller prefers."""
     preference = reading.preference(request)
     if preference.respond_async and not preference.wait:
         submitted = await submit.submit(services, job)
@@ -121,8 +121,8 @@ async def serve(
             services, principal, submitted.job_id, preference
         )
         return responses.mark_replay(response, submitted)
-    patience = services.settings.sync_timeout_seconds
-    seconds = patience if preference.wait is None else min(preference.wait, patience)
+    longest = services.settings.sync_timeout_seconds
+    seconds = longest if preference.wait is None else min(preference.wait, longest)
     with services.subscriptions.listen(job.id) as listener:
         submitted = await submit.submit(services, job)
         with services.subscriptions.following(job.id, submitted.follows):
@@ -131,7 +131,7 @@ async def serve(
                     end = await call_timeout.wait_for_end(
                         services, principal, earlier, seconds=seconds, fresh=False
                     )
-            elif wants_cancel_on_disconnect(request):
+            elif cancels_on_disconnect(request):
                 end = await _wait_or_cancel(request, services, principal, listener, seconds)
             else:
                 end = await call_timeout.wait_for_end(
@@ -155,13 +155,13 @@ async def serve(
 async def _wait_or_cancel(
     request: Request, services: Services, principal: Principal, listener: Listener, seconds: float
 ) -> Event | None:
-    """Wait as `serve` does, and call the job off should the caller hang up."""
+    """Wait as `serve` does, and cancel the job when the caller disconnects."""
     waiting = asyncio.create_task(
         call_timeout.wait_for_end(services, principal, listener, seconds=seconds, fresh=True)
     )
-    hung_up = asyncio.create_task(wait_for_disconnect(request))
-    await asyncio.wait({waiting, hung_up}, return_when=asyncio.FIRST_COMPLETED)
-    hung_up.cancel()
+    disconnected = asyncio.create_task(wait_for_disconnect(request))
+    await asyncio.wait({waiting, disconnected}, return_when=asyncio.FIRST_COMPLETED)
+    disconnected.cancel()
     if not waiting.done():
         waits = waits_for_usage(request)
         await actions.cancel_quietly(services, principal, listener.job_id, waits=waits)
@@ -174,12 +174,13 @@ async def wait_for_disconnect(request: Request) -> None:
         pass
 
 
-def wants_cancel_on_disconnect(request: Request) -> bool:
+def cancels_on_disconnect(request: Request) -> bool:
+    """Return whether the job is cancelled when the caller disconnects."""
     return _on_disconnect(request) in {"true", "now"}
 
 
 def waits_for_usage(request: Request) -> bool:
-    """Tell whether a call may be read on for its usage once its caller has hung up."""
+    """Return whether the worker waits for the usage after the caller has disconnected."""
     return _on_disconnect(request) != "now"
 
 

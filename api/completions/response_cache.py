@@ -1,4 +1,4 @@
-"""`X-OpenRouter-Cache`: a request that was answered before gets its answer again, for nothing.
+"""`X-OpenRouter-Cache`: an identical request gets the earlier answer again, at no cost.
 
 Headers (openrouter.ai/docs/guides/features/response-caching): `X-OpenRouter-Cache: true`,
 `-Cache-TTL` in seconds, `-Cache-Clear: true` for a fresh answer; the response has `-Cache-Status`
@@ -38,8 +38,8 @@ HEADER = "X-OpenRouter-Cache"
 CACHED = frozenset({Operation.CHAT, Operation.COMPLETIONS, Operation.EMBEDDINGS, Operation.RERANK})
 """Operations whose answers are all in their bodies."""
 
-Serve = Callable[[], Awaitable[Response]]
-ServeEarlier = Callable[[str], Awaitable[Response]]
+ServeJob = Callable[[], Awaitable[Response]]
+ReplayJob = Callable[[str], Awaitable[Response]]
 
 log = structlog.get_logger()
 
@@ -54,10 +54,10 @@ class CacheOptions:
 
 
 def cache_options(request: Request, principal: Principal, job: NewJob) -> CacheOptions | None:
-    """Read the headers; None where no cache is asked for. Raises InvalidRequestError.
+    """Read the headers; None without a cache. Raises InvalidRequestError.
 
-    An idempotency key asks for the same job, and so for no other job's answer; what is to be
-    forgotten is not given again.
+    A request with an idempotency key returns its own job, never the answer of another one. Answers
+    of jobs with `store: none` are not cached.
     """
     if not _is_true(request, HEADER) or "idempotency-key" in request.headers:
         return None
@@ -65,30 +65,34 @@ def cache_options(request: Request, principal: Principal, job: NewJob) -> CacheO
         return None
     body = orjson.loads(job.payload["request"])
     key = response_cache.key(principal, job.row["operation"], body)
-    return CacheOptions(key, _ttl(request), _is_true(request, f"{HEADER}-Clear"))
+    return CacheOptions(key, _read_ttl(request), _is_true(request, f"{HEADER}-Clear"))
 
 
 async def serve_cached(
-    services: Services, wish: CacheOptions | None, job: NewJob, serve: Serve, retell: ServeEarlier
+    services: Services,
+    options: CacheOptions | None,
+    job: NewJob,
+    serve: ServeJob,
+    replay: ReplayJob,
 ) -> Response:
-    """Answer from the cache by `retell(job id)`, else by `serve()`, which is remembered."""
-    if wish is None:
+    """Answer from the cache by `replay(job id)`, else by `serve()`, and cache that answer."""
+    if options is None:
         return await serve()
-    earlier = None if wish.clear else await _recall(services, wish, job)
+    earlier = None if options.clear else await _find_cached(services, options, job)
     if earlier is not None:
         now = now_ms()
-        submitted = await _serve_again(services, job, earlier, now)
-        response = await retell(submitted.job_id)
-        return _hit(response, wish, earlier, now)
-    await _remember(services, wish, job)
+        submitted = await _write_replay(services, job, earlier, now)
+        response = await replay(submitted.job_id)
+        return _mark_hit(response, options, earlier, now)
+    await _store_in_cache(services, options, job)
     response = await serve()
     response.headers[f"{HEADER}-Status"] = "MISS"
-    response.headers[f"{HEADER}-TTL"] = str(wish.ttl_seconds)
+    response.headers[f"{HEADER}-TTL"] = str(options.ttl_seconds)
     return response
 
 
-async def _serve_again(services: Services, job: NewJob, earlier: JobReport, now: int) -> Submitted:
-    """Write a job with its answer: a request like any other, but never an open job."""
+async def _write_replay(services: Services, job: NewJob, earlier: JobReport, now: int) -> Submitted:
+    """Write a job that has its answer already. It counts as a request, but not as an open job."""
     rates = [each for each in job.limits if each.kind is not LimitKind.OPEN]
 
     async def write() -> Sequence[Submitted]:
@@ -98,22 +102,22 @@ async def _serve_again(services: Services, job: NewJob, earlier: JobReport, now:
     return submitted
 
 
-async def _recall(services: Services, wish: CacheOptions, job: NewJob) -> JobReport | None:
-    """Return the job whose answer may be given again."""
+async def _find_cached(services: Services, options: CacheOptions, job: NewJob) -> JobReport | None:
+    """Return the job with a cached answer, if there is one that may be used."""
     try:
-        known = await response_cache.recall(services.redis, wish.key)
+        entry = await response_cache.recall(services.redis, options.key)
     except (RedisError, OSError) as error:
-        log.info("cache.unheard", error=str(error))
+        log.info("cache.lookup_failed", error=str(error))
         return None
-    if known is None:
+    if entry is None:
         return None
     workspace_id = job.row["workspace_id"]
-    found = await services.database.read(reports.job, workspace_id, known.job_id)
-    return found if found is not None and _is_good(found, known.ttl_seconds) else None
+    found = await services.database.read(reports.job, workspace_id, entry.job_id)
+    return found if found is not None and _is_usable(found, entry.ttl_seconds) else None
 
 
-def _is_good(found: JobReport, ttl_seconds: int) -> bool:
-    """Tell whether a job has an answer that is whole and still fresh."""
+def _is_usable(found: JobReport, ttl_seconds: int) -> bool:
+    """Return whether a job has a complete answer that is not older than the TTL."""
     row, payload = found.job, found.payload
     is_whole = payload.response is not None and (payload.has_log or not row.stream)
     if row.state != JobState.COMPLETED or not is_whole or found.generation is None:
@@ -121,41 +125,41 @@ def _is_good(found: JobReport, ttl_seconds: int) -> bool:
     return bool(now_ms() < row.ended_at + ttl_seconds * 1000)
 
 
-async def _remember(services: Services, wish: CacheOptions, job: NewJob) -> None:
+async def _store_in_cache(services: Services, options: CacheOptions, job: NewJob) -> None:
     try:
         await response_cache.remember(
             services.redis,
-            wish.key,
-            Known(job.id, wish.ttl_seconds),
+            options.key,
+            Known(job.id, options.ttl_seconds),
             patience_seconds=int(services.settings.sync_timeout_seconds),
         )
     except (RedisError, OSError) as error:
-        log.info("cache.not_kept", error=str(error))
+        log.info("cache.store_failed", error=str(error))
 
 
-def _hit(response: Response, wish: CacheOptions, earlier: JobReport, now: int) -> Response:
+def _mark_hit(response: Response, options: CacheOptions, earlier: JobReport, now: int) -> Response:
     age = max(now - earlier.job.ended_at, 0) // 1000
     response.headers[f"{HEADER}-Status"] = "HIT"
     response.headers[f"{HEADER}-Age"] = str(age)
-    response.headers[f"{HEADER}-TTL"] = str(wish.ttl_seconds)
+    response.headers[f"{HEADER}-TTL"] = str(options.ttl_seconds)
     response.headers[f"{HEADER}-Source-Id"] = generation_id(earlier.job.id)
     return response
 
 
 def _is_true(request: Request, name: str) -> bool:
-    said = request.headers.get(name, "").strip().lower()
-    if said not in ("", "true", "false"):
-        raise InvalidRequestError(f"{name} is true or false, not {said!r}.", param=name)
-    return said == "true"
+    value = request.headers.get(name, "").strip().lower()
+    if value not in ("", "true", "false"):
+        raise InvalidRequestError(f"{name} is true or false, not {value!r}.", param=name)
+    return value == "true"
 
 
-def _ttl(request: Request) -> int:
-    said = request.headers.get(f"{HEADER}-TTL", "").strip()
-    if not said:
+def _read_ttl(request: Request) -> int:
+    value = request.headers.get(f"{HEADER}-TTL", "").strip()
+    if not value:
         return DEFAULT_TTL_SECONDS
-    if not said.isdecimal() or not 1 <= int(said) <= LONGEST_TTL_SECONDS:
+    if not value.isdecimal() or not 1 <= int(value) <= LONGEST_TTL_SECONDS:
         raise InvalidRequestError(
             f"{HEADER}-TTL is a number of seconds from 1 to {LONGEST_TTL_SECONDS}.",
             param=f"{HEADER}-TTL",
         )
-    return int(said)
+    return int(value)

@@ -1,7 +1,7 @@
 """Routes of calls: POST /chat/completions, the other operations, and POST /route.
 
-Each call is a job whose caller waits, streams, or comes back later. POST /route returns the plan
-that a request would get now; nothing is written, sent, or charged.
+Each call is a job; its caller waits, streams, or fetches the answer later. POST /route returns the
+plan that a request would get now; nothing is written, sent, or charged.
 """
 
 import orjson

@@ -1,4 +1,4 @@
-"""Bodies and answers of calls, as the OpenAPI document describes them."""
+"""Bodies and headers of calls, as the OpenAPI document describes them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,7 +29,7 @@ EXAMPLES: dict[Operation, Json] = {
 LATER: dict[int | str, dict[str, Any]] = {
     202: {
         "model": Job,
-        "description": "Accepted, for `Prefer: respond-async`, or `wait=N` that has passed.",
+        "description": "Accepted, with `Prefer: respond-async`, or when `wait=N` has passed.",
     }
 }
 

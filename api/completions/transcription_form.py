@@ -1,4 +1,4 @@
-"""OpenAI's transcription form, read as the JSON body that it stands for (OpenRouter's)."""
+"""Read OpenAI's transcription form as OpenRouter's JSON body."""
 
 import base64
 from collections.abc import AsyncGenerator
@@ -16,12 +16,15 @@ SOUND_FORMATS = {
     "": "wav", "octet-stream": "wav", "wave": "wav", "x-wav": "wav", "vnd.wave": "wav",
     "mpeg": "mp3", "mp4": "m4a", "x-m4a": "m4a", "x-flac": "flac",
 }  # fmt: skip
-"""The usual file suffix for a media subtype, where it is another word."""
+"""The usual file suffix of a media subtype, where the two differ."""
 
 
 async def read_sound_form(request: Request, most: int) -> Json:
-    """Return the fields of a form, and its `file` as `input_audio`; `most` bytes are read."""
-    form = await _form(request, most)
+    """Return the fields of a form, and its `file` as `input_audio`.
+
+    Raises PayloadTooLargeError for more than `most` bytes.
+    """
+    form = await _read_form(request, most)
     try:
         sound = form.get("file")
         if not isinstance(sound, UploadFile):
@@ -35,15 +38,15 @@ async def read_sound_form(request: Request, most: int) -> Json:
     if granularities:
         body["timestamp_granularities"] = granularities
     if "temperature" in body:
-        body["temperature"] = _number(body["temperature"])
+        body["temperature"] = _read_number(body["temperature"])
     data = base64.b64encode(content).decode()
     return body | {"input_audio": {"data": data, "format": _sound_format(sound)}}
 
 
-async def _form(request: Request, most: int) -> FormData:
+async def _read_form(request: Request, most: int) -> FormData:
     headers.refuse_encoded(request)
     parser = MultiPartParser(
-        request.headers, _bounded(request, most), max_files=1, max_part_size=most
+        request.headers, _limit(request, most), max_files=1, max_part_size=most
     )
     try:
         return await parser.parse()
@@ -51,8 +54,8 @@ async def _form(request: Request, most: int) -> FormData:
         raise InvalidRequestError(f"The form cannot be read: {error}.", param="body") from None
 
 
-async def _bounded(request: Request, most: int) -> AsyncGenerator[bytes]:
-    """Yield the body as it comes. Raises once it is too large: a file would go on to the disk."""
+async def _limit(request: Request, most: int) -> AsyncGenerator[bytes]:
+    """Yield the body as it arrives. Raises PayloadTooLargeError, so that no file fills the disk."""
     size = 0
     async for piece in request.stream():
         size += len(piece)
@@ -64,7 +67,7 @@ async def _bounded(request: Request, most: int) -> AsyncGenerator[bytes]:
 
 
 def _sound_format(sound: UploadFile) -> str:
-    """Tell a sound's format by its file's name, or else by the type that was stated for it."""
+    """Return the format of a sound by its file's name, else by its stated type."""
     _, dot, suffix = (sound.filename or "").rpartition(".")
     if dot and suffix:
         return suffix.lower()
@@ -72,7 +75,7 @@ def _sound_format(sound: UploadFile) -> str:
     return SOUND_FORMATS.get(subtype, subtype)
 
 
-def _number(text: str) -> float:
+def _read_number(text: str) -> float:
     try:
         return float(text)
     except ValueError:

@@ -23,7 +23,7 @@ async def find_job(services: Services, principal: Principal, job_id: str) -> rep
 
 
 async def check_visible(services: Services, principal: Principal, job_id: str) -> None:
-    """Raise NotFoundError where the caller sees its own jobs only, and this is another's."""
+    """Raise NotFoundError if the caller sees its own jobs only, and this is not one of them."""
     if principal.owner_filter(Scope.JOBS) is not None:
         await find_job(services, principal, job_id)
 
@@ -31,20 +31,20 @@ async def check_visible(services: Services, principal: Principal, job_id: str) -
 async def cancel(
     services: Services, principal: Principal, job_id: str, *, waits: bool = True
 ) -> JobState:
-    """Call a job off; return its state now, RUNNING when its worker has yet to stop.
+    """Cancel a job; return its state, which is RUNNING until its worker stops.
 
-    `waits`: its call may be read on for a while, for the usage that its provider will bill.
+    With `waits` the worker reads the call on for a while, to receive the provider's usage.
     """
-    wish = Cancellation(job_id, principal.workspace_id, now_ms())
-    state = await services.database.write_grouped(cancel_many, wish)
+    cancellation = Cancellation(job_id, principal.workspace_id, now_ms())
+    state = await services.database.write_grouped(cancel_many, cancellation)
     if state is JobState.RUNNING:
-        with contextlib.suppress(RedisError, OSError):  # its worker learns it by its next heartbeat
+        with contextlib.suppress(RedisError, OSError):  # its worker reads it at the next heartbeat
             await signals.cancel_job(services.redis, job_id, waits=waits)
     return state
 
 
 async def retry(services: Services, principal: Principal, job_id: str) -> None:
-    """Queue a job that waits for review again."""
+    """Queue a job in the state `needs_review` again."""
     job = await services.database.write(reopen, job_id, principal.workspace_id, now_ms())
     services.publisher.publish(job.provider, job.lane, [job.job_id])
 
@@ -52,6 +52,6 @@ async def retry(services: Services, principal: Principal, job_id: str) -> None:
 async def cancel_quietly(
     services: Services, principal: Principal, job_id: str, *, waits: bool
 ) -> None:
-    """Call a job off on behalf of a caller who has gone."""
+    """Cancel a job whose caller has disconnected, if it has not ended."""
     with contextlib.suppress(ConflictError, NotFoundError):
         await cancel(services, principal, job_id, waits=waits)

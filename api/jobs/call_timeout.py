@@ -1,6 +1,6 @@
 """Bound the time that one call waits for its job.
 
-The job goes on. The error says what it waits for, and when to look again.
+The job goes on. The error says what it waits for, and when to fetch its result.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from broker.jobs.views import job_urls
 from broker.providers.pacing import Cause
 
 POLL_SECONDS = 1
-_FOR: Mapping[Cause, str] = {
+WAIT_TEXTS: Mapping[Cause, str] = {
     Cause.CONCURRENCY: "a free slot of {provider}",
     Cause.RATE_LIMIT: "the minute of {provider}, whose configured limit is used up",
     Cause.PROVIDER_PAUSE: "{provider}, which limits the calls of {model}",
@@ -38,9 +38,9 @@ _FOR: Mapping[Cause, str] = {
 async def timeout_end(
     services: Services, principal: Principal, job_id: str, seconds: float
 ) -> Json:
-    """Return the last event of a job, for a caller whose time is up: a timeout with its reason."""
+    """Return the data of a last event for a caller whose wait is over: the error of a timeout."""
     found = await services.database.read(reports.job, principal.workspace_id, job_id)
-    reason, wait = ("", POLL_SECONDS) if found is None else _reason(found)
+    reason, wait = ("", POLL_SECONDS) if found is None else _describe_wait(found)
     where = job_urls(job_id)["self"]
     message = (
         f"The job has not ended within {seconds:g} s.{reason} It goes on: GET {where} for its "
@@ -50,18 +50,20 @@ async def timeout_end(
     return {"status": JobState.FAILED.value, "error": error}
 
 
-def _reason(found: JobReport) -> tuple[str, int]:
-    """Return what a job waits for, and for how many seconds at least."""
+def _describe_wait(found: JobReport) -> tuple[str, int]:
+    """Return in words for what a job waits, and the least seconds of the wait."""
     job = found.job
     if job.waiting_for:
-        named: dict[str, Any] = {"model": "this model", **orjson.loads(job.waiting_for)}
-        what = _FOR[Cause(named["reason"])].format_map(named)
-        return f" It waits for {what}.", _seconds_until(named["until"])
+        values: dict[str, Any] = {"model": "this model", **orjson.loads(job.waiting_for)}
+        target = WAIT_TEXTS[Cause(values["reason"])].format_map(values)
+        return f" It waits for {target}.", _seconds_until(values["until"])
     if job.state != JobState.QUEUED.value or not found.attempts:
         return "", POLL_SECONDS
     last, wait = found.attempts[-1], _seconds_until(job.available_at)
-    why = f"{last.provider} answered {last.error_type}" if last.error_type else "it was interrupted"
-    return f" Its next attempt is due in {wait} s: {why}.", wait
+    reason = (
+        f"{last.provider} answered {last.error_type}" if last.error_type else "it was interrupted"
+    )
+    return f" Its next attempt is due in {wait} s: {reason}.", wait
 
 
 def _seconds_until(moment: int) -> int:
@@ -74,31 +76,31 @@ async def bound_wait(
     job_id: str,
     source: AsyncGenerator[list[Event]],
 ) -> AsyncGenerator[list[Event]]:
-    """Pass a stream's events on; end it where its job is not being served when time is up.
+    """Yield a stream's events; end it if the job does not run at the end of the longest wait.
 
-    A job that runs, or of which something was shown, is waited for as long as it takes.
+    A job that runs, or whose answer has begun, is waited for without a limit.
     """
     seconds = services.settings.sync_timeout_seconds
     loop = asyncio.get_running_loop()
-    is_up = loop.time() + seconds
+    deadline = loop.time() + seconds
     is_served = False
     async with contextlib.aclosing(source):
         while True:
             try:
-                async with asyncio.timeout_at(None if is_served else is_up):
-                    told = await anext(source, None)
+                async with asyncio.timeout_at(None if is_served else deadline):
+                    events = await anext(source, None)
             except TimeoutError:
                 end = await timeout_end(services, principal, job_id, seconds)
                 yield [Event(0, JobState.FAILED.value, orjson.dumps(end))]
                 return
-            if told is None:
+            if events is None:
                 return
-            for event in told:
+            for event in events:
                 if event.type == job_events.RETRYING:
                     is_served = False
                 elif event.type in (job_events.STARTED, job_events.CHUNK):
                     is_served = True
-            yield told
+            yield events
 
 
 async def wait_for_end(

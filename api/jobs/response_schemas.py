@@ -1,6 +1,7 @@
 """Answers of the routes under /jobs, as the OpenAPI document describes them.
 
-Times are Unix seconds, amounts US dollars, durations milliseconds.
+Times are Unix seconds, amounts US dollars, durations milliseconds. Prices are US dollars as texts,
+so that no digit is lost.
 """
 
 from typing import Any
@@ -109,6 +110,40 @@ class JobAttempt(BaseModel):
     cost: float = Field(description="The cost of the attempt.")
 
 
+class TokenPrices(BaseModel):
+    """Prices per token. A kind of token without a price of its own is absent."""
+
+    prompt: str = Field(description="A token of the prompt.")
+    completion: str = Field(description="A token of the answer.")
+    internal_reasoning: str | None = Field(None, description="A token of reasoning.")
+    input_cache_read: str | None = Field(None, description="A token read from the prompt cache.")
+    input_cache_write: str | None = Field(
+        None, description="A token written to the prompt cache, for 5 minutes."
+    )
+    input_cache_write_1h: str | None = Field(
+        None, description="A token written to the prompt cache, for an hour."
+    )
+    audio: str | None = Field(None, description="A token of sound in the prompt.")
+    audio_output: str | None = Field(None, description="A token of sound in the answer.")
+    image_token: str | None = Field(None, description="A token of an image in the prompt.")
+
+
+class LongPromptPrices(TokenPrices):
+    """Prices of calls with long prompts."""
+
+    min_prompt_tokens: int = Field(description="The prompt tokens from which these prices apply.")
+
+
+class CallPrices(TokenPrices):
+    """Prices of a call."""
+
+    request: str = Field(description="A call.")
+    image: str = Field(description="An image of the prompt.")
+    web_search: str | None = Field(None, description="A web search.")
+    image_output: str | None = Field(None, description="An image of the answer.")
+    overrides: list[LongPromptPrices] | None = Field(None, description="Prices of long prompts.")
+
+
 class JobPlanStep(BaseModel):
     """An endpoint that a job may try."""
 
@@ -117,7 +152,16 @@ class JobPlanStep(BaseModel):
     native_model: str = Field(description="The provider's own name of the model.")
     reason: str = Field(description="Why the endpoint is at this position.")
     is_byok: bool = Field(description="Whether a provider key of the workspace is used.")
-    pricing: dict[str, Any] = Field(description="Prices per unit, as strings.")
+    pricing: CallPrices = Field(description="The prices of the endpoint.")
+
+
+class ExcludedEndpoint(BaseModel):
+    """An endpoint that a plan leaves out."""
+
+    provider: str = Field(description="The slug of the provider.")
+    model: str = Field(description="The slug of the model.")
+    excluded_by: str = Field(description="The rule that excludes it.")
+    detail: str = Field(description="The reason in words; may be empty.")
 
 
 class JobRouting(BaseModel, extra="allow"):
@@ -125,8 +169,28 @@ class JobRouting(BaseModel, extra="allow"):
 
     strategy: str = Field(description="How the endpoints were ordered.")
     seed: int | None = Field(description="The seed of the random order.")
-    excluded: list[dict[str, Any]] = Field(description="Endpoints that were left out, and why.")
+    excluded: list[ExcludedEndpoint] = Field(description="The endpoints that were left out.")
     notes: list[str] = Field(description="Remarks on the plan.")
+
+
+class JobReceiver(BaseModel):
+    """The webhook of a single job."""
+
+    url: str = Field(description="The URL that deliveries are sent to.")
+    events: list[str] = Field(description="The types of events; empty for all.")
+
+
+class JobDelivery(BaseModel):
+    """A webhook delivery about a job."""
+
+    id: str = Field(description="The id of the delivery (`dlv_…`).")
+    status: str = Field(description="The state of the delivery.")
+    event_type: str = Field(description="The type of the event.")
+    endpoint_id: str | None = Field(
+        description="The id of the webhook endpoint; null for the webhook of the job."
+    )
+    url: str | None = Field(description="The URL of the job's own webhook.")
+    attempt: int = Field(description="The number of attempts.")
 
 
 class Job(JobSummary):
@@ -141,18 +205,23 @@ class Job(JobSummary):
     coalesced_with: str | None = Field(description="The identical job that is called.")
     generation_id: str | None = Field(None, description="The id of the generation.")
     response: dict[str, Any] | None = Field(description="The answer of a completed job.")
-    webhook: dict[str, Any] | None = Field(None, description="The job's own webhook.")
-    deliveries: list[dict[str, Any]] | None = Field(
+    webhook: JobReceiver | None = Field(None, description="The job's own webhook.")
+    deliveries: list[JobDelivery] | None = Field(
         None, description="Webhook deliveries about a job that has ended."
     )
+
+
+class JobCancellation(BaseModel):
+    """The cancellation of a running job."""
+
+    await_usage: bool = Field(description="Whether the worker waits for the provider's usage.")
+    seconds: float = Field(description="The most seconds that it waits.")
 
 
 class CancelledJob(Job):
     """A job that was cancelled."""
 
-    cancellation: dict[str, Any] | None = Field(
-        None, description="How a running job is stopped: `await_usage` and the most `seconds`."
-    )
+    cancellation: JobCancellation | None = Field(None, description="How a running job is stopped.")
 
 
 class DeletedJob(BaseModel):

@@ -1,4 +1,4 @@
-"""HTTP responses for a job: its answer, its error, or where to come back for it."""
+"""HTTP responses for a job: its answer, its error, or the path to fetch it."""
 
 import asyncio
 import math
@@ -25,13 +25,13 @@ from broker.submission import Submitted
 
 
 def job_headers(job_id: str, queued_ms: int | None = None) -> dict[str, str]:
-    """Return what names the job, and how long it waited for its provider where that is known."""
+    """Return the headers with the ids of the job and the milliseconds that it waited, if known."""
     headers = {"X-Job-Id": job_id, "X-Generation-Id": generation_id(job_id)}
     return headers if queued_ms is None else headers | {"X-Queue-Ms": str(queued_ms)}
 
 
 def mark_replay(response: Response, submitted: Submitted) -> Response:
-    """Say so where an idempotency key brought an earlier job's answer (Stripe's header for it)."""
+    """Add the header `Idempotent-Replayed` (Stripe's) to the answer of an earlier job."""
     if submitted.replayed:
         response.headers["Idempotent-Replayed"] = "true"
     return response
@@ -40,7 +40,7 @@ def mark_replay(response: Response, submitted: Submitted) -> Response:
 async def accepted_response(
     services: Services, principal: Principal, job_id: str, preference: Preference
 ) -> Response:
-    """Return 202 with the job as it stands, and where to come back for it."""
+    """Return 202 with the job as it is now, and the path to fetch it."""
     found = await find_job(services, principal, job_id)
     headers = job_headers(job_id) | {
         "Location": job_urls(job_id)["self"],
@@ -55,13 +55,13 @@ async def accepted_response(
 async def end_response(
     services: Services, principal: Principal, job_id: str, end: Event
 ) -> Response:
-    """Return the completion, or the error, that a job ended with."""
-    told: Json = orjson.loads(end.data)
-    if told["status"] != JobState.COMPLETED:
-        return failed_response(job_id, told)
-    headers = job_headers(job_id, told.get("queued_ms"))
-    body = told.get("response")
-    if body is None:  # a streamed job's end does not repeat the answer
+    """Return the answer or the error of a job; `end` is its last event."""
+    outcome: Json = orjson.loads(end.data)
+    if outcome["status"] != JobState.COMPLETED:
+        return failed_response(job_id, outcome)
+    headers = job_headers(job_id, outcome.get("queued_ms"))
+    body = outcome.get("response")
+    if body is None:  # the last event of a streamed job does not repeat the answer
         return await stored_response(services, principal, job_id)
     if media.has_media(body):
         return await asyncio.to_thread(media.media_response, services, body, headers)
@@ -76,11 +76,11 @@ async def stored_response(services: Services, principal: Principal, job_id: str)
     return json_response(orjson.Fragment(found.payload.response), 200, job_headers(job_id))
 
 
-def failed_response(job_id: str, told: Json) -> Response:
-    """Return the error a job ended with, as OpenRouter's envelope."""
-    status, message, metadata = failure(told)
+def failed_response(job_id: str, outcome: Json) -> Response:
+    """Return the error of a job in OpenRouter's envelope; `outcome` is its last event's data."""
+    status, message, metadata = failure(outcome)
     headers = job_headers(job_id)
-    retry_after = (told.get("error") or {}).get("retry_after")
+    retry_after = (outcome.get("error") or {}).get("retry_after")
     if retry_after is not None:
         headers["Retry-After"] = str(max(math.ceil(retry_after), 1))
     return json_response(envelope(status, message, metadata | {"job_id": job_id}), status, headers)
@@ -89,7 +89,7 @@ def failed_response(job_id: str, told: Json) -> Response:
 async def timeout_response(
     services: Services, principal: Principal, job_id: str, seconds: float
 ) -> Response:
-    """Return 504 for a plain call that took longer than this server lets one wait."""
+    """Return 504 for a call that waited `seconds`, the longest wait of this installation."""
     response = failed_response(job_id, await timeout_end(services, principal, job_id, seconds))
     response.headers["Location"] = job_urls(job_id)["self"]
     return response

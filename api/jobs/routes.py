@@ -145,7 +145,7 @@ async def get_job(
             )
         found = await actions.find_job(services, principal, job_id)
     response = json_response(await views.render_job(services, found), 200, headers)
-    return delete_after_delivery.after_response(services, found.job, response)
+    return delete_after_delivery.mark_after_response(services, found, response)
 
 
 @router.delete("/{job_id}", response_model=DeletedJob)
@@ -156,7 +156,7 @@ async def delete_job(services: ServicesDep, principal: Caller, job_id: JobId) ->
     is refused with 409: cancel it first.
     """
     await actions.check_visible(services, principal, job_id)
-    await delete_after_delivery.delete(services, principal, job_id)
+    await delete_after_delivery.delete_content(services, principal, job_id)
     return json_response({"id": job_id, "object": "job", "deleted": True})
 
 
@@ -226,7 +226,7 @@ async def follow_job(
         return Response(status_code=204, headers=responses.job_headers(job_id))
     services.open_streams.take(request, principal)
     source = _events(services, principal, job_id, last)
-    source = delete_after_delivery.after_stream(services, job_id, found.job.store, source)
+    source = delete_after_delivery.mark_after_stream(services, job_id, found.job.store, source)
     return log_response(source, job_id, keep_alive=services.settings.keep_alive_seconds)
 
 

@@ -1,10 +1,10 @@
 """A job's events as server-sent events: the compatible stream, and the job's own event log.
 
-Framing: WHATWG HTML, "Server-sent events". Both carry the event's number as `id:`, so a reader can
-go from one to the other. Only the chunk with the usage has no `id:` in a compatible stream: after
-the finish reason LiteLLM reads one more line, and takes the usage from that line or not at all.
-A keep-alive is a comment line with a single newline: with an empty line after it some clients take
-it for an event and fail to parse it.
+Framing: WHATWG HTML, "Server-sent events". Both have the event's number as `id:`, so that a reader
+can resume one from the other. Only the chunk with the usage has no `id:` in a compatible stream:
+after the finish reason LiteLLM reads one more line, and takes the usage from that line or not at
+all. A keep-alive is a comment line with a single newline. With an empty line after it, some clients
+take it for an event and fail to parse it.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 Source = AsyncGenerator[list[Event]]
 
-_closing: set["asyncio.Task[None]"] = set()  # kept from the garbage collector while they run
+_closing: set["asyncio.Task[None]"] = set()  # references, so that running tasks are not collected
 
 
 @dataclass(slots=True)
@@ -45,18 +45,18 @@ class ChunkStream:
     model: str
     created: int  # Unix seconds
     operation: Operation = Operation.CHAT
-    shown: bool = False  # this caller has been sent a chunk
+    shown: bool = False  # this caller has received a chunk
     ended: bool = False
     queued_ms: int | None = None  # of the attempt that is shown
     _lines: list[bytes] = field(default_factory=list)
 
-    def render(self, told: Sequence[Event]) -> bytes:
-        """Return the bytes these events are to this caller.
+    def render(self, events: Sequence[Event]) -> bytes:
+        """Return the bytes of these events for this caller.
 
-        Who has been shown nothing yet is not shown attempts that were given up, either.
+        A caller that has received no chunk yet receives none of failed attempts, either.
         """
         self._lines = []
-        for event in told if self.shown else _last_attempt(told):
+        for event in events if self.shown else _last_attempt(events):
             if not self.ended:
                 self._take(event)
         return b"".join(self._lines)
@@ -73,12 +73,12 @@ class ChunkStream:
             self.shown = True
             self._lines.append(_frame(event.data))
         elif event.type == JobState.COMPLETED:
-            self._finish()
+            self._end()
         elif event.is_end:
             self._fail(event.number, *failure(orjson.loads(event.data)))
 
     def _break_off(self, number: int) -> None:
-        """End this stream: the answer starts again, and sent chunks cannot be taken back."""
+        """End this stream: the answer begins again, and sent chunks cannot be withdrawn."""
         where = job_urls(self.job_id)["self"]
         self._fail(
             number,
@@ -103,9 +103,9 @@ class ChunkStream:
             "choices": [operations.empty_choice(self.operation, "error")],
         }
         self._lines.append(_frame(orjson.dumps(body), number))
-        self._finish()
+        self._end()
 
-    def _finish(self) -> None:
+    def _end(self) -> None:
         self._lines.append(DONE)
         self.ended = True
 
@@ -119,18 +119,18 @@ async def chunk_response(
 ) -> Response:
     """Return the stream, or a plain error when the job fails before its first chunk.
 
-    An error within the first keep-alive interval still gets its own HTTP status; after that the
-    headers are out and it comes as an error chunk.
+    An error within the first keep-alive interval has its own HTTP status. After that the headers
+    are sent, and the error is a chunk.
     """
     feed = _Feed(source)
     first = b""
     while not stream.shown and not stream.ended:
-        told = await feed.next(keep_alive)
-        if told is None:
+        events = await feed.next(keep_alive)
+        if events is None:
             break
-        if told[-1].is_end and told[-1].type != JobState.COMPLETED and not _has_chunk(told):
-            return failed_response(stream.job_id, orjson.loads(told[-1].data))
-        first = stream.render(told)
+        if events[-1].is_end and events[-1].type != JobState.COMPLETED and not _has_chunk(events):
+            return failed_response(stream.job_id, orjson.loads(events[-1].data))
+        first = stream.render(events)
     body = _sliced(_chunk_bytes(feed, stream, first, keep_alive, on_gone))
     headers = job_headers(stream.job_id, stream.queued_ms)
     return StreamingResponse(body, headers=HEADERS | headers, media_type="text/event-stream")
@@ -146,13 +146,13 @@ async def _chunk_bytes(
     try:
         yield first or KEEP_ALIVE
         while not stream.ended:
-            told = await feed.next(keep_alive)
-            yield KEEP_ALIVE if told is None else stream.render(told)
+            events = await feed.next(keep_alive)
+            yield KEEP_ALIVE if events is None else stream.render(events)
     finally:
-        await _whole(_left(feed, stream, on_gone))
+        await _finish(_close_stream(feed, stream, on_gone))
 
 
-async def _left(
+async def _close_stream(
     feed: "_Feed", stream: ChunkStream, on_gone: Callable[[], Coroutine[Any, Any, None]]
 ) -> None:
     try:
@@ -162,8 +162,8 @@ async def _left(
             await on_gone()
 
 
-async def _whole(closing: Coroutine[Any, Any, None]) -> None:
-    """Await what must be done to its end: whoever hung up has every await here cancelled."""
+async def _finish(closing: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine to its end, also when the caller disconnects and this task is cancelled."""
     task = asyncio.create_task(closing)
     _closing.add(task)
     task.add_done_callback(_closing.discard)
@@ -181,17 +181,17 @@ def log_response(source: Source, job_id: str, *, keep_alive: float) -> Response:
 
 async def _log_bytes(feed: "_Feed", keep_alive: float) -> AsyncGenerator[bytes]:
     try:
-        while (told := await feed.next(keep_alive)) != []:
-            if told is None:
+        while (events := await feed.next(keep_alive)) != []:
+            if events is None:
                 yield KEEP_ALIVE
                 continue
-            yield b"".join(_frame(each.data, each.number, each.public_type) for each in told)
+            yield b"".join(_frame(each.data, each.number, each.public_type) for each in events)
     finally:
-        await _whole(feed.close())
+        await _finish(feed.close())
 
 
 async def _sliced(body: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
-    """Yield a body in pieces that are not too large to wait in a connection's buffer."""
+    """Yield a body in pieces that fit into the buffer of a connection."""
     async with contextlib.aclosing(body):
         async for piece in body:
             for start in range(0, len(piece), SLICE_BYTES):
@@ -199,21 +199,21 @@ async def _sliced(body: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
 
 
 class _Feed:
-    """A source read with a patience: the pending read survives a timeout."""
+    """A source that is read with a timeout, which does not cancel the pending read."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._pending: asyncio.Task[list[Event]] | None = None
 
-    async def next(self, patience: float) -> list[Event] | None:
-        """Return the next events, none after the last, or None where `patience` seconds passed."""
+    async def next(self, seconds: float) -> list[Event] | None:
+        """Return the next events, none after the last, or None after `seconds` without any."""
         if self._pending is None:
             self._pending = asyncio.ensure_future(anext(self._source, []))
-        done, _ = await asyncio.wait({self._pending}, timeout=patience)
+        done, _ = await asyncio.wait({self._pending}, timeout=seconds)
         if not done:
             return None
-        told, self._pending = self._pending.result(), None
-        return told
+        events, self._pending = self._pending.result(), None
+        return events
 
     async def close(self) -> None:
         if self._pending is not None:
@@ -221,13 +221,13 @@ class _Feed:
         await self._source.aclose()
 
 
-def _last_attempt(told: Sequence[Event]) -> Sequence[Event]:
-    begins = [place for place, event in enumerate(told) if event.type == job_events.RETRYING]
-    return told[begins[-1] + 1 :] if begins else told
+def _last_attempt(events: Sequence[Event]) -> Sequence[Event]:
+    begins = [index for index, event in enumerate(events) if event.type == job_events.RETRYING]
+    return events[begins[-1] + 1 :] if begins else events
 
 
-def _has_chunk(told: Sequence[Event]) -> bool:
-    return any(event.is_chunk for event in _last_attempt(told))
+def _has_chunk(events: Sequence[Event]) -> bool:
+    return any(event.is_chunk for event in _last_attempt(events))
 
 
 def _frame(data: bytes, number: int | None = None, type_: str | None = None) -> bytes:

@@ -1,7 +1,7 @@
 """Turn a request into an accepted job: merge its preset, validate, prepare, write, publish.
 
-A request that is refused now may have been accepted before: its idempotency key still brings
-that job.
+A request that is refused now may have been accepted before. Then its idempotency key returns the
+earlier job.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,58 +32,58 @@ async def prepare_job(
     services: Services,
     principal: Principal,
     body: Json,
-    wish: JobOptions,
+    options: JobOptions,
     *,
     inside: str | None = None,
 ) -> NewJob:
-    """Prepare the job of a body as it came; a preset that a chat body names is merged into it.
+    """Prepare the job of a body; the preset of a chat body is merged into it.
 
-    What is refused is the earlier job, where its idempotency key brought one.
+    Returns the earlier job if the request is refused now and its idempotency key has one.
     """
     try:
-        if wish.operation is not Operation.CHAT:
-            return admit_job(services, principal, body, wish, inside=inside)
+        if options.operation is not Operation.CHAT:
+            return admit_job(services, principal, body, options, inside=inside)
         merged = await with_preset(services, principal, body)
         if merged is not body:
             prompted = presets.is_prompted(body, merged)
-            wish = replace(wish, asked=body, preset_prompt=prompted)
+            options = replace(options, asked=body, preset_prompt=prompted)
         affinity = await find_affinity(request, services, principal, merged)
-        return admit_job(services, principal, merged, wish, inside=inside, affinity=affinity)
+        return admit_job(services, principal, merged, options, inside=inside, affinity=affinity)
     except WaybillError as refusal:
-        return await find_earlier(services, principal, body, wish, refusal)
+        return await find_earlier(services, principal, body, options, refusal)
 
 
 def admit_job(
     services: Services,
     principal: Principal,
     body: Json,
-    wish: JobOptions,
+    options: JobOptions,
     *,
     inside: str | None = None,
     affinity: Mapping[str, str] | None = None,
 ) -> NewJob:
-    """Validate a body (found `inside` another body, perhaps) and prepare its job."""
-    if wish.deadline is not None and wish.deadline <= now_ms():
+    """Validate a body and prepare its job. `inside` is the field that contains it, if one does."""
+    if options.deadline is not None and options.deadline <= now_ms():
         raise InvalidRequestError(
             "deadline: this moment is over; times are Unix seconds.", param="deadline"
         )
     job = admission.admit(
         body,
-        wish,
+        options,
         services.credentials.with_credentials(principal),
         services.catalog,
         services.settings,
         inside=inside,
         now=RoutingContext(services.observer.snapshot, affinity or {}),
     )
-    asked = limits_of(principal, job.row, services.settings, is_free=job.is_free)
-    return replace(job, limits=asked) if asked else job
+    limits = limits_of(principal, job.row, services.settings, is_free=job.is_free)
+    return replace(job, limits=limits) if limits else job
 
 
 async def find_affinity(
     request: Request, services: Services, principal: Principal, body: Json
 ) -> Mapping[str, str]:
-    """Give a chat body the session that a header names; return which endpoint remembers it."""
+    """Copy the session of a header to a chat body; return the endpoint with its prompt cache."""
     session = header(request, "x-session-id")
     if session and body.get("session_id") is None:
         body["session_id"] = session
@@ -91,7 +91,7 @@ async def find_affinity(
 
 
 async def submit(services: Services, job: NewJob) -> Submitted:
-    """Write the job, then tell its queue. Once this returns the job is safe."""
+    """Write the job, then publish it. The job is stored when this returns."""
     [submitted] = await within_limits(services, [job], lambda: _write(services, job))
     if not submitted.replayed and submitted.follows is None and is_due(job):
         services.publisher.publish(job.provider, job.row["lane"], [job.id])
@@ -99,7 +99,7 @@ async def submit(services: Services, job: NewJob) -> Submitted:
 
 
 async def _write(services: Services, job: NewJob) -> Sequence[Submitted]:
-    """Write the job; where a commit's answer was lost and it was written again, it is there."""
+    """Write the job. A repeated write after a lost answer finds the job stored."""
     try:
         return [await services.database.write_grouped(submission.submit_many, job)]
     except IntegrityError:
@@ -110,15 +110,15 @@ async def _write(services: Services, job: NewJob) -> Sequence[Submitted]:
 
 
 def is_due(job: NewJob) -> bool:
-    """Tell jobs that are published at once from those that wait for the dispatcher."""
+    """Return whether a job is published at once; the dispatcher publishes the others."""
     row = job.row
     return bool(row["lane"] == Lane.INTERACTIVE.value and row["available_at"] <= row["created_at"])
 
 
 async def with_preset(services: Services, principal: Principal, body: Json) -> Json:
-    """Return the body with its preset's settings. Raises NotFoundError for a preset there is not.
+    """Return the body with its preset merged into it. Raises NotFoundError.
 
-    Only a body that names one costs a question to the database.
+    A body without a preset needs no read of the database.
     """
     slug = presets.find_slug(body)
     if slug is None:
@@ -128,23 +128,25 @@ async def with_preset(services: Services, principal: Principal, body: Json) -> J
 
 
 async def find_earlier(
-    services: Services, principal: Principal, body: Json, wish: JobOptions, refusal: WaybillError
+    services: Services, principal: Principal, body: Json, options: JobOptions, refusal: WaybillError
 ) -> NewJob:
-    """Return the job that this request brought when it came first. Raises `refusal` if it did not.
+    """Return the job of an earlier identical request. Raises `refusal` if there is none.
 
-    Models leave the configuration, presets are deleted, keys are restricted: none of it takes
-    back what was accepted.
+    An accepted job stays accepted when its model is removed, its preset deleted or its key
+    restricted.
     """
-    if wish.idempotency_key is None:
+    if options.idempotency_key is None:
         raise refusal
-    row = await services.database.read(insertion.find, principal.workspace_id, wish.idempotency_key)
-    if row is None or row["fingerprint"] != _fingerprint(body, wish, principal):
+    row = await services.database.read(
+        insertion.find, principal.workspace_id, options.idempotency_key
+    )
+    if row is None or row["fingerprint"] != _fingerprint(body, options, principal):
         raise refusal
     return submission.repeat(row, principal, refusal)
 
 
-def _fingerprint(body: Json, wish: JobOptions, principal: Principal) -> str | None:
+def _fingerprint(body: Json, options: JobOptions, principal: Principal) -> str | None:
     try:
-        return submission.fingerprint(body, wish, principal)
-    except orjson.JSONEncodeError:  # nested too deeply: it was never accepted
+        return submission.fingerprint(body, options, principal)
+    except orjson.JSONEncodeError:  # nested too deeply: it cannot have been accepted
         return None

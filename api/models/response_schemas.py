@@ -5,42 +5,10 @@ Times are Unix seconds. Prices are US dollars as texts, so that no digit is lost
 
 from pydantic import BaseModel, Field
 
-
-class TokenPrices(BaseModel):
-    """Prices per token. A kind of token without a price of its own is absent."""
-
-    prompt: str = Field(description="A token of the prompt.")
-    completion: str = Field(description="A token of the answer.")
-    internal_reasoning: str | None = Field(None, description="A token of reasoning.")
-    input_cache_read: str | None = Field(None, description="A token read from the prompt cache.")
-    input_cache_write: str | None = Field(
-        None, description="A token written to the prompt cache, for 5 minutes."
-    )
-    input_cache_write_1h: str | None = Field(
-        None, description="A token written to the prompt cache, for an hour."
-    )
-    audio: str | None = Field(None, description="A token of sound in the prompt.")
-    audio_output: str | None = Field(None, description="A token of sound in the answer.")
-    image_token: str | None = Field(None, description="A token of an image in the prompt.")
+from api.jobs.response_schemas import CallPrices
 
 
-class LongPromptPrices(TokenPrices):
-    """Prices of calls with long prompts."""
-
-    min_prompt_tokens: int = Field(description="The prompt tokens from which these prices apply.")
-
-
-class ModelPrices(TokenPrices):
-    """Prices of a call."""
-
-    request: str = Field(description="A call.")
-    image: str = Field(description="An image of the prompt.")
-    web_search: str | None = Field(None, description="A web search.")
-    image_output: str | None = Field(None, description="An image of the answer.")
-    overrides: list[LongPromptPrices] | None = Field(None, description="Prices of long prompts.")
-
-
-class EndpointPrices(ModelPrices):
+class EndpointPrices(CallPrices):
     """Prices of a call at an endpoint."""
 
     discount: float = Field(description="0: OpenRouter's field, without a meaning here.")
@@ -89,7 +57,7 @@ class ListedModel(BaseModel):
     description: str = Field(description="A description of the model.")
     context_length: int | None = Field(description="The most tokens of prompt and answer.")
     architecture: ModelArchitecture = Field(description="The inputs and outputs of the model.")
-    pricing: ModelPrices = Field(description="The prices of the cheapest endpoint.")
+    pricing: CallPrices = Field(description="The prices of the cheapest endpoint.")
     top_provider: TopProvider = Field(description="The limits of the longest context.")
     per_request_limits: dict[str, str] | None = Field(
         description="Null: OpenRouter's field, not used here."

@@ -2,10 +2,10 @@
 
 import pytest
 
-from api.jobs.call_timeout import _FOR
+from api.jobs.call_timeout import WAIT_TEXTS
 from broker.providers.pacing import Cause
 
 
 @pytest.mark.parametrize("cause", list(Cause))
 def test_every_cause_of_waiting_has_words(cause):
-    assert "acme" in _FOR[cause].format(provider="acme", model="acme/small")
+    assert "acme" in WAIT_TEXTS[cause].format(provider="acme", model="acme/small")
