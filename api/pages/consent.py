@@ -1,4 +1,4 @@
-"""/auth: an app asks a user for a key (OpenRouter's PKCE flow)."""
+"""Pages under /auth: an app requests a key of a user (OpenRouter's PKCE flow)."""
 
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -10,118 +10,130 @@ from starlette.responses import Response
 from api.accounts.key_routes import columns_of_grant
 from api.accounts.key_schemas import AppCodeRequest
 from api.core.services import Services, services_of
-from api.pages.page import actor_of, page, read_form, redirect, visitor
+from api.pages.page import actor_of, find_visitor, read_form, redirect, render_page
 from broker.accounts import Role, users
+from broker.accounts.users import Membership, UserRow
 from broker.administration import apps, carry_out
 from broker.administration.apps import Grant
 from broker.errors import InvalidRequestError, WaybillError
 from broker.requests.bodies.problems import invalid
 
 router = APIRouter()
-ASKED = tuple(AppCodeRequest.model_fields)
-HEADLESS = "http://localhost"  # no callback: the code is shown, to be typed into the app
+PARAMETERS = tuple(AppCodeRequest.model_fields)
+NO_CALLBACK_URL = "http://localhost"
+"""The callback of an app that has none: the user types the code into it."""
 
 
 @router.get("/auth")
 async def show_consent(request: Request) -> Response:
-    """Ask whether the app may have a key, and of which workspace."""
-    asked = {name: request.query_params[name] for name in ASKED if name in request.query_params}
-    return await _asking(request, asked)
+    """Let the user allow or deny the app a key, and choose its workspace."""
+    parameters = {
+        name: request.query_params[name] for name in PARAMETERS if name in request.query_params
+    }
+    return await _render_consent(request, parameters)
 
 
 @router.post("/auth")
 async def decide(request: Request) -> Response:
-    """Send the app its code, or tell it that it was denied."""
+    """Send the app its code, or the error that the user denied it."""
     form = await read_form(request)
-    asked = {name: form[name] for name in ASKED if form.get(name)}
-    callback = asked.get("callback_url")
-    user = await visitor(request)
+    parameters = {name: form[name] for name in PARAMETERS if form.get(name)}
+    callback = parameters.get("callback_url")
+    user = await find_visitor(request)
     if user is None:
-        return redirect(_sign_in_path(asked))
+        return redirect(_sign_in_path(parameters))
     if form.get("decision") != "allow":
         if callback is None:
-            return page(request, "message.html", title="Denied", text="The app gets no key.")
+            return render_page(request, "message.html", title="Denied", text="The app gets no key.")
         apps.check_callback(callback)
-        return redirect(_with(callback, error="access_denied"))
+        return redirect(_add_to_query(callback, error="access_denied"))
     try:
-        wanted, host = _read(asked)
-        grant = await _grant(services_of(request), user, wanted, host)
+        key_request, host = _read_parameters(parameters)
+        grant = await _build_grant(services_of(request), user, key_request, host)
     except WaybillError as error:
-        return page(request, "message.html", error.status, title="Not possible", text=error.message)
+        return render_page(
+            request, "message.html", error.status, title="Not possible", text=error.message
+        )
     actor = actor_of(request, user)
     code = await carry_out(
         services_of(request).database, lambda connection: apps.grant_code(connection, actor, grant)
     )
     if callback is None:
-        return page(request, "code.html", code=code, app=grant.name)
-    return redirect(_with(callback, code=code))
+        return render_page(request, "code.html", code=code, app=grant.name)
+    return redirect(_add_to_query(callback, code=code))
 
 
-async def _asking(request: Request, asked: dict[str, str]) -> Response:
+async def _render_consent(request: Request, parameters: dict[str, str]) -> Response:
     try:
-        wanted, host = _read(asked)
+        key_request, host = _read_parameters(parameters)
     except WaybillError as error:
-        return page(request, "message.html", error.status, title="Not possible", text=error.message)
-    user = await visitor(request)
+        return render_page(
+            request, "message.html", error.status, title="Not possible", text=error.message
+        )
+    user = await find_visitor(request)
     if user is None:
-        return redirect(_sign_in_path(asked))
-    places = await _places(services_of(request), user, wanted.workspace_id)
-    if not places:
+        return redirect(_sign_in_path(parameters))
+    workspaces = await _list_workspaces(services_of(request), user, key_request.workspace_id)
+    if not workspaces:
         text = "You are in no workspace that could give a key."
-        return page(request, "message.html", 403, title="Not possible", text=text)
-    callback = asked.get("callback_url")
-    # a browser follows the policy through the redirect that answers the form
+        return render_page(request, "message.html", 403, title="Not possible", text=text)
+    callback = parameters.get("callback_url")
+    # browsers apply the policy also to the redirect after the form
     target = "" if callback is None else "{0.scheme}://{0.netloc}".format(urlsplit(callback))
-    return page(
+    return render_page(
         request, "consent.html",
-        form_targets=target, asked=asked, app=wanted.key_label or host, host=host,
-        shows_code=callback is None, wanted=wanted, user=user, places=places,
+        form_targets=target, parameters=parameters, app=key_request.key_label or host, host=host,
+        shows_code=callback is None, key_request=key_request, user=user, workspaces=workspaces,
     )  # fmt: skip
 
 
-def _read(asked: dict[str, str]) -> tuple[AppCodeRequest, str]:
-    """Check what an app asks. Raises an error that names the parameter."""
-    values: dict[str, Any] = {"callback_url": HEADLESS, **asked}
+def _read_parameters(parameters: dict[str, str]) -> tuple[AppCodeRequest, str]:
+    """Return the request of an app and its host. Raises InvalidRequestError with the parameter."""
+    values: dict[str, Any] = {"callback_url": NO_CALLBACK_URL, **parameters}
     if "limit" in values:
         try:
             values["limit"] = float(values["limit"])
         except ValueError:
             raise InvalidRequestError("limit is an amount in US dollars.", param="limit") from None
     try:
-        wanted = AppCodeRequest.model_validate(values)
+        key_request = AppCodeRequest.model_validate(values)
     except ValidationError as error:
         raise invalid(error) from None
-    host = apps.check_callback(wanted.callback_url)
-    columns_of_grant(wanted)
-    return wanted, host if "callback_url" in asked else "a program without a browser"
+    host = apps.check_callback(key_request.callback_url)
+    columns_of_grant(key_request)
+    return key_request, host if "callback_url" in parameters else "a program without a browser"
 
 
-async def _grant(services: Services, user: Any, wanted: AppCodeRequest, host: str) -> Grant:
-    places = await _places(services, user, wanted.workspace_id)
-    if not places:
+async def _build_grant(
+    services: Services, user: UserRow, key_request: AppCodeRequest, host: str
+) -> Grant:
+    workspaces = await _list_workspaces(services, user, key_request.workspace_id)
+    if not workspaces:
         raise InvalidRequestError("This is no workspace of yours.", param="workspace_id")
     return Grant(
-        places[0].id, user.id, wanted.key_label or host, columns_of_grant(wanted),
-        wanted.code_challenge, wanted.code_challenge_method,
+        workspaces[0].id, user.id, key_request.key_label or host, columns_of_grant(key_request),
+        key_request.code_challenge, key_request.code_challenge_method,
     )  # fmt: skip
 
 
-async def _places(services: Services, user: Any, wanted: str | None) -> list[Any]:
-    """Return the workspaces whose keys the user may give away: the `wanted` one, or all."""
-    places = await services.database.read(users.list_memberships, user.id)
+async def _list_workspaces(
+    services: Services, user: UserRow, chosen: str | None
+) -> list[Membership]:
+    """Return the workspaces of which the user may give a key: the chosen one, or all."""
+    memberships = await services.database.read(users.list_memberships, user.id)
     return [
-        place
-        for place in places
-        if Role(place.role).reaches(Role.MEMBER) and wanted in (None, place.id, place.slug)
+        each
+        for each in memberships
+        if Role(each.role).reaches(Role.MEMBER) and chosen in (None, each.id, each.slug)
     ]
 
 
-def _sign_in_path(asked: dict[str, str]) -> str:
-    return "/sign-in?" + urlencode({"next": "/auth?" + urlencode(asked)})
+def _sign_in_path(parameters: dict[str, str]) -> str:
+    return "/sign-in?" + urlencode({"next": "/auth?" + urlencode(parameters)})
 
 
-def _with(callback: str, **answer: str) -> str:
-    """Return the app's address with an answer added to its query."""
+def _add_to_query(callback: str, **added: str) -> str:
+    """Return the app's URL with these parameters added to its query."""
     parts = urlsplit(callback)
-    query = "&".join(part for part in (parts.query, urlencode(answer)) if part)
+    query = "&".join(part for part in (parts.query, urlencode(added)) if part)
     return parts._replace(query=query).geturl()

@@ -1,10 +1,10 @@
-"""/ redirects to a page; /account shows who is signed in, and where they belong."""
+"""The pages / (redirects to the API's reference) and /account (the signed-in user)."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.core.services import services_of
-from api.pages.page import page, redirect, visitor
+from api.pages.page import find_visitor, redirect, render_page
 from broker.accounts import users
 from broker.errors import NotFoundError
 
@@ -12,8 +12,8 @@ router = APIRouter()
 
 
 @router.get("/")
-async def show_the_way(request: Request) -> Response:
-    """Send a browser to the API's reference; tell programs where the API is."""
+async def redirect_home(request: Request) -> Response:
+    """Redirect a browser to the API's reference; answer programs with 404 and the paths."""
     if "text/html" in request.headers.get("accept", ""):
         return redirect("/docs")
     raise NotFoundError("The API is at /api/v1, its reference at /docs, signing in at /sign-in.")
@@ -21,9 +21,9 @@ async def show_the_way(request: Request) -> Response:
 
 @router.get("/account")
 async def show_account(request: Request) -> Response:
-    """Show who is signed in, their workspaces and roles."""
-    user = await visitor(request)
+    """Show the signed-in user with workspaces and roles."""
+    user = await find_visitor(request)
     if user is None:
         return redirect("/sign-in?next=/account")
-    places = await services_of(request).database.read(users.list_memberships, user.id)
-    return page(request, "account.html", user=user, places=places)
+    workspaces = await services_of(request).database.read(users.list_memberships, user.id)
+    return render_page(request, "account.html", user=user, workspaces=workspaces)

@@ -1,4 +1,4 @@
-"""/oidc: sign-in through an OpenID provider (OpenID Connect Core 1.0, the code flow with PKCE)."""
+"""Pages under /oidc: sign-in by an OpenID provider (OpenID Connect Core 1.0, code flow, PKCE)."""
 
 import time
 from typing import Any
@@ -13,7 +13,7 @@ from joserfc.jwk import KeySet
 from starlette.responses import Response
 
 from api.core.services import services_of
-from api.pages.page import local_path, page, redirect, set_cookie, sign_in
+from api.pages.page import local_path, redirect, render_page, set_cookie, sign_in
 from broker.accounts import Role, sessions
 from broker.administration import carry_out, users
 from broker.administration.users import OpenIdSubject
@@ -25,17 +25,19 @@ router = APIRouter(prefix="/oidc")
 log = structlog.get_logger()
 STATE_COOKIE = "waybill_oidc"
 STATE_SECONDS = 600
-PATIENCE_SECONDS = 10
+TIMEOUT_SECONDS = 10
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
 FAILED = "The provider's answer could not be used. Try again; if it stays so, ask an administrator."
 
 
 @router.get("/start")
 async def start(request: Request, next: str | None = None) -> Response:  # noqa: A002
-    """Send the browser to the provider."""
+    """Redirect the browser to the provider."""
     services = services_of(request)
     if not services.settings.oidc_issuer:
-        return page(request, "message.html", 404, title="Not found", text="No provider is set up.")
+        return render_page(
+            request, "message.html", 404, title="Not found", text="No provider is set up."
+        )
     state = {
         "state": generate_token(32),
         "nonce": generate_token(32),
@@ -44,14 +46,14 @@ async def start(request: Request, next: str | None = None) -> Response:  # noqa:
         "until": int(time.time()) + STATE_SECONDS,
     }
     try:
-        async with _client(services.settings) as client:
-            provider = await _metadata(client, services.settings)
+        async with _build_client(services.settings) as client:
+            provider = await _fetch_metadata(client, services.settings)
             url, _ = client.create_authorization_url(
                 provider["authorization_endpoint"],
                 state=state["state"], nonce=state["nonce"], code_verifier=state["verifier"],
             )  # fmt: skip
     except Exception as error:  # noqa: BLE001  # whatever a provider may do
-        return _failed(request, error)
+        return _render_failure(request, error)
     response = redirect(url)
     set_cookie(
         request, response, STATE_COOKIE, services.encryption.encrypt(orjson.dumps(state).decode()),
@@ -62,12 +64,12 @@ async def start(request: Request, next: str | None = None) -> Response:  # noqa:
 
 @router.get("/callback")
 async def callback(request: Request) -> Response:
-    """Take the provider's word for who this is; open a session."""
+    """Identify the user by the provider's answer, and open a session."""
     services = services_of(request)
     try:
-        state = _state(request)
-        claims = await _claims(request, services.settings, state)
-        who = OpenIdSubject(
+        state = _read_state(request)
+        claims = await _fetch_claims(request, services.settings, state)
+        subject = OpenIdSubject(
             issuer=str(claims["iss"]),
             subject=str(claims["sub"]),
             email=str(claims.get("email", "")).lower(),
@@ -78,13 +80,15 @@ async def callback(request: Request) -> Response:
         user = await carry_out(
             services.database,
             lambda connection: users.admit_subject(
-                connection, who, config.oidc_workspace, Role(config.oidc_role)
+                connection, subject, config.oidc_workspace, Role(config.oidc_role)
             ),
         )
     except WaybillError as error:
-        return page(request, "message.html", error.status, title="Not possible", text=error.message)
+        return render_page(
+            request, "message.html", error.status, title="Not possible", text=error.message
+        )
     except Exception as error:  # noqa: BLE001  # whatever a provider may do
-        return _failed(request, error)
+        return _render_failure(request, error)
     token = await carry_out(
         services.database, lambda connection: sessions.open_session(connection, user.id)
     )
@@ -93,56 +97,58 @@ async def callback(request: Request) -> Response:
     return response
 
 
-def _client(config: Settings) -> AsyncOAuth2Client:
+def _build_client(config: Settings) -> AsyncOAuth2Client:
     return AsyncOAuth2Client(
         config.oidc_client_id,
         config.oidc_client_secret,
         scope="openid email profile",
         redirect_uri=f"{config.public_url.rstrip('/')}/oidc/callback",
         code_challenge_method="S256",
-        timeout=PATIENCE_SECONDS,
+        timeout=TIMEOUT_SECONDS,
     )
 
 
-async def _metadata(client: AsyncOAuth2Client, config: Settings) -> Json:
-    """Return what the provider says of itself (OpenID Connect Discovery 1.0, §4)."""
+async def _fetch_metadata(client: AsyncOAuth2Client, config: Settings) -> Json:
+    """Return the provider's metadata (OpenID Connect Discovery 1.0, §4)."""
     issuer = config.oidc_issuer.rstrip("/")
-    found = await _fetched(client, f"{issuer}/.well-known/openid-configuration")
+    found = await _fetch_json(client, f"{issuer}/.well-known/openid-configuration")
     if str(found.get("issuer", "")).rstrip("/") != issuer:
         raise ValueError("the provider names another issuer")
     return found
 
 
-async def _fetched(client: AsyncOAuth2Client, url: str) -> Json:
+async def _fetch_json(client: AsyncOAuth2Client, url: str) -> Json:
     answer = await client.request("GET", url, withhold_token=True)
     answer.raise_for_status()
     body: Json = answer.json()
     return body
 
 
-def _state(request: Request) -> Json:
-    """Return what was remembered as the browser left. Raises ValueError for another's answer."""
-    sealed = request.cookies.get(STATE_COOKIE, "")
-    state: Json = orjson.loads(services_of(request).encryption.decrypt(sealed)) if sealed else {}
+def _read_state(request: Request) -> Json:
+    """Return the state of the sign-in. Raises ValueError for an answer to another sign-in."""
+    encrypted = request.cookies.get(STATE_COOKIE, "")
+    state: Json = (
+        orjson.loads(services_of(request).encryption.decrypt(encrypted)) if encrypted else {}
+    )
     if state.get("until", 0) < time.time():
-        raise ValueError("this sign-in was not begun here, or too long ago")
+        raise ValueError("this sign-in did not start here, or too long ago")
     if state["state"] != request.query_params.get("state"):
-        raise ValueError("the state is another")
+        raise ValueError("the state belongs to another sign-in")
     if "error" in request.query_params:
         raise ValueError(f"the provider refused: {request.query_params['error'][:100]}")
     return state
 
 
-async def _claims(request: Request, config: Settings, state: Json) -> dict[str, Any]:
+async def _fetch_claims(request: Request, config: Settings, state: Json) -> dict[str, Any]:
     """Exchange the code for an ID token and check it (OpenID Connect Core 1.0, §3.1.3.7)."""
-    async with _client(config) as client:
-        provider = await _metadata(client, config)
+    async with _build_client(config) as client:
+        provider = await _fetch_metadata(client, config)
         token = await client.fetch_token(
             provider["token_endpoint"],
             code=request.query_params.get("code", ""),
             code_verifier=state["verifier"],
         )
-        keys = KeySet.import_key_set(await _fetched(client, provider["jwks_uri"]))  # type: ignore[arg-type]
+        keys = KeySet.import_key_set(await _fetch_json(client, provider["jwks_uri"]))  # type: ignore[arg-type]
     decoded = jwt.decode(token["id_token"], keys, algorithms=ALGORITHMS)
     expected = jwt.JWTClaimsRegistry(
         leeway=60,
@@ -156,6 +162,6 @@ async def _claims(request: Request, config: Settings, state: Json) -> dict[str, 
     return claims
 
 
-def _failed(request: Request, error: Exception) -> Response:
+def _render_failure(request: Request, error: Exception) -> Response:
     log.warning("oidc.failed", error=str(error), kind=type(error).__name__)
-    return page(request, "message.html", 502, title="Signing in failed", text=FAILED)
+    return render_page(request, "message.html", 502, title="Signing in failed", text=FAILED)

@@ -1,4 +1,4 @@
-"""Shared parts of the pages: rendering, CSRF-safe forms, links, the signed-in user."""
+"""Shared parts of the pages: rendering, forms with CSRF tokens, redirects, the signed-in user."""
 
 import re
 import secrets
@@ -13,6 +13,7 @@ from api.core.auth import SESSION_COOKIE
 from api.core.services import services_of
 from broker.accounts.audit import Actor
 from broker.accounts.sessions import SESSION_SECONDS, find_user_by_token
+from broker.accounts.users import UserRow
 from broker.errors import PermissionDeniedError
 from broker.security.signing import Signer
 
@@ -23,10 +24,10 @@ _templates = Environment(
 )
 
 
-def page(
+def render_page(
     request: Request, template: str, status: int = 200, *, form_targets: str = "", **values: Any
 ) -> Response:
-    """Render a page with a form token; `form_targets` are origins its form may lead to."""
+    """Render a page with a form token; `form_targets` are the origins that its form may reach."""
     nonce = secrets.token_urlsafe(16)
     cookie = request.cookies.get(FORM_COOKIE) or new_cookie()
     signer = services_of(request).signer
@@ -39,12 +40,12 @@ def page(
 
 
 def redirect(path: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Send the browser on with a GET."""
+    """Redirect the browser with a GET."""
     return RedirectResponse(path, 303, headers={"Cache-Control": "no-store", **(headers or {})})
 
 
 def sign_in(request: Request, response: Response, token: str) -> Response:
-    """Give the browser its session."""
+    """Set the session cookie."""
     set_cookie(request, response, SESSION_COOKIE, token, SESSION_SECONDS)
     return response
 
@@ -52,7 +53,7 @@ def sign_in(request: Request, response: Response, token: str) -> Response:
 def set_cookie(
     request: Request, response: Response, name: str, value: str, seconds: int | None = None
 ) -> None:
-    """Set a cookie that scripts and other sites' forms do not get."""
+    """Set a cookie that scripts cannot read and forms of other sites do not send."""
     public_url = services_of(request).settings.public_url
     is_secure = public_url.startswith("https://") or request.url.scheme == "https"
     response.set_cookie(
@@ -79,20 +80,21 @@ MAX_FORM_BYTES = 100_000
 
 
 def new_cookie() -> str:
+    """Return a random value of the form cookie."""
     return secrets.token_urlsafe(24)
 
 
 def form_token(signer: Signer, cookie: str) -> str:
-    """Return the token that a form of this browser carries."""
+    """Return the token of the forms of a browser, by its form cookie."""
     return signer.link("", f"form:{cookie}", FORM_SECONDS)
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """Return a form's fields. Raises PermissionDeniedError where no page of ours sent it."""
+    """Return a form's fields. Raises PermissionDeniedError without a valid form token."""
     async with request.form(max_files=0, max_fields=50, max_part_size=MAX_FORM_BYTES) as form:
         fields = {name: value for name, value in form.items() if isinstance(value, str)}
-    cookie = request.cookies.get(FORM_COOKIE, "")
-    if not cookie or not _holds(services_of(request).signer, cookie, fields.pop("form_token", "")):
+    cookie, token = request.cookies.get(FORM_COOKIE, ""), fields.pop("form_token", "")
+    if not cookie or not _is_valid_token(services_of(request).signer, cookie, token):
         raise PermissionDeniedError(
             "This form has expired, or cookies are off: go back, load the page again, send it "
             "again."
@@ -100,7 +102,7 @@ async def read_form(request: Request) -> dict[str, str]:
     return fields
 
 
-def _holds(signer: Signer, cookie: str, token: str) -> bool:
+def _is_valid_token(signer: Signer, cookie: str, token: str) -> bool:
     fields = dict(part.partition("=")[::2] for part in token.lstrip("?").split("&"))
     expires = fields.get("expires", "")
     if not expires.isdecimal():
@@ -114,17 +116,17 @@ LOCAL = re.compile(
 )
 
 
-def local_path(wanted: str | None, otherwise: str = "/account") -> str:
-    """Return a path on this host to continue with, or `otherwise`.
+def local_path(path: str | None, default: str = "/account") -> str:
+    """Return the path if it is one on this host, else the default.
 
-    Browsers read many spellings as another host (two slashes, a backslash, a tab between slashes),
-    so this names what is allowed instead of what is not.
+    Browsers read many texts as another host (two slashes, a backslash, a tab between slashes), so
+    this accepts a fixed form instead of refusing known ones.
     """
-    return wanted if wanted and LOCAL.fullmatch(wanted) else otherwise
+    return path if path and LOCAL.fullmatch(path) else default
 
 
-async def visitor(request: Request) -> Any | None:
-    """Return the row of who is signed in, if somebody is."""
+async def find_visitor(request: Request) -> UserRow | None:
+    """Return the signed-in user, or None."""
     token = request.cookies.get(SESSION_COOKIE)
     if token is None:
         return None
@@ -132,8 +134,10 @@ async def visitor(request: Request) -> Any | None:
 
 
 def address_of(request: Request) -> str | None:
+    """Return the IP address of the client."""
     return request.client.host if request.client else None
 
 
-def actor_of(request: Request, user: Any) -> Actor:
+def actor_of(request: Request, user: UserRow) -> Actor:
+    """Return a user as the audit log names them."""
     return Actor(user.id, user.email, address_of(request))

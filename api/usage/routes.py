@@ -204,7 +204,7 @@ async def get_generation_content(
         raise delete_after_delivery.gone_error(found.job.id)
     shows = Scope.PRESETS in principal.scopes
     response = json_response({"data": views.render_content(found, shows_presets=shows)})
-    return delete_after_delivery.mark_after_response(services, found.job, response)
+    return delete_after_delivery.mark_after_response(services, found, response)
 
 
 async def _find_report(principal: Principal, services: Services, generation: str) -> JobReport:
