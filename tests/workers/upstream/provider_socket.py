@@ -39,8 +39,10 @@ class Provider:
     end: End = End.PROPER
     chunked: bool = True
     filler: bytes = b": still here\n\n"
+    status: str = "200 OK"
     connections: int = 0
     requests: int = 0
+    answering: asyncio.Event = field(default_factory=asyncio.Event)  # a first request has come
     _gone: asyncio.Event = field(default_factory=asyncio.Event)
 
     @asynccontextmanager
@@ -73,9 +75,10 @@ class Provider:
         self.requests += 1
         size = sum(map(len, self.pieces))
         framing = "transfer-encoding: chunked" if self.chunked else f"content-length: {size}"
-        writer.write("\r\n".join(["HTTP/1.1 200 OK", *self.head, framing, "", ""]).encode())
+        writer.write("\r\n".join([f"HTTP/1.1 {self.status}", *self.head, framing, "", ""]).encode())
         for piece in self.pieces:
             await self._write(writer, piece)
+        self.answering.set()
         return await self._finish(writer)
 
     async def _write(self, writer: asyncio.StreamWriter, piece: bytes) -> None:
