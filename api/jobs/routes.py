@@ -117,7 +117,7 @@ async def list_jobs(
     return json_response(
         {
             "object": "list",
-            "data": [job_summary(row) | {"cost": views.cost(row)} for row in page],
+            "data": [job_summary(row) | {"cost": views.cost_of(row)} for row in page],
             "first_id": page[0].id if page else None,
             "last_id": page[-1].id if page else None,
             "has_more": len(rows) > limit,

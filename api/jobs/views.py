@@ -1,4 +1,4 @@
-"""Jobs as callers see them."""
+"""Jobs in answers."""
 
 import asyncio
 from typing import Any
@@ -16,27 +16,29 @@ from broker.jobs.views import job
 from broker.money import usd
 from broker.requests.operations import Operation
 
-MAX_DELIVERIES = 100  # that a job shows; /webhooks/deliveries has all
+MAX_DELIVERIES = 100
+"""The most deliveries inside a job; /webhooks/deliveries lists all."""
+
 WITH_MEDIA = frozenset({Operation.IMAGES.value, Operation.SPEECH.value})
 
 
-def cost(row: Any) -> float | None:
+def cost_of(row: Any) -> float | None:
     """Return the cost of a listed job in US dollars; None while nothing was charged."""
     return None if row.cost_nanos is None else usd(row.cost_nanos)
 
 
 async def render_job(services: Services, report: reports.JobReport) -> Json:
-    """Return a job as its owner sees it, with links to what its answer refers to."""
-    body = job(report) | await _notices(services, report.job)
+    """Render a job, with links to the files of its answer."""
+    body = job(report) | await _render_webhooks(services, report.job)
     if report.job.operation in WITH_MEDIA and report.payload.response is not None:
         answer: Json = orjson.loads(report.payload.response)
         body["response"] = await asyncio.to_thread(media.with_media, services, answer)
     return body
 
 
-async def _notices(services: Services, row: Any) -> Json:
-    """Return a job's own webhook and, once it has ended, its deliveries to anybody."""
-    told: Json = {} if row.webhook is None else {"webhook": orjson.Fragment(row.webhook)}
+async def _render_webhooks(services: Services, row: Any) -> Json:
+    """Render the job's own webhook and, after its end, all deliveries about it."""
+    shown: Json = {} if row.webhook is None else {"webhook": orjson.Fragment(row.webhook)}
     if row.state in INACTIVE:
         rows = await services.database.read(
             webhooks.list_deliveries,
@@ -45,5 +47,5 @@ async def _notices(services: Services, row: Any) -> Json:
             None,
             webhooks.DeliveryFilter(subject_id=row.id),
         )
-        told["deliveries"] = [views.render_job_delivery(each) for each in reversed(rows)]
-    return told
+        shown["deliveries"] = [views.render_job_delivery(each) for each in reversed(rows)]
+    return shown

@@ -36,6 +36,8 @@ def package(tmp_path_factory):
         [*command, *paths], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    for loss in ("Endpoint will not be generated", "resulted in the removal of"):
+        assert loss not in done.stdout + done.stderr
     sys.path.insert(0, str(place))
     yield "generated_waybill"
     sys.path.remove(str(place))
@@ -61,3 +63,16 @@ async def test_a_generated_client_submits_and_reads_a_job(api: Api, package: str
     assert found.status is models.JobState.QUEUED
     assert found.plan[0].provider == "sim"
     assert found.metadata.to_dict() == {"ticket": "42"}
+
+
+async def test_a_generated_client_lists_models_with_their_prices(api: Api, package: str) -> None:
+    # Given a generated client without a key
+    client_of = importlib.import_module(f"{package}.client").Client
+    list_models = importlib.import_module(f"{package}.api.models.list_models")
+    client = client_of(base_url=ORIGIN)
+    client.set_async_httpx_client(api.http)
+    # When it lists the models
+    found = await list_models.asyncio(client=client)
+    # Then each has typed prices
+    assert found.total_count == len(found.data) > 0
+    assert {type(each.pricing.prompt) for each in found.data} == {str}

@@ -5,7 +5,7 @@ Of these only text completions can be streamed; `stream: true` is refused for th
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 
 from broker.requests.bodies.chat import ChatRequest, StreamOptions
 from broker.requests.bodies.messages import OpenBody
@@ -16,6 +16,12 @@ Slug = Annotated[str, Field(min_length=1)]
 Positive = Annotated[int, Field(ge=1)]
 Text = Annotated[str, Field(min_length=1)]
 Tokens = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=8192)]
+
+
+NotStreamed = Annotated[
+    Literal[False, "false"],  # the text, because the fields of a form are texts
+    WithJsonSchema({"type": "boolean", "const": False}),
+]
 
 
 class OperationRequest(OpenBody):
@@ -124,10 +130,7 @@ class TranscriptionRequest(OperationRequest):
     timestamp_granularities: list[Literal["word", "segment"]] | None = Field(
         None, description="The parts that get times, with `verbose_json`."
     )
-    # a form has texts only: "false"
-    stream: Literal[False, "false"] | None = Field(
-        None, description="False: transcripts are not streamed."
-    )
+    stream: NotStreamed | None = Field(None, description="False: transcripts are not streamed.")
 
 
 class SpeechRequest(OperationRequest):
