@@ -40,7 +40,7 @@ async def create_comparison(
 
     The answer 202 has the table as it is now, and the path to fetch it again.
     """
-    comparison_id = comparisons.comparison_id(principal.workspace_id, key)
+    comparison_id = comparisons.make_comparison_id(principal.workspace_id, key)
     jobs = await _prepare(services, principal, body, comparison_id, key)
     await within_limits(
         services,
@@ -101,7 +101,9 @@ async def _prepare(
 
 
 async def _cells(services: Services, principal: Principal, comparison_id: str) -> list[Cell]:
-    found = await services.database.read(comparisons.cells, principal.workspace_id, comparison_id)
+    found = await services.database.read(
+        comparisons.list_cells, principal.workspace_id, comparison_id
+    )
     if not found or not principal.sees(found[0].job.api_key_id, Scope.JOBS):
         raise NotFoundError(f"There is no comparison {comparison_id}.")
     return found

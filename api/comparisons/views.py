@@ -59,8 +59,7 @@ def render_csv(cells: Sequence[Cell]) -> bytes:
 
 def render_cell(cell: Cell) -> Json:
     """Render one cell: the answer of the model, its cost and its duration."""
-    job = cell.job
-    answered = job.cost_nanos is not None
+    job, is_answered = cell.job, cell.job.cost_nanos is not None
     read, write = job.cache_read_tokens or 0, job.cache_write_tokens or 0
     return {
         "model": job.model,
@@ -69,11 +68,11 @@ def render_cell(cell: Cell) -> Json:
         "answer": _text(cell.response),
         "error": None if job.error is None else orjson.loads(job.error),
         "provider": job.provider,
-        "cost": usd(job.cost_nanos) if answered else None,
+        "cost": None if job.cost_nanos is None else usd(job.cost_nanos),
         "latency_ms": job.duration_ms,
         "first_token_ms": job.first_token_ms,
-        "prompt_tokens": (job.input_tokens or 0) + read + write if answered else None,
-        "completion_tokens": (job.output_tokens or 0) if answered else None,
+        "prompt_tokens": (job.input_tokens or 0) + read + write if is_answered else None,
+        "completion_tokens": (job.output_tokens or 0) if is_answered else None,
         "urls": job_urls(job.id),
     }
 

@@ -28,9 +28,9 @@ from broker.requests.operations import Operation
 from broker.submission import NewJob, Submitted, response_cache
 from broker.submission.response_cache import (
     DEFAULT_TTL_SECONDS,
-    LONGEST_TTL_SECONDS,
+    MAX_TTL_SECONDS,
     CachedAnswer,
-    Known,
+    CachedJob,
     replay_many,
 )
 
@@ -64,7 +64,7 @@ def cache_options(request: Request, principal: Principal, job: NewJob) -> CacheO
     if Operation(job.row["operation"]) not in CACHED or job.row["store"] == Store.NONE.value:
         return None
     body = orjson.loads(job.payload["request"])
-    key = response_cache.key(principal, job.row["operation"], body)
+    key = response_cache.build_key(principal, job.row["operation"], body)
     return CacheOptions(key, _read_ttl(request), _is_true(request, f"{HEADER}-Clear"))
 
 
@@ -105,7 +105,7 @@ async def _write_replay(services: Services, job: NewJob, earlier: JobReport, now
 async def _find_cached(services: Services, options: CacheOptions, job: NewJob) -> JobReport | None:
     """Return the job with a cached answer, if there is one that may be used."""
     try:
-        entry = await response_cache.recall(services.redis, options.key)
+        entry = await response_cache.find_cached(services.redis, options.key)
     except (RedisError, OSError) as error:
         log.info("cache.lookup_failed", error=str(error))
         return None
@@ -127,11 +127,11 @@ def _is_usable(found: JobReport, ttl_seconds: int) -> bool:
 
 async def _store_in_cache(services: Services, options: CacheOptions, job: NewJob) -> None:
     try:
-        await response_cache.remember(
+        await response_cache.store(
             services.redis,
             options.key,
-            Known(job.id, options.ttl_seconds),
-            patience_seconds=int(services.settings.sync_timeout_seconds),
+            CachedJob(job.id, options.ttl_seconds),
+            timeout_seconds=int(services.settings.sync_timeout_seconds),
         )
     except (RedisError, OSError) as error:
         log.info("cache.store_failed", error=str(error))
@@ -157,9 +157,9 @@ def _read_ttl(request: Request) -> int:
     value = request.headers.get(f"{HEADER}-TTL", "").strip()
     if not value:
         return DEFAULT_TTL_SECONDS
-    if not value.isdecimal() or not 1 <= int(value) <= LONGEST_TTL_SECONDS:
+    if not value.isdecimal() or not 1 <= int(value) <= MAX_TTL_SECONDS:
         raise InvalidRequestError(
-            f"{HEADER}-TTL is a number of seconds from 1 to {LONGEST_TTL_SECONDS}.",
+            f"{HEADER}-TTL is a number of seconds from 1 to {MAX_TTL_SECONDS}.",
             param=f"{HEADER}-TTL",
         )
     return int(value)

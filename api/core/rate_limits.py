@@ -50,7 +50,7 @@ async def _is_replay(services: Services, job: NewJob) -> bool:
     """Return whether the job's idempotency key is known, so that no job will be created."""
     if job.row["idempotency_key"] is None:
         return False
-    return await services.database.read(insertion.is_known, job.row)
+    return await services.database.read(insertion.is_key_known, job.row)
 
 
 COUNTED = frozenset({400, 401, 403, 404, 405, 413, 415, 422})

@@ -74,7 +74,7 @@ def admit_job(
         services.catalog,
         services.settings,
         inside=inside,
-        now=RoutingContext(services.observer.snapshot, affinity or {}),
+        context=RoutingContext(services.observer.snapshot, affinity or {}),
     )
     limits = limits_of(principal, job.row, services.settings, is_free=job.is_free)
     return replace(job, limits=limits) if limits else job
@@ -138,15 +138,15 @@ async def find_earlier(
     if options.idempotency_key is None:
         raise refusal
     row = await services.database.read(
-        insertion.find, principal.workspace_id, options.idempotency_key
+        insertion.find_by_key, principal.workspace_id, options.idempotency_key
     )
     if row is None or row["fingerprint"] != _fingerprint(body, options, principal):
         raise refusal
-    return submission.repeat(row, principal, refusal)
+    return submission.prepare_repeat(row, principal, refusal)
 
 
 def _fingerprint(body: Json, options: JobOptions, principal: Principal) -> str | None:
     try:
-        return submission.fingerprint(body, options, principal)
+        return submission.compute_fingerprint(body, options, principal)
     except orjson.JSONEncodeError:  # nested too deeply: it cannot have been accepted
         return None

@@ -90,7 +90,7 @@ class Reader:
             ),
         )
         now = RoutingContext(self.snapshot, seed=cache_affinity.derive_seed(batch.id, body))
-        job = admit(body, wish, principal, self.catalog, self.settings, inside="body", now=now)
+        job = admit(body, wish, principal, self.catalog, self.settings, inside="body", context=now)
         return job if batch.max_cost_nanos is None else _holding_the_most(job)
 
     def _line(

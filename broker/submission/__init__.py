@@ -1,21 +1,26 @@
-"""From a body to a durable job: plan, quote, hold, insert, in one grouped transaction.
+"""Submit jobs: plan, quote, hold and insert, in one grouped transaction.
 
-`options` (what may be requested of a job), `quotes` (what is held for it), `preparation` (all that
-is decided before a write), `admission` (the same from a body as it came), `insertion`;
-`comparisons` (jobs that belong together), `response_cache` (an earlier answer given to a new job).
+`options` (the options of a job), `quotes` (the holds), `preparation` (all decisions before the
+write), `admission` (checks a body and prepares its job), `insertion`; `comparisons` (jobs of one
+comparison), `response_cache` (earlier answers for new jobs).
 """
 
 from broker.submission.insertion import submit_many
 from broker.submission.options import JobOptions, NewJob, Submitted
-from broker.submission.preparation import fingerprint, prepare, repeat, routing_request
+from broker.submission.preparation import (
+    build_routing_request,
+    compute_fingerprint,
+    prepare,
+    prepare_repeat,
+)
 
 __all__ = [
     "JobOptions",
     "NewJob",
     "Submitted",
-    "fingerprint",
+    "build_routing_request",
+    "compute_fingerprint",
     "prepare",
-    "repeat",
-    "routing_request",
+    "prepare_repeat",
     "submit_many",
 ]

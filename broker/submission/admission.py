@@ -1,4 +1,4 @@
-"""From a body as it came to a job ready for submission, be it of a call, a job or a batch line."""
+"""Check a body of a call, a job or a batch line, and prepare its job for submission."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,66 +25,67 @@ from broker.submission.options import JobOptions, NewJob
 from broker.submission.preparation import prepare
 
 RECEIVER_FIELDS = ("webhook", "callback_url")
-"""Fields of a call that name who is told of its end; they are no part of a job's own body."""
+"""Fields of a call that name a webhook receiver; a job's body does not contain them."""
 
 
 def admit(
     body: Json,
-    wish: JobOptions,
+    options: JobOptions,
     principal: Principal,
     catalog: Catalog,
     settings: Settings,
     *,
     inside: str | None = None,
-    now: RoutingContext = ORDINARY,
+    context: RoutingContext = ORDINARY,
 ) -> NewJob:
-    """Validate a body (found `inside` another body, perhaps) and prepare its job.
+    """Validate a body and prepare its job; `inside` is the field that contains the body.
 
-    `now` is what is known of the endpoints; the models' fits are added to it.
-    Raises WaybillError where it cannot be done; nothing is written.
+    The models' fits are added to `context`. Raises WaybillError; nothing is written.
     """
-    validated(SCHEMAS[wish.operation], body, inside=inside)
+    validated(SCHEMAS[options.operation], body, inside=inside)
     plugins.check(body)
     _refuse_preset(body)
     _refuse_receiver(body, inside)
-    named, own = routing.requested_models(body), principal.own_keys
-    served = catalog.endpoints(named, wish.operation, own.providers, _requirements(body, named))
-    endpoints = access.filter_endpoints(
-        principal, workspace_credentials.restrict_choice(served, named, own)
+    models, credentials = routing.requested_models(body), principal.own_keys
+    served = catalog.endpoints(
+        models, options.operation, credentials.providers, _requirements(body, models)
     )
-    circumstances = replace(now, fits=load_task_fit())
+    endpoints = access.filter_endpoints(
+        principal, workspace_credentials.restrict_choice(served, models, credentials)
+    )
+    routing_context = replace(context, fits=load_task_fit())
     try:
-        return prepare(body, wish, principal, endpoints, settings, circumstances)
+        return prepare(body, options, principal, endpoints, settings, routing_context)
     except ModalityError as error:
-        raise error.naming(catalog.list_accepting(error.needs, wish.operation)) from None
-    except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
+        raise error.naming(catalog.list_accepting(error.needs, options.operation)) from None
+    except orjson.JSONEncodeError:  # orjson reads deeper nesting than it writes
         raise InvalidRequestError(
             "The body is nested too deeply.", param=inside or "body"
         ) from None
 
 
-def _requirements(body: Json, named: Sequence[str]) -> Requirements:
-    """Return what the body needs, if a model is named that depends on it."""
+def _requirements(body: Json, models: Sequence[str]) -> Requirements:
+    """Return the requirements of the body, if one of the models depends on them."""
     return (
         requirements.find_requirements(body)
-        if any(name.startswith(LATEST) for name in named)
+        if any(name.startswith(LATEST) for name in models)
         else NO_REQUIREMENTS
     )
 
 
 def _refuse_receiver(body: Json, inside: str | None) -> None:
-    """Raise for a receiver that nobody has taken out: it would hear of nothing."""
+    """Raise InvalidRequestError for a receiver in a body that must not have one."""
     if found := [name for name in RECEIVER_FIELDS if body.get(name) is not None]:
         field = ".".join([*([inside] if inside else []), found[0]])
         raise InvalidRequestError(
             f"{field}: a webhook stands beside the `body` of a job, and a batch has one for all of "
-            "its lines. Here it would be told nothing.",
+            "its lines. Here it would receive nothing.",
             param=field,
         )
 
 
 def _refuse_preset(body: Json) -> None:
-    """Raise for a preset that nobody has merged: it would be passed over in silence."""
+    """Raise InvalidRequestError for a preset in a body of another operation than chat."""
     if presets.find_slug(body) is not None:
         raise InvalidRequestError(
             "Presets are for chat: completions, jobs and lines of a batch. Name a model here.",

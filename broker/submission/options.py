@@ -26,21 +26,23 @@ class JobOptions:
     max_attempts: int | None = None
     max_cost_nanos: int | None = None
     on_unknown: OnUnknown = OnUnknown.RETRY
-    webhook: str | None = None  # JSON {url, events}, see `webhooks.job_webhook`
+    webhook: str | None = None  # JSON {url, events}, see `webhooks.build_job_webhook`
     batch_id: str | None = None
     priority: int = 0  # higher goes first
-    session_id: str | None = None  # the body's own goes before it
-    app: str | None = None  # what program asks
-    store: str | None = None  # what is kept of it, see `privacy`
-    origin: Json = field(default_factory=dict)  # the headers that say where it came from
-    coalesce: bool = False  # one call with the identical jobs of its workspace, see `coalescing`
-    extra: Json = field(default_factory=dict)  # metadata, given back as it came
-    asked: Json | None = None  # the body as it came, where a preset was merged into it
-    preset_prompt: bool = False  # the first message is the preset's, and not for every reader
+    session_id: str | None = None  # the body's `session_id` has precedence
+    app: str | None = None  # the calling program
+    store: str | None = None  # what is stored of it, see `privacy`
+    origin: Json = field(default_factory=dict)  # the headers that name its origin
+    coalesce: bool = False  # share one call with identical jobs, see `coalescing`
+    extra: Json = field(default_factory=dict)  # metadata, returned unchanged
+    asked: Json | None = None  # the body before a preset was merged into it
+    preset_prompt: bool = (
+        False  # the first message is a preset's prompt, not visible to every reader
+    )
 
 
 class Schedule(TypedDict):
-    """When a job may run, and when the dispatcher looks at it."""
+    """The times at which a job may run and at which the dispatcher checks it."""
 
     state: str
     available_at: int
@@ -83,17 +85,17 @@ class JobColumns(Schedule):
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job ready to be inserted: everything decided, nothing written."""
+    """A job that is ready to be inserted."""
 
     row: JobColumns
     payload: Mapping[str, Any]  # the columns of `job_payloads`
     payer: Payer
     held_for: Quotes
-    least_nanos: int = 0  # what it probably costs; its row holds an upper bound
-    limits: Sequence[RateLimit] = ()  # what it is counted against
-    is_free: bool = False  # a free model was asked for, or is to serve it
-    shares: str | None = None  # fingerprint of the call that it shares with its equals
-    refusal: WaybillError | None = None  # it is only to be found by its key, never to be made
+    least_nanos: int = 0  # the probable cost; the row has the upper bound
+    limits: Sequence[RateLimit] = ()  # the limits that count it
+    is_free: bool = False  # a free model is requested or in the plan
+    shares: str | None = None  # fingerprint for coalescing
+    refusal: WaybillError | None = None  # the error if no earlier job has its key
 
     @property
     def id(self) -> str:
@@ -109,5 +111,5 @@ class Submitted:
     """The result of a submission."""
 
     job_id: str
-    replayed: bool  # the idempotency key was known: this is the earlier job
-    follows: str | None = None  # it waits for this job's answer, and is not to be published
+    replayed: bool  # True: this is the earlier job with the idempotency key
+    follows: str | None = None  # the primary whose answer it waits for; do not publish it

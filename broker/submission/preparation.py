@@ -1,4 +1,4 @@
-"""Decides everything about a job before it is written: plan, quotes, hold, schedule."""
+"""Decide everything about a job before it is written: plan, quotes, hold, schedule."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -33,109 +33,115 @@ from broker.routing import (
 )
 from broker.settings import Settings
 from broker.submission.options import JobColumns, JobOptions, NewJob, Schedule
-from broker.submission.quotes import Quotes, quotes
+from broker.submission.quotes import Quotes, compute_quotes
 
 SEED_BITS = 32
-MAX_WORD = 256
+MAX_LABEL = 256
 
-NOT_ASKED = frozenset(
+NOT_FINGERPRINTED = frozenset(
     {"idempotency_key", "session_id", "app", "origin", "store", "asked", "preset_prompt"}
 )
-"""Fields of a wish that may differ where the same is asked again."""
+"""Options that may differ between requests with the same idempotency key."""
 
 
 def prepare(
     body: Json,
-    wish: JobOptions,
+    options: JobOptions,
     principal: Principal,
     endpoints: Mapping[str, Sequence[Endpoint]],
     settings: Settings,
-    circumstances: RoutingContext = ORDINARY,
+    context: RoutingContext = ORDINARY,
 ) -> NewJob:
     """Decide everything about a job; pure but for the clock and the id. Raises WaybillError."""
     now = now_ms()
-    ask = routing_request(body)
-    plan = routing.plan(ask, endpoints, _with_seed(circumstances))
+    request = build_routing_request(body)
+    plan = routing.plan(request, endpoints, _add_seed(context))
     plan = workspace_credentials.plan_credentials(plan, principal.own_keys)
-    plan, quoted = _within_max_cost(plan, _quotes(body, wish, plan, settings), wish)
+    plan, quoted = _apply_max_cost(plan, _compute_quotes(body, options, plan, settings), options)
     native = native_batches.choose_columns(
         body,
         plan,
-        time_left_ms=None if wish.deadline is None else wish.deadline - now,
+        time_left_ms=None if options.deadline is None else options.deadline - now,
         min_ms=int(settings.native_batch_min_deadline_seconds * 1000),
     )
-    places = (0, native.get("position", 0))
-    hold = max(quoted.nanos[place] for place in places)
-    least = max(quoted.least[place] for place in places)
-    row = _row(body, wish, principal, plan, settings, now, hold)
-    if native:  # what falls back waits in line, to be tried at the first place
-        line = flow_of(principal.workspace_id, wish.batch_id, wish.priority)
-        row = {**row, **native, "line": line}
+    positions = (0, native.get("position", 0))
+    hold = max(quoted.nanos[position] for position in positions)
+    least = max(quoted.least[position] for position in positions)
+    row = _build_row(body, options, principal, plan, settings, now, hold)
+    if native:  # a job that leaves the native lane waits in a flow
+        flow = flow_of(principal.workspace_id, options.batch_id, options.priority)
+        row = {**row, **native, "line": flow}
     payload = {
         "job_id": row["id"],
         "request": orjson.dumps(body),
         "plan": routing.encode_plan(plan),
         "quotes": orjson.dumps(quoted.nanos).decode(),
-        "extra": _extra(body, wish),
+        "extra": _encode_extra(body, options),
     }
     payer = Payer(
         principal.workspace_id, principal.api_key_id, principal.unlimited, principal.is_budgeted
     )
     shares = coalescing.fingerprint(
-        body, wish.operation, asked=wish.coalesce, bounds=access.bounds(principal)
+        body, options.operation, asked=options.coalesce, bounds=access.bounds(principal)
     )
     return NewJob(
-        row, payload, payer, quoted, least_nanos=least, is_free=_is_free(ask, plan), shares=shares
+        row,
+        payload,
+        payer,
+        quoted,
+        least_nanos=least,
+        is_free=_is_free(request, plan),
+        shares=shares,
     )
 
 
-def repeat(row: Mapping[str, Any], principal: Principal, refusal: WaybillError) -> NewJob:
-    """Return a job (its row) to be submitted again: it is found by its key, or refused."""
+def prepare_repeat(row: Mapping[str, Any], principal: Principal, refusal: WaybillError) -> NewJob:
+    """Build a job from its stored row; its submission finds it by its key, or is refused."""
     payer = Payer(principal.workspace_id, principal.api_key_id, unlimited=True, budgeted=False)
-    columns = cast("JobColumns", row)  # it was stored: it has them all, and more
+    columns = cast("JobColumns", row)  # a stored row has all of them
     return NewJob(columns, {}, payer, Quotes((), ()), refusal=refusal)
 
 
-def _is_free(ask: RoutingRequest, plan: Plan) -> bool:
-    """Tell whether a job counts against the limits of free models, whatever name it came by."""
-    names = [*ask.models, *(plan[place].model for place in range(len(plan)))]
+def _is_free(request: RoutingRequest, plan: Plan) -> bool:
+    """Return whether a job counts against the limits of free models."""
+    names = [*request.models, *(plan[position].model for position in range(len(plan)))]
     return any(routing.names_free_model(name) for name in names)
 
 
-def _extra(body: Json, wish: JobOptions) -> str | None:
-    """Return what is kept beside the job to be shown and searched: JSON."""
-    metadata = {**(body.get("metadata") or {}), **(wish.extra.get("metadata") or {})}
-    told = {"metadata": metadata, "trace": body.get("trace"), "origin": wish.origin}
-    told["preset_prompt"] = wish.preset_prompt
-    extra = wish.extra | {name: value for name, value in told.items() if value}
+def _encode_extra(body: Json, options: JobOptions) -> str | None:
+    """Return the JSON of metadata, trace and origin that is stored with the job."""
+    metadata = {**(body.get("metadata") or {}), **(options.extra.get("metadata") or {})}
+    details = {"metadata": metadata, "trace": body.get("trace"), "origin": options.origin}
+    details["preset_prompt"] = options.preset_prompt
+    extra = options.extra | {name: value for name, value in details.items() if value}
     return orjson.dumps(extra).decode() if extra else None
 
 
-def _word(value: Any) -> str | None:
-    """Return a caller's own label as it is stored: without NUL, which PostgreSQL refuses."""
-    return value.replace("\0", "")[:MAX_WORD] or None if isinstance(value, str) else None
+def _clean_label(value: Any) -> str | None:
+    """Return a caller's label for storage: truncated, and without NUL, which PostgreSQL refuses."""
+    return value.replace("\0", "")[:MAX_LABEL] or None if isinstance(value, str) else None
 
 
-def routing_request(body: Json) -> RoutingRequest:
-    """Read what a body asks of routing. Raises InvalidRequestError that names the field."""
-    models, needed = routing.requested_models(body), requirements.find_requirements(body)
-    wishes = routing.read_preferences(body)
+def build_routing_request(body: Json) -> RoutingRequest:
+    """Build the routing request of a body. Raises InvalidRequestError that names the field."""
+    models, needs = routing.requested_models(body), requirements.find_requirements(body)
+    preferences = routing.read_preferences(body)
     if not any(name in routing.ROUTERS for name in models):
-        return RoutingRequest(models, needed, wishes)
-    choice = routing.read_auto_options(body, routing.classify(body, needed))
-    return RoutingRequest(models, needed, wishes, choice)
+        return RoutingRequest(models, needs, preferences)
+    choice = routing.read_auto_options(body, routing.classify(body, needs))
+    return RoutingRequest(models, needs, preferences, choice)
 
 
-def _with_seed(circumstances: RoutingContext) -> RoutingContext:
-    """Give each job dice of its own, unless they were chosen."""
-    if circumstances.seed:
-        return circumstances
-    return replace(circumstances, seed=getrandbits(SEED_BITS))
+def _add_seed(context: RoutingContext) -> RoutingContext:
+    """Return the context with a random routing seed, unless it has one."""
+    if context.seed:
+        return context
+    return replace(context, seed=getrandbits(SEED_BITS))
 
 
-def _row(
+def _build_row(
     body: Json,
-    wish: JobOptions,
+    options: JobOptions,
     principal: Principal,
     plan: Plan,
     settings: Settings,
@@ -146,49 +152,51 @@ def _row(
         "id": new_job_id(),
         "workspace_id": principal.workspace_id,
         "api_key_id": principal.api_key_id,
-        "operation": wish.operation.value,
-        "lane": wish.lane.value,
+        "operation": options.operation.value,
+        "lane": options.lane.value,
         "model": plan[0].model,
         "provider": plan[0].provider,
-        "stream": wish.operation in STREAMED and bool(body.get("stream")),
+        "stream": options.operation in STREAMED and bool(body.get("stream")),
         "position": 0,
         "attempt": 0,
         "attempts_used": 0,
         "tries_here": 0,
-        "max_attempts": wish.max_attempts or settings.default_max_attempts,
-        "on_unknown": wish.on_unknown.value,
+        "max_attempts": options.max_attempts or settings.default_max_attempts,
+        "on_unknown": options.on_unknown.value,
         "cancel_requested": False,
         "hold_nanos": hold,
-        "batch_id": wish.batch_id,
-        "priority": wish.priority,
-        "app": wish.app,
-        "end_user": _word(body.get("user")),
-        "session_id": _word(body.get("session_id") or wish.session_id),
-        "line": _flow(wish, principal.workspace_id),
-        "webhook": wish.webhook,
+        "batch_id": options.batch_id,
+        "priority": options.priority,
+        "app": options.app,
+        "end_user": _clean_label(body.get("user")),
+        "session_id": _clean_label(body.get("session_id") or options.session_id),
+        "line": _find_flow(options, principal.workspace_id),
+        "webhook": options.webhook,
         "coalesced_with": None,
-        "store": store_of(body, wish.store, principal.settings, settings.store),
-        "idempotency_key": wish.idempotency_key,
+        "store": store_of(body, options.store, principal.settings, settings.store),
+        "idempotency_key": options.idempotency_key,
         "fingerprint": (
-            fingerprint(wish.asked or body, wish, principal) if wish.idempotency_key else None
+            compute_fingerprint(options.asked or body, options, principal)
+            if options.idempotency_key
+            else None
         ),
         "created_at": now,
-        **_schedule(wish, now, settings),
+        **_build_schedule(options, now, settings),
     }
 
 
-def _flow(wish: JobOptions, workspace_id: str) -> str | None:
-    """Return where a job waits for the dispatcher to feed it; an interactive one does not."""
-    if wish.lane is Lane.INTERACTIVE:
+def _find_flow(options: JobOptions, workspace_id: str) -> str | None:
+    """Return the flow in which a job waits; None for an interactive job."""
+    if options.lane is Lane.INTERACTIVE:
         return None
-    return flow_of(workspace_id, wish.batch_id, wish.priority)
+    return flow_of(workspace_id, options.batch_id, options.priority)
 
 
-def _quotes(body: Json, wish: JobOptions, plan: Plan, settings: Settings) -> Quotes:
-    """Return what the job may cost at each place."""
-    return quotes(
+def _compute_quotes(body: Json, options: JobOptions, plan: Plan, settings: Settings) -> Quotes:
+    """Return the quotes of the job at each plan step."""
+    return compute_quotes(
         body,
-        wish.operation,
+        options.operation,
         plan,
         likely=settings.likely_completion_tokens,
         most=settings.most_held_completion_tokens,
@@ -196,31 +204,31 @@ def _quotes(body: Json, wish: JobOptions, plan: Plan, settings: Settings) -> Quo
     )
 
 
-def _within_max_cost(plan: Plan, quoted: Quotes, wish: JobOptions) -> tuple[Plan, Quotes]:
-    """Leave out the places that are dearer than the job may be. Raises where that is all."""
-    most = wish.max_cost_nanos
-    if most is None or max(quoted.least) <= most:
+def _apply_max_cost(plan: Plan, quoted: Quotes, options: JobOptions) -> tuple[Plan, Quotes]:
+    """Remove plan steps that cost more than `max_cost`. Raises InvalidRequestError if all do."""
+    limit = options.max_cost_nanos
+    if limit is None or max(quoted.least) <= limit:
         return plan, quoted
-    kept = [place for place, nanos in enumerate(quoted.least) if nanos <= most]
-    if kept:
-        return plan.select(kept, "max_cost"), quoted.keeping(kept)
-    needed = f"{usd(min(quoted.least)):.6f} USD ({quoted.likely})"
+    remaining = [position for position, nanos in enumerate(quoted.least) if nanos <= limit]
+    if remaining:
+        return plan.select(remaining, "max_cost"), quoted.select(remaining)
+    cost = f"{usd(min(quoted.least)):.6f} USD ({quoted.likely})"
     raise InvalidRequestError(
-        f"This job may cost {needed}, more than its max_cost "
-        f"of {usd(most):.6f}: raise max_cost or lower max_tokens.",
+        f"This job may cost {cost}, more than its max_cost "
+        f"of {usd(limit):.6f}: raise max_cost or lower max_tokens.",
         param="max_cost",
     )
 
 
-def _schedule(wish: JobOptions, now: int, settings: Settings) -> Schedule:
-    """Decide when the job may run and when the dispatcher looks at it.
+def _build_schedule(options: JobOptions, now: int, settings: Settings) -> Schedule:
+    """Decide when the job may run and when the dispatcher checks it.
 
-    An interactive job is published by its submitter right after the commit, so the dispatcher
-    comes only if that was lost. Everything else waits for the dispatcher.
+    The submitter publishes an interactive job right after the commit; the dispatcher publishes it
+    again if that was lost. The dispatcher publishes all other jobs.
     """
-    deadline = wish.deadline or now + int(settings.default_deadline_seconds * 1000)
-    available = max(wish.not_before or now, now)
-    published = wish.lane is Lane.INTERACTIVE and available <= now
+    deadline = options.deadline or now + int(settings.default_deadline_seconds * 1000)
+    available = max(options.not_before or now, now)
+    published = options.lane is Lane.INTERACTIVE and available <= now
     return {
         "state": (JobState.SCHEDULED if available > now else JobState.QUEUED).value,
         "available_at": available,
@@ -229,15 +237,17 @@ def _schedule(wish: JobOptions, now: int, settings: Settings) -> Schedule:
     }
 
 
-def fingerprint(body: Json, wish: JobOptions, principal: Principal) -> str:
-    """Digest all that was asked: the same key with anything else is another request.
+def compute_fingerprint(body: Json, options: JobOptions, principal: Principal) -> str:
+    """Return the digest of a request. An idempotency key cannot be used with another digest.
 
-    So is the request of another caller, where either sees its own jobs only.
+    Callers who see only their own jobs have different digests for the same request.
     """
-    asked = {
-        each.name: getattr(wish, each.name) for each in fields(wish) if each.name not in NOT_ASKED
+    requested = {
+        each.name: getattr(options, each.name)
+        for each in fields(options)
+        if each.name not in NOT_FINGERPRINTED
     }
     owner = principal.owner_filter(Scope.JOBS)
-    told = [body, asked] if owner is None else [body, asked, owner]
-    canonical = orjson.dumps(told, option=orjson.OPT_SORT_KEYS)
+    details = [body, requested] if owner is None else [body, requested, owner]
+    canonical = orjson.dumps(details, option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(canonical).hexdigest()

@@ -1,9 +1,9 @@
 """Quote the hold of a job at each step of its plan. Pure.
 
-Two sums are computed. `nanos` is an upper bound of the charge: it counts every byte as a token and
-the longest answer that was asked for, or that the model gives. `least` is what the job probably
-costs. The purse (`spending`) holds the bound; a single call that is only likely to be covered is
-let through while nothing else is held.
+Two sums are computed. `nanos` is an upper bound of the charge: it counts every byte as a token, and
+the longest answer that the request or the model allows. `least` is the probable cost. The hold
+(`billing.funds`) is the bound; a single call whose probable cost is covered is accepted while
+nothing else is held.
 """
 
 from collections.abc import Sequence
@@ -19,63 +19,65 @@ from broker.requests.operations import Operation
 from broker.routing import Plan
 
 UNSTATED_LEAST_NANOS = 10_000_000
-"""One cent: likely for a call whose price the provider tells with its answer only."""
+"""The probable cost (one cent) of a call whose price the provider states in its answer only."""
 
 UNSTATED_PRICE = Price(prompt=15 * 10**9, completion=75 * 10**9)
-"""The price held for such a call: that of the most expensive ordinary models."""
+"""The price for the hold of such a call: that of the most expensive ordinary models."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quotes:
-    """Nano-dollars by place, and what they stand for at the first one."""
+    """Nano-dollars by plan step, with descriptions of those at the first step."""
 
     nanos: Sequence[int]  # an upper bound
-    least: Sequence[int]  # what is likely
-    likely: str = ""  # what `least` stands for, in words
-    bound: str = ""  # likewise what `nanos` stands for
+    least: Sequence[int]  # the probable cost
+    likely: str = ""  # a description of `least`
+    bound: str = ""  # a description of `nanos`
 
-    def keeping(self, places: Sequence[int]) -> "Quotes":
-        """Return the quotes of these places only."""
-        nanos = tuple(self.nanos[place] for place in places)
-        return replace(self, nanos=nanos, least=tuple(self.least[place] for place in places))
+    def select(self, positions: Sequence[int]) -> "Quotes":
+        """Return the quotes of these plan steps only."""
+        nanos = tuple(self.nanos[position] for position in positions)
+        return replace(
+            self, nanos=nanos, least=tuple(self.least[position] for position in positions)
+        )
 
 
-def quotes(
+def compute_quotes(
     body: Json, operation: Operation, plan: Plan, *, likely: int, most: int, fee: str = "0"
 ) -> Quotes:
-    """Return what to hold where a body that sets no limit writes `likely` tokens.
+    """Return the quotes of a body; an answer without a limit has probably `likely` tokens.
 
-    It writes as many as the endpoint can, at most, and `most` where nobody knows how many that
-    is. Of what the caller's own key pays only our part is held: `fee` per cent.
+    Its bound is the endpoint's longest answer, or `most` tokens if that is unknown. With a
+    workspace credential only the fee is held: `fee` per cent.
     """
-    sent = measure(body)
+    body_size = measure(body)
     first: Demand | None = None
     nanos, least = [], []
-    for place in range(len(plan)):
-        endpoint = plan[place]
-        asked, measured = body, sent
+    for position in range(len(plan)):
+        endpoint = plan[position]
+        request, size = body, body_size
         if options := routing.read_provider_options(body, endpoint.provider):
-            asked = body | options
-            measured = measure(asked)
-        expected = pricing.demand(asked, operation, measured, _limits(endpoint, likely, most))
+            request = body | options
+            size = measure(request)
+        expected = pricing.demand(request, operation, size, _build_bounds(endpoint, likely, most))
         first = first or expected
-        bound, probable = _quote(endpoint, expected)
+        bound, likely_cost = _quote_endpoint(endpoint, expected)
         if endpoint.is_byok:
-            bound, probable = pricing.byok_fee(bound, fee), pricing.byok_fee(probable, fee)
+            bound, likely_cost = pricing.byok_fee(bound, fee), pricing.byok_fee(likely_cost, fee)
         nanos.append(bound)
-        least.append(min(probable, bound))
+        least.append(min(likely_cost, bound))
     if first is None:
         return Quotes((), ())
-    is_asked = token_estimates.output_limit(body) is not None
+    is_limited = token_estimates.output_limit(body) is not None
     return Quotes(
         tuple(nanos),
         tuple(least),
-        pricing.describe(first.likely, "as asked" if is_asked else "a likely answer"),
-        pricing.describe(first.most, "as asked" if is_asked else "max_tokens is not set"),
+        pricing.describe(first.likely, "as asked" if is_limited else "a likely answer"),
+        pricing.describe(first.most, "as asked" if is_limited else "max_tokens is not set"),
     )
 
 
-def _limits(endpoint: Endpoint, likely: int, most: int) -> AnswerBounds:
+def _build_bounds(endpoint: Endpoint, likely: int, most: int) -> AnswerBounds:
     return AnswerBounds(
         likely,
         endpoint.max_completion_tokens or most,
@@ -84,7 +86,7 @@ def _limits(endpoint: Endpoint, likely: int, most: int) -> AnswerBounds:
     )
 
 
-def _quote(endpoint: Endpoint, expected: Demand) -> tuple[int, int]:
+def _quote_endpoint(endpoint: Endpoint, expected: Demand) -> tuple[int, int]:
     if endpoint.price.as_stated:
         return pricing.most_cost(UNSTATED_PRICE, expected), UNSTATED_LEAST_NANOS
     return (

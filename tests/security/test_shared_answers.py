@@ -41,5 +41,5 @@ async def test_the_cache_gives_a_key_its_own_answers_only(api, scopes):
     found = api.database.read_now(accounts.find_keys_by_hash, digests)
     callers = [found[digest].principal for digest in digests]
     assert all((Scope.JOBS in each.scopes) == ("jobs" in scopes) for each in callers)
-    names = {response_cache.key(each, "chat", CHAT) for each in callers}
+    names = {response_cache.build_key(each, "chat", CHAT) for each in callers}
     assert len(names) == len(callers)

@@ -43,7 +43,7 @@ def test_a_model_that_is_priced_by_the_piece_is_never_chosen_as_free(name):
 def plan(name, endpoints):
     served = {each.model: [each] for each in endpoints}
     served[name] = endpoints
-    asked = submission.routing_request(
+    asked = submission.build_routing_request(
         {"model": name, "messages": [{"role": "user", "content": "hi"}]}
     )
     return routing.plan(asked, served, routing.ORDINARY)

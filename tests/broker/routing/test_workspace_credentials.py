@@ -16,7 +16,7 @@ from broker.routing.workspace_credentials import (
     WorkspaceCredentials,
     plan_credentials,
 )
-from broker.submission.quotes import quotes
+from broker.submission.quotes import compute_quotes
 
 
 def plan_of(*places, batched=False):
@@ -108,7 +108,7 @@ def test_a_key_is_for_whom_it_is_allowed():
 
 def test_what_the_callers_key_pays_is_not_held_but_for_the_fee():
     plan = plan_credentials(plan_of(("beta", "a/m")), own(WorkspaceCredential("k", "beta", "mine")))
-    held = quotes({}, Operation.CHAT, plan, likely=1, most=1, fee="5")
+    held = compute_quotes({}, Operation.CHAT, plan, likely=1, most=1, fee="5")
     assert held.nanos == (5, 100)
 
 

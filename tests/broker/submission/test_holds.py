@@ -22,7 +22,7 @@ from broker.pricing import Price, Tier
 from broker.providers.endpoints import Endpoint
 from broker.requests.operations import WITHOUT_OUTPUT, Operation
 from broker.routing import Plan, PlanStep
-from broker.submission.quotes import quotes
+from broker.submission.quotes import compute_quotes
 from broker.usage import Reset
 
 MOST = 4_000  # output tokens that the endpoint gives
@@ -184,7 +184,7 @@ def bills(draw, operation, body):
 
 def quoted(operation, body, price):
     endpoint = Endpoint("p", "a/m", "m", price=price, max_completion_tokens=MOST)
-    return quotes(body, operation, Plan([PlanStep(endpoint, "")]), likely=1_000, most=MOST)
+    return compute_quotes(body, operation, Plan([PlanStep(endpoint, "")]), likely=1_000, most=MOST)
 
 
 @settings(deadline=None)

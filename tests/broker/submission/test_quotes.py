@@ -8,7 +8,7 @@ from broker.pricing import Price
 from broker.providers.endpoints import Endpoint
 from broker.requests.operations import Operation
 from broker.routing import Plan, PlanStep
-from broker.submission.quotes import UNSTATED_LEAST_NANOS, quotes
+from broker.submission.quotes import UNSTATED_LEAST_NANOS, compute_quotes
 
 PRICE = Price(prompt=1_000_000, completion=1_000_000)  # a nano-dollar a token
 TEXT = "x" * 396  # 100 tokens, by the rule of thumb
@@ -31,7 +31,7 @@ def quoted(body=None, *, operation=Operation.CHAT, price=PRICE, most_written=Non
     endpoint = Endpoint("p", "m", "n", price=price, max_completion_tokens=most_written, **endpoint)
     asked = {"messages": [{"role": "user", "content": TEXT}]} if operation is Operation.CHAT else {}
     plan = Plan([PlanStep(endpoint, "only one")])
-    return quotes(asked | (body or {}), operation, plan, likely=1_000, most=16_000)
+    return compute_quotes(asked | (body or {}), operation, plan, likely=1_000, most=16_000)
 
 
 @pytest.mark.parametrize(
