@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from fastapi import FastAPI
 
-from api.core.bodies import REFERENCE
+from api.core.bodies import REFERENCE, build_body_schema
 from api.core.errors import ErrorBody, ProblemBody, is_own_route
 from broker.completion import Json
 
@@ -80,6 +80,8 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
     examples = read_examples()
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                content["schema"] = build_body_schema(content["schema"]["title"])
             hoist_body(operation, schemas)
             add_examples(operation, examples.get(f"{method.upper()} {path}", {}))
             operation["responses"].pop("422", None)  # an invalid parameter is a 400 here

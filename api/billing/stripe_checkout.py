@@ -106,7 +106,7 @@ def find_provider(settings: Settings) -> PaymentProvider:
 
 def _import_stripe() -> Any:
     try:
-        import stripe  # noqa: PLC0415  # optional
+        import stripe  # optional
     except ImportError:
         raise UnavailableError("The `stripe` package is not installed here.") from None
     return stripe

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Generic, TypeVar
 
 from fastapi.dependencies.models import Dependant
+from fastapi.encoders import jsonable_encoder
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -21,6 +22,8 @@ REFERENCE = "#/components/schemas/{model}"
 
 Body = TypeVar("Body", bound=BaseModel)
 
+_models: dict[str, type[BaseModel]] = {}  # of all bodies, by name
+
 
 class _ModelBody(Generic[Body]):
     """A body with a model and an example. Without `required` it may be absent."""
@@ -28,15 +31,22 @@ class _ModelBody(Generic[Body]):
     media_type = "application/json"
 
     def __init__(self, model: type[Body], example: Json, *, required: bool = True) -> None:
-        self.model = model
+        self.model = _models[model.__name__] = model
         self.example = example
         self.required = required
 
     def openapi(self) -> Json:
-        """Return the OpenAPI request body; its schema has its own `$defs`."""
-        schema = self.model.model_json_schema(ref_template=REFERENCE)
+        """Return the OpenAPI request body; its schema is the title for `build_body_schema`."""
+        schema = {"title": self.model.__name__}
         content = {self.media_type: {"schema": schema, "example": self.example}}
         return {"requestBody": {"required": self.required, "content": content}}
+
+
+def build_body_schema(title: str) -> Json:
+    """Return the JSON Schema of the body with this title; the schema has its own `$defs`."""
+    schema = _models[title].model_json_schema(ref_template=REFERENCE)
+    found: Json = jsonable_encoder(schema, exclude_none=True)
+    return found
 
 
 class DescribedBody(_ModelBody[Body]):

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
@@ -31,6 +31,7 @@ JOB = ("provider", "lane", "status")
 WINDOWS = ("5m", "30m")
 COLLECTIVE = (WHOLE_PROVIDER, OTHER)
 """Labels in place of a model: the provider itself, and the sum of its unknown models."""
+CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
 @dataclass(frozen=True, eq=False)  # a registry needs an object with a hash

@@ -4,10 +4,9 @@ import asyncio
 import hmac
 import time
 from collections.abc import Awaitable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
-from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import Connection, text
 from starlette.responses import PlainTextResponse, Response
 
@@ -15,13 +14,6 @@ from api.core.bodies import KEY_OPTIONAL, Route
 from api.core.dependencies import ServicesDep
 from api.core.errors import json_response
 from api.core.services import Services
-from api.monitoring.metrics import (
-    Measurement,
-    find_known_endpoints,
-    fold_labels,
-    narrow_labels,
-    render_metrics,
-)
 from api.monitoring.response_schemas import Health, Liveness, Readiness
 from broker import webhooks
 from broker.clock import now_ms, seconds
@@ -31,6 +23,9 @@ from broker.jobs import reports
 from broker.providers.endpoint_stats import WHOLE_PROVIDER, Circuit, Snapshot
 from broker.providers.health import counts
 from broker.providers.health.recorder import TOTALS
+
+if TYPE_CHECKING:
+    from api.monitoring.metrics import Measurement
 
 router = APIRouter(route_class=Route, tags=["health"])
 CHECK_TIMEOUT_SECONDS = 3.0
@@ -126,6 +121,8 @@ _lock = asyncio.Lock()
 @router.get("/metrics", response_class=PlainTextResponse, openapi_extra=KEY_OPTIONAL)
 async def get_metrics(request: Request, services: ServicesDep) -> Response:
     """Show metrics of jobs, queues, attempts, deliveries and endpoints in Prometheus's format."""
+    from api.monitoring.metrics import CONTENT_TYPE, render_metrics
+
     _check_token(request, services.settings.metrics_token)
     state = request.app.state
     async with _lock:
@@ -133,7 +130,7 @@ async def get_metrics(request: Request, services: ServicesDep) -> Response:
         if time.monotonic() - measured_at >= MAX_METRICS_AGE_SECONDS or not body:
             body = render_metrics(await _measure(services))
             state.metrics = (time.monotonic(), body)
-    return Response(body, media_type=CONTENT_TYPE_LATEST)
+    return Response(body, media_type=CONTENT_TYPE)
 
 
 def _check_token(request: Request, token: str) -> None:
@@ -146,7 +143,14 @@ def _check_token(request: Request, token: str) -> None:
         )
 
 
-async def _measure(services: Services) -> Measurement:
+async def _measure(services: Services) -> "Measurement":
+    from api.monitoring.metrics import (
+        Measurement,
+        find_known_endpoints,
+        fold_labels,
+        narrow_labels,
+    )
+
     known = find_known_endpoints(services.catalog)
     client: Any = services.redis  # its annotations mix the sync and async clients
     return Measurement(

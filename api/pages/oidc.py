@@ -1,15 +1,12 @@
 """Pages under /oidc: sign-in by an OpenID provider (OpenID Connect Core 1.0, code flow, PKCE)."""
 
 import time
-from typing import Any
+from secrets import token_urlsafe
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import structlog
-from authlib.common.security import generate_token
-from authlib.integrations.httpx_client import AsyncOAuth2Client
 from fastapi import APIRouter, Request
-from joserfc import jwt
-from joserfc.jwk import KeySet
 from starlette.responses import Response
 
 from api.core.services import services_of
@@ -20,6 +17,9 @@ from broker.administration.users import OpenIdSubject
 from broker.completion import Json
 from broker.errors import WaybillError
 from broker.settings import Settings
+
+if TYPE_CHECKING:
+    from authlib.integrations.httpx_client import AsyncOAuth2Client
 
 router = APIRouter(prefix="/oidc")
 log = structlog.get_logger()
@@ -39,9 +39,9 @@ async def start(request: Request, next: str | None = None) -> Response:  # noqa:
             request, "message.html", 404, title="Not found", text="No provider is set up."
         )
     state = {
-        "state": generate_token(32),
-        "nonce": generate_token(32),
-        "verifier": generate_token(48),
+        "state": token_urlsafe(32),
+        "nonce": token_urlsafe(32),
+        "verifier": token_urlsafe(48),
         "next": local_path(next),
         "until": int(time.time()) + STATE_SECONDS,
     }
@@ -97,7 +97,9 @@ async def callback(request: Request) -> Response:
     return response
 
 
-def _build_client(config: Settings) -> AsyncOAuth2Client:
+def _build_client(config: Settings) -> "AsyncOAuth2Client":
+    from authlib.integrations.httpx_client import AsyncOAuth2Client
+
     return AsyncOAuth2Client(
         config.oidc_client_id,
         config.oidc_client_secret,
@@ -108,7 +110,7 @@ def _build_client(config: Settings) -> AsyncOAuth2Client:
     )
 
 
-async def _fetch_metadata(client: AsyncOAuth2Client, config: Settings) -> Json:
+async def _fetch_metadata(client: "AsyncOAuth2Client", config: Settings) -> Json:
     """Return the provider's metadata (OpenID Connect Discovery 1.0, §4)."""
     issuer = config.oidc_issuer.rstrip("/")
     found = await _fetch_json(client, f"{issuer}/.well-known/openid-configuration")
@@ -117,7 +119,7 @@ async def _fetch_metadata(client: AsyncOAuth2Client, config: Settings) -> Json:
     return found
 
 
-async def _fetch_json(client: AsyncOAuth2Client, url: str) -> Json:
+async def _fetch_json(client: "AsyncOAuth2Client", url: str) -> Json:
     answer = await client.request("GET", url, withhold_token=True)
     answer.raise_for_status()
     body: Json = answer.json()
@@ -141,6 +143,9 @@ def _read_state(request: Request) -> Json:
 
 async def _fetch_claims(request: Request, config: Settings, state: Json) -> dict[str, Any]:
     """Exchange the code for an ID token and check it (OpenID Connect Core 1.0, §3.1.3.7)."""
+    from joserfc import jwt
+    from joserfc.jwk import KeySet
+
     async with _build_client(config) as client:
         provider = await _fetch_metadata(client, config)
         token = await client.fetch_token(

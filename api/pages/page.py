@@ -3,9 +3,9 @@
 import re
 import secrets
 from collections.abc import Mapping
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -17,11 +17,19 @@ from broker.accounts.users import UserRow
 from broker.errors import PermissionDeniedError
 from broker.security.signing import Signer
 
-_templates = Environment(
-    loader=PackageLoader("api.pages"),
-    autoescape=select_autoescape(default=True, default_for_string=True),
-    undefined=StrictUndefined,
-)
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+@cache
+def _templates() -> "Environment":
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    return Environment(
+        loader=PackageLoader("api.pages"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+    )
 
 
 def render_page(
@@ -31,8 +39,12 @@ def render_page(
     nonce = secrets.token_urlsafe(16)
     cookie = request.cookies.get(FORM_COOKIE) or new_cookie()
     signer = services_of(request).signer
-    text = _templates.get_template(template).render(
-        {"nonce": nonce, "form_token": form_token(signer, cookie), "problem": None, **values}
+    text = (
+        _templates()
+        .get_template(template)
+        .render(
+            {"nonce": nonce, "form_token": form_token(signer, cookie), "problem": None, **values}
+        )
     )
     response = HTMLResponse(text, status, headers=_headers(nonce, form_targets))
     set_cookie(request, response, FORM_COOKIE, cookie)

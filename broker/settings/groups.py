@@ -31,7 +31,7 @@ SHORTEST_KEY = 16
 
 
 class _Group(BaseModel):
-    model_config = ConfigDict(use_attribute_docstrings=True, frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 def _is_origin(text: str) -> bool:

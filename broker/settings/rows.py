@@ -53,7 +53,9 @@ MillionTokens = Annotated[Dollars, AfterValidator(_per_million)]
 
 
 class _Row(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, coerce_numbers_to_str=True, defer_build=True
+    )
 
 
 class DataPolicyRow(_Row):

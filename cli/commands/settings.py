@@ -1,7 +1,9 @@
 """`waybill settings`: every setting with its value and its meaning."""
 
+import ast
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
@@ -42,8 +44,8 @@ def settings(
         return
     current = load_configuration()
     table = Table("setting", "now", "meaning", box=None)
-    for _, name, field in _fields():
-        table.add_row(f"WAYBILL_{name.upper()}", _shown(name, current), field.description)
+    for _, name, _, meaning in _fields():
+        table.add_row(f"WAYBILL_{name.upper()}", _shown(name, current), meaning)
     Console().print(table)
 
 
@@ -51,20 +53,39 @@ def reference() -> str:
     """Return docs/reference/configuration.md."""
     pieces = [HEADER]
     title = ""
-    for group, name, field in _fields():
+    for group, name, field, meaning in _fields():
         if group != title:
             title = group
             pieces.append(f"\n## {title}\n\n| Setting | Default | Meaning |\n|---|---|---|\n")
-        meaning = " ".join((field.description or "").split())
         pieces.append(f"| `{name}` | {_default(field)} | {meaning} |\n")
     return "".join(pieces)
 
 
-def _fields() -> Iterator[tuple[str, str, FieldInfo]]:
+def _fields() -> Iterator[tuple[str, str, FieldInfo, str]]:
+    """Yield the title of its group, the name, the field and the meaning of each setting."""
     for group in GROUPS:
         title = (inspect.getdoc(group) or "").rstrip(".")
+        meanings = attribute_docstrings(group)
         for name, field in group.model_fields.items():
-            yield title, name, field
+            yield title, name, field, " ".join(meanings.get(name, "").split())
+
+
+def attribute_docstrings(group: type) -> Mapping[str, str]:
+    """Return the text below each attribute of a class, from its source.
+
+    Pydantic can do this too (`use_attribute_docstrings`), but does it whenever the class is loaded.
+    """
+    [definition] = ast.parse(inspect.getsource(group)).body
+    assert isinstance(definition, ast.ClassDef)
+    found = {}
+    for statement, following in pairwise(definition.body):
+        match statement, following:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                found[name] = text
+    return found
 
 
 def _default(field: FieldInfo) -> str:

@@ -3,13 +3,8 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
-
-import json_repair
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
-from jsonschema.validators import extend
-from referencing import Registry
 
 _HALVES = re.compile("[\ud800-\udfff]")
 
@@ -44,14 +39,20 @@ def _storable(text: str) -> str:
 
 def _repair_value(text: str) -> Any:
     """Return the object or array in a text, or None. Prose is not converted into one."""
+    import json_repair
+
     value = json_repair.loads(text)
     return value if isinstance(value, dict | list) and value else None
 
 
 def _find_violation(value: Any, schema: Mapping[str, Any]) -> str | None:
     """Return the first violation of the schema, or None. An invalid schema has no violations."""
+    from jsonschema.exceptions import best_match
+    from referencing import Registry
+
+    nowhere: Registry[Any] = Registry()  # references out of the schema are not fetched
     try:
-        error = best_match(_Validator(schema, registry=_NOWHERE).iter_errors(value))
+        error = best_match(_validator()(schema, registry=nowhere).iter_errors(value))
     except (MemoryError, RecursionError):
         raise
     except Exception:  # noqa: BLE001  # a caller's schema can raise anything
@@ -59,29 +60,36 @@ def _find_violation(value: Any, schema: Mapping[str, Any]) -> str | None:
     return None if error is None else f"{error.json_path}: {error.message}"
 
 
+@cache
+def _validator() -> Any:
+    """Return the class that checks values, without callers' regular expressions.
+
+    Most of these are not ECMA-262 as Python reads it, and one of them can use up all the time that
+    a check has.
+    """
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
+
+    check: Callable[..., Any] = Draft202012Validator.VALIDATORS["additionalProperties"]
+
+    def check_additional_properties(
+        validator: Any, closed: Any, instance: Any, schema: Mapping[str, Any]
+    ) -> Iterator[Any] | tuple[()]:
+        """Check nothing where the schema has patterns, which are not evaluated."""
+        named_by_pattern = "patternProperties" in schema
+        return () if named_by_pattern else check(validator, closed, instance, schema)
+
+    return extend(
+        Draft202012Validator,
+        {
+            **dict.fromkeys(_PATTERNS, _check_nothing),
+            "additionalProperties": check_additional_properties,
+        },
+    )
+
+
 def _check_nothing(*_: Any) -> Iterator[Any]:
     return iter(())
 
 
-def _check_additional_properties(
-    validator: Any, closed: Any, instance: Any, schema: Mapping[str, Any]
-) -> Iterator[Any] | tuple[()]:
-    """Check `additionalProperties`, unless the schema has patterns, which are not evaluated."""
-    check: Callable[..., Any] = Draft202012Validator.VALIDATORS["additionalProperties"]
-    named_by_pattern = "patternProperties" in schema
-    return () if named_by_pattern else check(validator, closed, instance, schema)
-
-
 _PATTERNS: Sequence[str] = ("pattern", "patternProperties", "unevaluatedProperties")
-_Validator = extend(
-    Draft202012Validator,
-    {
-        **dict.fromkeys(_PATTERNS, _check_nothing),
-        "additionalProperties": _check_additional_properties,
-    },
-)
-"""JSON Schema without callers' regular expressions: most of them are not ECMA-262 as Python reads
-it, and one of them can use up all the time that a check has."""
-
-_NOWHERE: Registry[Any] = Registry()
-"""References out of the schema are not fetched."""

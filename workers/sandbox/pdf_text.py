@@ -2,8 +2,10 @@
 
 import logging
 from io import BytesIO
+from typing import TYPE_CHECKING
 
-from pypdf import PdfReader
+if TYPE_CHECKING:
+    from pypdf import PdfReader
 
 MAX_PAGES = 1_000
 
@@ -16,6 +18,8 @@ class UnreadablePdfError(Exception):
 
 def extract_pages(content: bytes, max_pages: int = MAX_PAGES) -> list[str]:
     """Return the text of each page. Raises UnreadablePdfError where a page cannot be read."""
+    from pypdf import PdfReader
+
     try:
         return _read_pages(PdfReader(BytesIO(content)), max_pages)
     except (UnreadablePdfError, MemoryError):
@@ -27,7 +31,7 @@ def extract_pages(content: bytes, max_pages: int = MAX_PAGES) -> list[str]:
         ) from error
 
 
-def _read_pages(reader: PdfReader, max_pages: int) -> list[str]:
+def _read_pages(reader: "PdfReader", max_pages: int) -> list[str]:
     if reader.is_encrypted and not reader.decrypt(""):
         raise UnreadablePdfError("The PDF is protected by a password.")
     if len(reader.pages) > max_pages:

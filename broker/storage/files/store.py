@@ -109,7 +109,7 @@ class Bucket(FileStore):
 
     def __init__(self, url: str, options: dict[str, Any]) -> None:
         try:
-            from fsspec.core import url_to_fs  # noqa: PLC0415  # an optional extra
+            from fsspec.core import url_to_fs  # an optional extra
 
             self._files, self._root = url_to_fs(url, **options)
         except ImportError as error:

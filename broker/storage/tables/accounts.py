@@ -3,12 +3,12 @@
 from typing import Any, ClassVar
 
 from sqlalchemy import Column, Index, Text, false
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from broker.storage.tables.columns import big
+from broker.storage.tables.columns import TableModel, big
 
 
-class Workspace(SQLModel, table=True):
+class Workspace(TableModel, table=True):
     """A company or a department: owns keys, jobs and a balance."""
 
     __tablename__: ClassVar[Any] = "workspaces"
@@ -28,7 +28,7 @@ class Workspace(SQLModel, table=True):
     deleted_at: int | None = Field(default=None, sa_column=big(nullable=True))
 
 
-class ApiKey(SQLModel, table=True):
+class ApiKey(TableModel, table=True):
     """A credential. The key itself is shown once and never stored."""
 
     __tablename__: ClassVar[Any] = "api_keys"
@@ -59,7 +59,7 @@ class ApiKey(SQLModel, table=True):
     deleted_at: int | None = Field(default=None, sa_column=big(nullable=True))
 
 
-class User(SQLModel, table=True):
+class User(TableModel, table=True):
     """A person who signs in: with a password, or through an OpenID provider."""
 
     __tablename__: ClassVar[Any] = "users"
@@ -79,7 +79,7 @@ class User(SQLModel, table=True):
     last_seen_at: int | None = Field(default=None, sa_column=big(nullable=True))
 
 
-class Member(SQLModel, table=True):
+class Member(TableModel, table=True):
     """A user's place in a workspace."""
 
     __tablename__: ClassVar[Any] = "members"
@@ -90,7 +90,7 @@ class Member(SQLModel, table=True):
     created_at: int = Field(sa_column=big())
 
 
-class UserSession(SQLModel, table=True):
+class UserSession(TableModel, table=True):
     """A browser that is signed in; its cookie's SHA-256 is kept."""
 
     __tablename__: ClassVar[Any] = "user_sessions"
@@ -101,7 +101,7 @@ class UserSession(SQLModel, table=True):
     expires_at: int = Field(sa_column=big())
 
 
-class OneTimeToken(SQLModel, table=True):
+class OneTimeToken(TableModel, table=True):
     """A secret that works once: an invitation, the first user's link, an app's sign-in code."""
 
     __tablename__: ClassVar[Any] = "one_time_tokens"
@@ -116,7 +116,7 @@ class OneTimeToken(SQLModel, table=True):
     used_at: int | None = Field(default=None, sa_column=big(nullable=True))
 
 
-class AuditEntry(SQLModel, table=True):
+class AuditEntry(TableModel, table=True):
     """One administrative action. Rows are added, and never changed."""
 
     __tablename__: ClassVar[Any] = "audit_entries"
@@ -134,7 +134,7 @@ class AuditEntry(SQLModel, table=True):
     created_at: int = Field(sa_column=big())
 
 
-class ProviderCredential(SQLModel, table=True):
+class ProviderCredential(TableModel, table=True):
     """A workspace's own key of a provider, sealed (see `sealing`); shown to nobody again."""
 
     __tablename__: ClassVar[Any] = "provider_credentials"

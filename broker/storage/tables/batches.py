@@ -3,16 +3,16 @@
 from typing import Any, ClassVar
 
 from sqlalchemy import Column, Index, Text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from broker.storage.tables.columns import big, partial_index
+from broker.storage.tables.columns import TableModel, big, partial_index
 
 _OPEN = "state IN ('validating', 'in_progress', 'finalizing', 'cancelling')"
 _KEYED = "idempotency_key IS NOT NULL"
 _DIGESTED = "digest IS NOT NULL"
 
 
-class Batch(SQLModel, table=True):
+class Batch(TableModel, table=True):
     """A file of requests and what became of it. The state is written by `broker.batches` only."""
 
     __tablename__: ClassVar[Any] = "batches"
@@ -57,7 +57,7 @@ class Batch(SQLModel, table=True):
     ended_at: int | None = Field(default=None, sa_column=big(nullable=True))
 
 
-class BatchLine(SQLModel, table=True):
+class BatchLine(TableModel, table=True):
     """One line of a batch: the job it became, or why it became none."""
 
     __tablename__: ClassVar[Any] = "batch_lines"
@@ -77,7 +77,7 @@ class BatchLine(SQLModel, table=True):
 _OPEN_NATIVE = "state IN ('submitting', 'creating', 'running', 'in_doubt')"
 
 
-class NativeBatch(SQLModel, table=True):
+class NativeBatch(TableModel, table=True):
     """One batch at a provider, from the intention to the last line booked."""
 
     __tablename__: ClassVar[Any] = "native_batches"
@@ -108,7 +108,7 @@ class NativeBatch(SQLModel, table=True):
     ended_at: int | None = Field(default=None, sa_column=big(nullable=True))
 
 
-class NativeLine(SQLModel, table=True):
+class NativeLine(TableModel, table=True):
     """A job's attempt that was made as a line of a provider's batch."""
 
     __tablename__: ClassVar[Any] = "native_lines"

@@ -3,9 +3,9 @@
 from typing import Any, ClassVar
 
 from sqlalchemy import CheckConstraint, Column, Index, Text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from broker.storage.tables.columns import big, partial_index
+from broker.storage.tables.columns import TableModel, big, partial_index
 
 KINDS = (
     *("hold", "extend", "settle", "release", "refund"),  # of a job
@@ -13,7 +13,7 @@ KINDS = (
 )
 
 
-class LedgerEntry(SQLModel, table=True):
+class LedgerEntry(TableModel, table=True):
     """One immutable signed amount. A workspace's balance is the sum of its entries.
 
     Only `sequence` and `hash` are written later, once, by `ledger.chain_entries`.
@@ -69,7 +69,7 @@ class LedgerEntry(SQLModel, table=True):
     hash: str | None = Field(default=None, sa_column=Column(Text))
 
 
-class LedgerAccount(SQLModel, table=True):
+class LedgerAccount(TableModel, table=True):
     """The sums of the chained entries of a workspace, or of one of its keys.
 
     A workspace's row is also the head of its chain. Written by `ledger.chain_entries` only.
@@ -86,7 +86,7 @@ class LedgerAccount(SQLModel, table=True):
     hash: str = Field(sa_column=Column(Text, nullable=False))  # the last entry's; "" for a key
 
 
-class Budget(SQLModel, table=True):
+class Budget(TableModel, table=True):
     """A limit of a workspace, a member or a key, for a day, a week, a month or for ever."""
 
     __tablename__: ClassVar[Any] = "budgets"
@@ -105,7 +105,7 @@ class Budget(SQLModel, table=True):
     updated_at: int = Field(sa_column=big())
 
 
-class BudgetNotice(SQLModel, table=True):
+class BudgetNotice(TableModel, table=True):
     """A threshold that was announced: once per period."""
 
     __tablename__: ClassVar[Any] = "budget_notices"
@@ -116,7 +116,7 @@ class BudgetNotice(SQLModel, table=True):
     created_at: int = Field(sa_column=big())
 
 
-class UsageRollup(SQLModel, table=True):
+class UsageRollup(TableModel, table=True):
     """The sums of one hour, day or month (UTC) of one combination. Written by `usage.rollups`."""
 
     __tablename__: ClassVar[Any] = "usage_rollups"

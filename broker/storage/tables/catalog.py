@@ -3,12 +3,12 @@
 from typing import Any, ClassVar
 
 from sqlalchemy import Column, Index, Text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from broker.storage.tables.columns import big
+from broker.storage.tables.columns import TableModel, big
 
 
-class CatalogImport(SQLModel, table=True):
+class CatalogImport(TableModel, table=True):
     """One import that somebody applied; undone ones stay on record and count no more."""
 
     __tablename__: ClassVar[Any] = "catalog_imports"
@@ -20,7 +20,7 @@ class CatalogImport(SQLModel, table=True):
     undone_at: int | None = Field(default=None, sa_column=big(nullable=True))
 
 
-class CatalogOffer(SQLModel, table=True):
+class CatalogOffer(TableModel, table=True):
     """An endpoint as an import says it is from a moment on. Rows are never changed."""
 
     __tablename__: ClassVar[Any] = "catalog_offers"
@@ -35,7 +35,7 @@ class CatalogOffer(SQLModel, table=True):
     )  # JSON; null = withdrawn: what else is known of the endpoint counts again
 
 
-class PausedProvider(SQLModel, table=True):
+class PausedProvider(TableModel, table=True):
     """A provider that an operator has paused: no process calls it until the row is gone."""
 
     __tablename__: ClassVar[Any] = "paused_providers"
@@ -46,7 +46,7 @@ class PausedProvider(SQLModel, table=True):
     paused_at: int = Field(sa_column=big())
 
 
-class Preset(SQLModel, table=True):
+class Preset(TableModel, table=True):
     """A name under which a workspace keeps a model, a system prompt and parameters."""
 
     __tablename__: ClassVar[Any] = "presets"
@@ -60,7 +60,7 @@ class Preset(SQLModel, table=True):
     updated_at: int = Field(sa_column=big())
 
 
-class PresetVersion(SQLModel, table=True):
+class PresetVersion(TableModel, table=True):
     """A version of a preset. It never changes: a change is another version."""
 
     __tablename__: ClassVar[Any] = "preset_versions"

@@ -5,6 +5,13 @@ from typing import Any, get_args, get_type_hints
 
 from sqlalchemy import BigInteger, Column, Index, text
 from sqlmodel import AutoString, SQLModel
+from sqlmodel._compat import SQLModelConfig
+
+
+class TableModel(SQLModel):
+    """Base of all tables. Pydantic builds no validators for them: no model is ever loaded."""
+
+    model_config = SQLModelConfig(defer_build=True)
 
 
 def big(*, nullable: bool = False, default: int | None = None, key: bool = False) -> Any:

@@ -3,15 +3,15 @@
 from typing import Any, ClassVar
 
 from sqlalchemy import Column, Index, Text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from broker.storage.tables.columns import big, partial_index
+from broker.storage.tables.columns import TableModel, big, partial_index
 
 JOB_OUTPUT = "job_output"
 _EXPIRING = "expires_at IS NOT NULL"
 
 
-class StoredFile(SQLModel, table=True):
+class StoredFile(TableModel, table=True):
     """Bytes that a caller uploaded, or that an answer or a batch brought; kept under this id."""
 
     __tablename__: ClassVar[Any] = "files"

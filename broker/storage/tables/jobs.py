@@ -3,15 +3,15 @@
 from typing import Any, ClassVar
 
 from sqlalchemy import Column, Index, LargeBinary, Text, false
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from broker.storage.tables.columns import big, partial_index
+from broker.storage.tables.columns import TableModel, big, partial_index
 
 _KEPT = "ended_at IS NOT NULL AND (kept IS NULL OR kept <> 'nothing')"
 _PRIVATE = "store IS NOT NULL AND (kept IS NULL OR kept <> 'nothing')"
 
 
-class Job(SQLModel, table=True):
+class Job(TableModel, table=True):
     """One customer request and its life. The state is written by `broker.lifecycle` only."""
 
     __tablename__: ClassVar[Any] = "jobs"
@@ -98,7 +98,7 @@ class Job(SQLModel, table=True):
     ended_at: int | None = Field(default=None, sa_column=big(nullable=True))
 
 
-class JobPayload(SQLModel, table=True):
+class JobPayload(TableModel, table=True):
     """A job's bodies: written at submission and once at the end."""
 
     __tablename__: ClassVar[Any] = "job_payloads"
@@ -114,7 +114,7 @@ class JobPayload(SQLModel, table=True):
     )  # a stream's log, zlib
 
 
-class Attempt(SQLModel, table=True):
+class Attempt(TableModel, table=True):
     """One try of a job on one endpoint, committed before its request is sent."""
 
     __tablename__: ClassVar[Any] = "attempts"
@@ -137,7 +137,7 @@ class Attempt(SQLModel, table=True):
     credential_id: str | None = None  # the workspace's own key; None = the installation's
 
 
-class Generation(SQLModel, table=True):
+class Generation(TableModel, table=True):
     """Usage and cost of a job's successful attempt; at most one for each job."""
 
     __tablename__: ClassVar[Any] = "generations"
@@ -167,7 +167,7 @@ class Generation(SQLModel, table=True):
     created_at: int = Field(sa_column=big())
 
 
-class CoalescedJob(SQLModel, table=True):
+class CoalescedJob(TableModel, table=True):
     """A job that asked to be one call with its equals: it makes the call, or waits for its end."""
 
     __tablename__: ClassVar[Any] = "coalesced_jobs"

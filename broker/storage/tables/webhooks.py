@@ -3,12 +3,12 @@
 from typing import Any, ClassVar
 
 from sqlalchemy import Column, Index, LargeBinary, Text, false
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from broker.storage.tables.columns import big, partial_index
+from broker.storage.tables.columns import TableModel, big, partial_index
 
 
-class WebhookEndpoint(SQLModel, table=True):
+class WebhookEndpoint(TableModel, table=True):
     """A webhook endpoint of a workspace. Secrets are encrypted."""
 
     __tablename__: ClassVar[Any] = "webhook_endpoints"
@@ -35,7 +35,7 @@ class WebhookEndpoint(SQLModel, table=True):
     created_at: int = Field(sa_column=big())
 
 
-class WebhookSecret(SQLModel, table=True):
+class WebhookSecret(TableModel, table=True):
     """The secret that signs deliveries to the URLs of a workspace's jobs. Encrypted."""
 
     __tablename__: ClassVar[Any] = "webhook_secrets"
@@ -47,7 +47,7 @@ class WebhookSecret(SQLModel, table=True):
     created_at: int = Field(sa_column=big())
 
 
-class Delivery(SQLModel, table=True):
+class Delivery(TableModel, table=True):
     """One event on its way to one receiver. Written by `broker.webhooks` only."""
 
     __tablename__: ClassVar[Any] = "deliveries"
@@ -83,7 +83,7 @@ class Delivery(SQLModel, table=True):
     ended_at: int | None = Field(default=None, sa_column=big(nullable=True))
 
 
-class DeliveryAttempt(SQLModel, table=True):
+class DeliveryAttempt(TableModel, table=True):
     """One POST of a delivery, and what came back."""
 
     __tablename__: ClassVar[Any] = "delivery_attempts"

@@ -72,8 +72,8 @@ def _delimiter(path: Path) -> str:
 
 def _parquet() -> Any:
     try:
-        import pyarrow as pa  # noqa: PLC0415  # an optional extra
-        import pyarrow.parquet  # noqa: PLC0415
+        import pyarrow as pa  # an optional extra
+        import pyarrow.parquet
     except ImportError:
         raise TableError("Parquet needs pyarrow: pip install 'waybill-broker[parquet]'") from None
     return pa

@@ -6,13 +6,10 @@ Requests are signed with Signature Version 4 by botocore's signer.
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import orjson
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 
 from broker.completion import Completion, CompletionRequest, Failure, Usage
 from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
@@ -21,6 +18,9 @@ from workers.adapters.bedrock.response import read_response, read_usage
 from workers.adapters.bedrock.stream import BedrockStreamReader
 from workers.adapters.errors import read_error
 from workers.adapters.json_shapes import parse
+
+if TYPE_CHECKING:
+    from botocore.credentials import Credentials
 
 _SERVICE = "bedrock"
 _DEFAULT_REGION = "us-east-1"
@@ -46,7 +46,9 @@ def region_of(upstream: Upstream) -> str:
     return found[1] if found else _DEFAULT_REGION
 
 
-def _credentials(upstream: Upstream) -> Credentials | None:
+def _credentials(upstream: Upstream) -> "Credentials | None":
+    from botocore.credentials import Credentials
+
     if upstream.api_key and ":" in upstream.api_key:  # Bedrock API keys have no colon
         access, secret, *session = upstream.api_key.split(":", 2)
         return Credentials(access, secret, session[0] if session else None)
@@ -58,7 +60,10 @@ def _credentials(upstream: Upstream) -> Credentials | None:
     return None
 
 
-def _sign(request: HttpRequest, credentials: Credentials, region: str) -> HttpRequest:
+def _sign(request: HttpRequest, credentials: "Credentials", region: str) -> HttpRequest:
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+
     signed = AWSRequest(
         method=request.method, url=request.url, data=request.body, headers=dict(request.headers)
     )

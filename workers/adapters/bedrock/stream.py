@@ -4,10 +4,9 @@ botocore decodes the frames of AWS's binary event stream (`application/vnd.amazo
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from botocore.eventstream import EventStreamBuffer, EventStreamMessage, ParserError
 
 from broker.completion import Chunk, CompletionRequest, Json, Usage
 from workers.adapters import json_shapes
@@ -27,6 +26,9 @@ from workers.adapters.event_reader import EventReader, Framing
 from workers.adapters.json_shapes import as_object, as_text, parse, text_field
 from workers.adapters.openai.stream import chunks_of
 from workers.adapters.sse import BOM, ServerSentEvent
+
+if TYPE_CHECKING:
+    from botocore.eventstream import EventStreamMessage
 
 FAILURE = ":failure"
 
@@ -55,12 +57,16 @@ class EventStreamFraming(Framing):
     __slots__ = ("_buffer", "_is_json")
 
     def __init__(self) -> None:
+        from botocore.eventstream import EventStreamBuffer
+
         super().__init__()
         self._buffer = EventStreamBuffer()
         self._is_json: bool | None = None
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
         """Return the events completed by `data`. Raises MalformedAnswerError for other bytes."""
+        from botocore.eventstream import ParserError
+
         if self._is_json is None and data:
             self._is_json = data[:1] in (b"{", b"[", BOM[:1])
         if self._is_json:
@@ -82,7 +88,7 @@ def failure_of(event: ServerSentEvent) -> ProviderFailureError:
     return ProviderFailureError(read_reported_error(error, _STATUS.get(error["type"])))
 
 
-def _event(message: EventStreamMessage) -> ServerSentEvent:
+def _event(message: "EventStreamMessage") -> ServerSentEvent:
     headers = message.headers
     kind = headers.get(":message-type", "event")
     if kind == "event":
