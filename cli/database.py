@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.core.local_models import ask, local_servers
+from api.core.local_models import fetch_lists, find_local_servers
 from broker import accounts, migrations, settings
 from broker.administration import workspaces as administration
 from broker.catalog import Catalog, imports, load
@@ -112,7 +112,7 @@ def look_up_catalog(config: Settings) -> Catalog:
     Without a database that answers, there are no imports.
     """
     known = load_providers(config)
-    found = asyncio.run(ask(local_servers(known.values())))
+    found = asyncio.run(fetch_lists(find_local_servers(known.values())))
     listed = [offer for offers in found.values() for offer in offers]
     if _is_missing(config):
         return load(config, known, listed)

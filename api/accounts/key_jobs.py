@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 
-from api.core.auth import FRESH_SECONDS
+from api.core.auth import MAX_AGE_SECONDS
 from api.core.services import Services
 from broker.accounts import KeyRow
 from broker.administration import keys
@@ -24,7 +24,7 @@ async def cancel_all(services: Services, key: KeyRow) -> Json:
     It waits first until no process accepts the key. A batch or job that ends meanwhile stays as it
     is.
     """
-    await asyncio.sleep(FRESH_SECONDS)
+    await asyncio.sleep(MAX_AGE_SECONDS)
     write, cancel_one = services.database.write, services.database.write_grouped
     owner = key.workspace_id
     batches = await services.database.read(keys.list_open_batches, key)

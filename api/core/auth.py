@@ -1,6 +1,6 @@
-"""Authentication: API keys of requests, and people signed in by the cookie of their browser.
+"""Authentication: by the API key of a request, or by the session cookie of a browser.
 
-Keys in use are read anew twice a second, all in one query.
+The keys in use are read again twice a second, all in one query.
 """
 
 import asyncio
@@ -15,58 +15,63 @@ from broker import accounts
 from broker.accounts import CallerKind, KeyUse, Principal, Role, Scope, StoredKey, access
 from broker.accounts.audit import Actor
 from broker.accounts.sessions import find_session_principal
-from broker.background import end_tasks
+from broker.background import Service, stop_services
 from broker.clock import now_ms
 from broker.errors import AuthenticationError, PermissionDeniedError
 from broker.storage.database import Database
 
-FRESH_SECONDS = 0.9  # what was read longer ago is not trusted
+MAX_AGE_SECONDS = 0.9
+"""A key that was read longer ago is read again before it is accepted."""
 REFRESH_SECONDS = 0.4
-IDLE_SECONDS = 5.0  # a key not seen for so long is looked up when it comes again
-NOTE_USE_SECONDS = 60.0
-KEPT_KEYS = 10_000
+IDLE_SECONDS = 5.0
+"""A key that was not used for this time is no longer read again in the background."""
+RECORD_USE_SECONDS = 60.0
+MAX_KEYS = 10_000
+"""The most keys in memory."""
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class _Seen:
-    """A key as it was read last, and when it was used."""
+class _KnownKey:
+    """A key as it was read last. Times are those of the monotonic clock, in seconds."""
 
-    known: StoredKey
+    stored: StoredKey
     read_at: float
     used_at: float
 
 
 class Keyring:
-    """Keys seen lately, by hash."""
+    """The keys that were used lately, by their hashes."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._seen: dict[str, _Seen] = {}
-        self._used: dict[str, int] = {}  # key id → when, not yet written
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._known: dict[str, _KnownKey] = {}
+        self._used: dict[str, int] = {}  # key id → Unix milliseconds, not written yet
+        self._services = (
+            Service("keys", REFRESH_SECONDS, self._refresh),
+            Service("key-use", RECORD_USE_SECONDS, self._record_use, close=self._record_use),
+        )
 
     def start(self) -> None:
-        for service in (self._refresh(), self._note_use()):
-            self._tasks.add(asyncio.create_task(service))
+        for service in self._services:
+            service.start()
 
     async def close(self) -> None:
-        await end_tasks(self._tasks)
-        await self._write_use()
+        await stop_services(self._services)
 
     async def principal(self, request: Request) -> Principal:
-        """Return whose request this is: of a key, or of whoever is signed in.
+        """Return the caller of a request: the owner of its key, or the user who is signed in.
 
         Raises AuthenticationError, and PermissionDeniedError for a viewer who writes.
         """
-        return await self._principal(request, FRESH_SECONDS)
+        return await self._principal(request, MAX_AGE_SECONDS)
 
-    async def _principal(self, request: Request, fresh_seconds: float) -> Principal:
+    async def _principal(self, request: Request, max_age: float) -> Principal:
         key = _bearer(request)
         if key is None:
-            return await signed_in(request, self._database)
-        known = await self._known(key, fresh_seconds)
+            return await authenticate_session(request, self._database)
+        known = await self._find(key, max_age)
         now = now_ms()
         if known.disabled:
             raise AuthenticationError("This API key is disabled.")
@@ -83,15 +88,15 @@ class Keyring:
         return known.principal
 
     async def with_scope(self, request: Request, scope: Scope) -> Principal:
-        """Return whose request this is. Raises PermissionDeniedError without the scope."""
+        """Return the caller of a request. Raises PermissionDeniedError without the scope."""
         principal = await self.principal(request)
         access.check_scope(principal, scope)
         return principal
 
     async def administrator(self, request: Request, least: Role = Role.ADMIN) -> Principal:
-        """Return who administers here. Raises PermissionDeniedError for anyone else.
+        """Return the caller of a request that needs a role. Raises PermissionDeniedError.
 
-        What they may do is read now, so that somebody demoted has no second left to undo it.
+        The caller is read from the database now, so that a demotion has effect at once.
         """
         principal = await self._principal(request, 0.0)
         if principal.kind is CallerKind.INFERENCE:
@@ -105,57 +110,45 @@ class Keyring:
             )
         return principal
 
-    async def _known(self, key: str, fresh_seconds: float = FRESH_SECONDS) -> StoredKey:
+    async def _find(self, key: str, max_age: float = MAX_AGE_SECONDS) -> StoredKey:
+        """Return a key, read at most `max_age` seconds ago. Raises AuthenticationError."""
         if accounts.is_mistyped(key):
             raise AuthenticationError(
                 "This API key is mistyped or cut off: its checksum does not fit. Copy it again."
             )
         digest, moment = accounts.hash_key(key), time.monotonic()
-        seen = self._seen.get(digest)
-        if seen is not None and moment - seen.read_at < fresh_seconds:
-            seen.used_at = moment
-            return seen.known
+        known = self._known.get(digest)
+        if known is not None and moment - known.read_at < max_age:
+            known.used_at = moment
+            return known.stored
         found = await self._database.read(accounts.find_keys_by_hash, [digest])
         if digest not in found:
-            self._seen.pop(digest, None)
+            self._known.pop(digest, None)
             raise AuthenticationError(
                 "This API key is unknown or revoked. `waybill keys create` makes one."
             )
-        if len(self._seen) >= KEPT_KEYS:
-            del self._seen[next(iter(self._seen))]  # the one known longest
-        self._seen[digest] = _Seen(found[digest], moment, moment)
+        if len(self._known) >= MAX_KEYS:
+            del self._known[next(iter(self._known))]  # the oldest
+        self._known[digest] = _KnownKey(found[digest], moment, moment)
         return found[digest]
 
     async def _refresh(self) -> None:
-        """Read the keys in use again, for as long as the process lives."""
-        while True:
-            await asyncio.sleep(REFRESH_SECONDS)
-            started = time.monotonic()
-            idle = [
-                key for key, seen in self._seen.items() if seen.used_at < started - IDLE_SECONDS
-            ]
-            for digest in idle:
-                del self._seen[digest]
-            if not self._seen:
-                continue
-            try:
-                found = await self._database.read(accounts.find_keys_by_hash, list(self._seen))
-            except Exception as error:  # noqa: BLE001  # then each request looks for itself
-                log.warning("keyring.refresh_failed", error=str(error))
-                continue
-            for digest, seen in list(self._seen.items()):
-                if digest in found:
-                    seen.known, seen.read_at = found[digest], started
-                elif seen.read_at < started:
-                    del self._seen[digest]
+        """Read the keys in use again. While this fails, each request reads its own key."""
+        started = time.monotonic()
+        for digest, known in list(self._known.items()):
+            if known.used_at < started - IDLE_SECONDS:
+                del self._known[digest]
+        if not self._known:
+            return
+        found = await self._database.read(accounts.find_keys_by_hash, list(self._known))
+        for digest, known in list(self._known.items()):
+            if digest in found:
+                known.stored, known.read_at = found[digest], started
+            elif known.read_at < started:
+                del self._known[digest]
 
-    async def _note_use(self) -> None:
-        """Write when keys were used, a minute's worth at a time."""
-        while True:
-            await asyncio.sleep(NOTE_USE_SECONDS)
-            await self._write_use()
-
-    async def _write_use(self) -> None:
+    async def _record_use(self) -> None:
+        """Write the times at which keys were used."""
         used, self._used = self._used, {}
         try:
             await asyncio.gather(
@@ -164,12 +157,12 @@ class Keyring:
                     for key_id, at in used.items()
                 )
             )
-        except Exception as error:  # noqa: BLE001  # a nicety: the next minute tells it
-            log.warning("keyring.use_not_noted", error=str(error))
+        except Exception as error:  # noqa: BLE001  # these times are lost, and nothing else
+            log.warning("keyring.use_not_recorded", error=str(error))
 
 
 def actor_of(request: Request, principal: Principal) -> Actor:
-    """Return who acts, for the audit log."""
+    """Return the caller as the audit log names it."""
     address = request.client.host if request.client else None
     return Actor(principal.actor, principal.label or None, address)
 
@@ -191,14 +184,16 @@ WORKSPACE_HEADER = "x-waybill-workspace"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-async def signed_in(request: Request, database: Database) -> Principal:
-    """Return who is signed in, acting in the workspace that `X-Waybill-Workspace` names.
+async def authenticate_session(request: Request, database: Database) -> Principal:
+    """Return the user who is signed in, in the workspace that `X-Waybill-Workspace` names.
 
-    Raises AuthenticationError, and PermissionDeniedError for a page of another site that writes in
-    the user's name, or for a viewer who writes.
+    Raises AuthenticationError, and PermissionDeniedError for a write by a viewer, or by a page of
+    another site.
     """
-    wanted = header(request, WORKSPACE_HEADER)
-    principal = await database.read(find_session_principal, request.cookies[SESSION_COOKIE], wanted)
+    workspace = header(request, WORKSPACE_HEADER)
+    principal = await database.read(
+        find_session_principal, request.cookies[SESSION_COOKIE], workspace
+    )
     if principal is None:
         raise AuthenticationError("You are not signed in (any more), or not in this workspace.")
     if request.method not in SAFE_METHODS and not is_same_origin(request):
@@ -208,7 +203,7 @@ async def signed_in(request: Request, database: Database) -> Principal:
 
 
 def refuse_viewers(request: Request, principal: Principal) -> None:
-    """Raise PermissionDeniedError where a viewer changes something."""
+    """Raise PermissionDeniedError for a viewer whose request changes something."""
     if request.method not in SAFE_METHODS and not principal.role.reaches(Role.MEMBER):
         raise PermissionDeniedError(
             "Changes need the role member or a higher one; yours is viewer."
@@ -216,7 +211,7 @@ def refuse_viewers(request: Request, principal: Principal) -> None:
 
 
 def is_same_origin(request: Request) -> bool:
-    """Return whether one of our own pages sent this (Fetch Metadata, or Origin)."""
+    """Return whether a page of Waybill sent a request (Fetch Metadata, or Origin)."""
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"

@@ -5,14 +5,13 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable, Iterator
 
 import orjson
-import structlog
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from broker.background import end_tasks
+from broker.background import Service, end_tasks, stop_services
 from broker.events import job_events
 from broker.events.job_events import Event
 from broker.events.stored_logs import StoredLog
@@ -24,13 +23,11 @@ CHECK_SECONDS = 2.0
 UNSUBSCRIBE_SECONDS = 0.5
 RECONNECT_SECONDS = 0.2
 INBOX_BYTES = 256 * 1024
-_ALWAYS = "waybill:api"  # keeps the connection subscribed when nobody waits
-
-log = structlog.get_logger()
+_CONSTANT_CHANNEL = "waybill:api"  # keeps the connection subscribed while there is no reader
 
 
 class Listener:
-    """The inbox of one reader: lists of events, or None for "read the database"."""
+    """The inbox of one reader: lists of events, or None, after which it reads the database."""
 
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
@@ -39,7 +36,7 @@ class Listener:
         self._must_check = False  # None is in the inbox
 
     def receive(self, events: list[Event], size: int) -> None:
-        """Take events in. A slow reader reads what does not fit from the database."""
+        """Add events. A slow reader reads those that do not fit from the database."""
         if self._size + size > INBOX_BYTES and not self._inbox.empty():
             while not self._inbox.empty():
                 self._inbox.get_nowait()
@@ -64,7 +61,7 @@ class Listener:
 
 
 class JobSubscriptions:
-    """Hands the events of jobs to their listeners in this process."""
+    """Passes the events of jobs to their listeners in this process."""
 
     def __init__(self, redis: Redis, database: Database) -> None:
         self._redis = redis
@@ -72,15 +69,21 @@ class JobSubscriptions:
         self._pubsub: PubSub | None = None  # while it is connected
         self._listeners: dict[str, list[Listener]] = {}
         self._followers: dict[str, list[str]] = {}  # jobs that end with another one's end
-        self._wanted: list[str] = []  # channels to subscribe to, gathered within a loop turn
-        self._unwanted: set[str] = set()  # jobs nobody listens to any more
+        self._added: list[str] = []  # channels to subscribe to, gathered within a loop turn
+        self._unused: set[str] = set()  # jobs without a listener
         self._tasks: set[asyncio.Task[None]] = set()
+        self._services = (
+            Service("job-events", RECONNECT_SECONDS, self._receive),
+            Service("ended-jobs", CHECK_SECONDS, self._find_ended),
+            Service("unsubscriptions", UNSUBSCRIBE_SECONDS, self._unsubscribe),
+        )
 
     def start(self) -> None:
-        for service in (self._receive(), self._find_ended(), self._unsubscribe()):
-            self._tasks.add(asyncio.create_task(service))
+        for service in self._services:
+            service.start()
 
     async def close(self) -> None:
+        await stop_services(self._services)
         await end_tasks(self._tasks)
 
     @contextlib.contextmanager
@@ -88,8 +91,8 @@ class JobSubscriptions:
         """Receive the events of a job from now on; read its state once after entering."""
         listener = Listener(job_id)
         self._listeners.setdefault(job_id, []).append(listener)
-        self._unwanted.discard(job_id)
-        self._want(job_events.channel(job_id))
+        self._unused.discard(job_id)
+        self._subscribe_soon(job_events.channel(job_id))
         try:
             yield listener
         finally:
@@ -97,7 +100,7 @@ class JobSubscriptions:
             listeners.remove(listener)
             if not listeners:
                 del self._listeners[job_id]
-                self._unwanted.add(job_id)
+                self._unused.add(job_id)
 
     @contextlib.contextmanager
     def following(self, job_id: str, leader: str | None) -> Iterator[None]:
@@ -164,7 +167,7 @@ class JobSubscriptions:
     async def _to_the_end(
         self, report: JobReport, last: int, *, seen: int, latest: bool
     ) -> AsyncIterator[list[Event]]:
-        """Yield the events of an ended job above `last`; none where `seen` is all there is."""
+        """Yield the events of an ended job above `last`; none if the reader has seen all."""
         if latest and last == 0 and report.payload.has_log:
             last = await self._database.read(StoredLog(report.job.id).latest_start)
         log = reports.log_of(report, last)
@@ -175,13 +178,13 @@ class JobSubscriptions:
             yield events
         is_whole = bool(events) and events[-1].is_end
         if not is_whole and (events or last != seen):
-            # ended by other hands than its worker's, whose chunks the database never saw
+            # another process than its worker ended it: the worker's chunks are not stored
             yield [_end(report, last + 1)]
 
     async def _so_far(
         self, report: JobReport, last: int, *, latest: bool
     ) -> AsyncIterator[list[Event]]:
-        """Yield what is known above `last` without a gap of a job that has not ended."""
+        """Yield the known events above `last`, without a gap, of a job that has not ended."""
         if not report.job.stream:
             if events := job_events.rest(reports.past_events(report), last):
                 yield events
@@ -202,47 +205,40 @@ class JobSubscriptions:
                     # Redis lost events: they are read from the database at the end
                     return
 
-    def _want(self, channel: str) -> None:
-        if not self._wanted:
+    def _subscribe_soon(self, channel: str) -> None:
+        if not self._added:
             task = asyncio.create_task(self._subscribe())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        self._wanted.append(channel)
+        self._added.append(channel)
 
     async def _subscribe(self) -> None:
-        wanted, self._wanted = self._wanted, []
+        added, self._added = self._added, []
         if self._pubsub is None:  # connecting subscribes to the channels of all listeners
             return
-        with contextlib.suppress(RedisError, OSError):  # the connection is lost: see above
-            await self._pubsub.subscribe(*wanted)
+        with contextlib.suppress(RedisError, OSError):  # the next connection subscribes
+            await self._pubsub.subscribe(*added)
 
     async def _unsubscribe(self) -> None:
-        """Unsubscribe from time to time, many at once."""
-        while True:
-            await asyncio.sleep(UNSUBSCRIBE_SECONDS)
-            unwanted, self._unwanted = self._unwanted, set()
-            gone = [job_events.channel(job_id) for job_id in unwanted]
-            if gone and self._pubsub is not None:
-                with contextlib.suppress(RedisError, OSError):
-                    await self._pubsub.unsubscribe(*gone)
+        """Unsubscribe from the channels of jobs without a listener."""
+        unused, self._unused = self._unused, set()
+        channels = [job_events.channel(job_id) for job_id in unused]
+        if channels and self._pubsub is not None:
+            with contextlib.suppress(RedisError, OSError):  # a new connection has none of them
+                await self._pubsub.unsubscribe(*channels)
 
     async def _receive(self) -> None:
-        """Read a pub/sub connection for as long as the process lives; replace a lost one."""
-        redis = _without_retries(self._redis)
-        while True:
-            pubsub = redis.pubsub()
-            try:
-                await self._read(pubsub)
-            except Exception as error:  # noqa: BLE001  # without it no reader gets events
-                log.info("news.disconnected", error=str(error))
-            finally:
-                self._pubsub = None
-                await pubsub.aclose()  # type: ignore[no-untyped-call]
-            await asyncio.sleep(RECONNECT_SECONDS)
+        """Read a new pub/sub connection until it is lost."""
+        pubsub = _without_retries(self._redis).pubsub()
+        try:
+            await self._read(pubsub)
+        finally:
+            self._pubsub = None
+            await pubsub.aclose()  # type: ignore[no-untyped-call]
 
     async def _read(self, pubsub: PubSub) -> None:
         """Connect, subscribe to the channels of all listeners, and deliver what arrives."""
-        await pubsub.subscribe(_ALWAYS)
+        await pubsub.subscribe(_CONSTANT_CHANNEL)
         self._pubsub = pubsub
         if self._listeners:
             await pubsub.subscribe(*map(job_events.channel, self._listeners))
@@ -267,18 +263,9 @@ class JobSubscriptions:
                 listener.check_database()
 
     async def _find_ended(self) -> None:
-        """Find jobs that ended although no message arrived: it may have been lost."""
-        while True:
-            await asyncio.sleep(CHECK_SECONDS)
-            waiting = list(self._listeners)
-            if not waiting:
-                continue
-            try:
-                ended = await self._database.read(reports.settled, waiting)
-            except Exception as error:  # noqa: BLE001  # the next check is soon
-                log.warning("news.look_failed", error=str(error))
-                continue
-            self._wake(ended)
+        """Wake the listeners of jobs that have ended, because the message may have been lost."""
+        if self._listeners:
+            self._wake(await self._database.read(reports.settled, list(self._listeners)))
 
 
 def _without_retries(redis: Redis) -> Redis:

@@ -1,4 +1,4 @@
-"""The models that local servers list: fetched every few seconds, kept while one is down."""
+"""The models that local servers list. They are read often, and kept while a server is down."""
 
 import asyncio
 import contextlib
@@ -8,92 +8,83 @@ import httpx
 import orjson
 import structlog
 
-from broker.background import end_tasks
+from broker.background import Service
 from broker.catalog import LiveCatalog, Offer
 from broker.catalog.discovered import read_local
 from broker.providers.configuration import Provider
 
-LOOK_SECONDS = 10.0
-PATIENCE_SECONDS = 2.0
-MOST_BYTES = 4 * 1024 * 1024
+REFRESH_SECONDS = 10.0
+TIMEOUT_SECONDS = 2.0
+MAX_LIST_BYTES = 4 * 1024 * 1024
 WIRE = "openai"
 
 log = structlog.get_logger()
 
 
 class LocalModels:
-    """Tells a catalog what the configured servers of one's own have."""
+    """Updates a catalog with the models of the local servers that are configured."""
 
     def __init__(self, providers: Mapping[str, Provider], catalog: LiveCatalog) -> None:
-        self._servers = local_servers(providers.values())
+        self._servers = find_local_servers(providers.values())
         self._catalog = catalog
         self._known: dict[str, Sequence[Offer]] = {}
-        self._away: frozenset[str] = frozenset()
-        self._task: asyncio.Task[None] | None = None
+        self._unreachable: frozenset[str] = frozenset()
+        self._service = Service("local-models", REFRESH_SECONDS, self.refresh)
 
     async def start(self) -> None:
-        """Ask once, so that the first listing is complete, then now and again."""
+        """Read the lists once, so that the first listing of models is complete, then regularly."""
         if self._servers:
-            await self.look()
-            self._task = asyncio.create_task(self._run(), name="local models")
+            await self.refresh()
+            self._service.start()
 
     async def close(self) -> None:
-        if self._task is not None:
-            await end_tasks([self._task])
+        await self._service.stop()
 
-    async def look(self) -> None:
-        """Ask every server. The models of one that does not answer stay as they were."""
-        answers = await ask(self._servers)
-        away = frozenset(each.slug for each in self._servers).difference(answers)
-        for slug in sorted(away - self._away):
+    async def refresh(self) -> None:
+        """Read the list of every server. The models of one that does not answer stay."""
+        answers = await fetch_lists(self._servers)
+        unreachable = frozenset(each.slug for each in self._servers).difference(answers)
+        for slug in sorted(unreachable - self._unreachable):
             log.info("local_models.unreachable", provider=slug)
-        self._away = away
+        self._unreachable = unreachable
         self._known |= answers
         await self._catalog.list_local(
             [offer for _, offers in sorted(self._known.items()) for offer in offers]
         )
 
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            try:
-                await self.look()
-            except Exception:
-                log.exception("local_models.unreadable")
 
-
-def local_servers(providers: Iterable[Provider]) -> list[Provider]:
-    """Return the providers whose models only they themselves know."""
+def find_local_servers(providers: Iterable[Provider]) -> list[Provider]:
+    """Return the providers whose models are known only from their own lists."""
     return [
         each for each in providers if each.vendor and each.vendor.any_model and each.wire == WIRE
     ]
 
 
-async def ask(servers: Sequence[Provider]) -> dict[str, Sequence[Offer]]:
+async def fetch_lists(servers: Sequence[Provider]) -> dict[str, Sequence[Offer]]:
     """Return the models of the servers that answer, by provider."""
-    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS, trust_env=False) as http:
-        lists = await asyncio.gather(*(_listed(http, each) for each in servers))
+    async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False) as http:
+        lists = await asyncio.gather(*(_fetch_list(http, each) for each in servers))
     return {
         each.slug: offers for each, offers in zip(servers, lists, strict=True) if offers is not None
     }
 
 
-async def _listed(http: httpx.AsyncClient, server: Provider) -> list[Offer] | None:
-    """Return what a server lists; None where it does not answer with a list."""
-    headers = {**server.headers, "accept-encoding": "identity"}  # nothing is unpacked here
+async def _fetch_list(http: httpx.AsyncClient, server: Provider) -> list[Offer] | None:
+    """Return the models that a server lists; None if it does not answer with a list."""
+    headers = {**server.headers, "accept-encoding": "identity"}  # so that the limit of bytes holds
     if server.api_key:
         headers["authorization"] = f"Bearer {server.api_key}"
     read = bytearray()
     with contextlib.suppress(httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError):
         async with (
-            asyncio.timeout(PATIENCE_SECONDS),
+            asyncio.timeout(TIMEOUT_SECONDS),
             http.stream("GET", f"{server.base_url}/models", headers=headers) as answer,
         ):
             if not answer.is_success:
                 return None
             async for piece in answer.aiter_raw():
                 read += piece
-                if len(read) > MOST_BYTES:
+                if len(read) > MAX_LIST_BYTES:
                     return None
         return read_local(orjson.loads(read), server)
     return None

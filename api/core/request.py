@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, TypeAlias, TypeVar
+from typing import Annotated, TypeAlias
 
 import orjson
 from fastapi.dependencies.models import Dependant
@@ -16,19 +16,16 @@ from starlette.requests import Request
 
 from api.core import headers
 from api.core.headers import attribution, header
-from api.core.services import Services, services_of
+from api.core.services import services_of
 from broker.completion import Json
 from broker.enums import Store
 from broker.errors import InvalidRequestError, PayloadTooLargeError
 from broker.ids import is_id
 from broker.requests import whole_numbers
-from broker.requests.bodies import validated
 from broker.requests.operations import Operation
 from broker.submission import JobOptions
 
 MAX_KEY_LENGTH = 255
-
-BodyT = TypeVar("BodyT", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +71,6 @@ async def read_json(request: Request, most: int, *, or_nothing: bool = False) ->
     if not isinstance(parsed, dict):
         raise InvalidRequestError("The request body must be a JSON object.", param="body")
     return parsed
-
-
-async def read_body(
-    request: Request, services: Services, schema: type[BodyT], *, or_nothing: bool = False
-) -> BodyT:
-    """Return the body as what a route expects. Raises WaybillError that names the field.
-
-    With `or_nothing` the body may be absent.
-    """
-    body = await read_json(request, services.settings.max_body_bytes, or_nothing=or_nothing)
-    return validated(schema, body)
 
 
 def idempotency_key(request: Request) -> str | None:

@@ -71,7 +71,7 @@ def stored_log() -> bytes:
 
 async def test_readers_of_a_large_stored_log_hold_a_page_each(stored_log: bytes) -> None:
     news = JobSubscriptions(SimpleNamespace(pubsub=lambda: None), Database("completed", stored_log))
-    news._want = lambda _: None
+    news._subscribe_soon = lambda _: None
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     readers = [read_once(news) for _ in range(READERS)]
@@ -86,7 +86,7 @@ async def test_readers_of_a_large_stored_log_hold_a_page_each(stored_log: bytes)
 
 async def test_a_stored_log_is_read_to_its_end_in_order(stored_log: bytes) -> None:
     news = JobSubscriptions(SimpleNamespace(pubsub=lambda: None), Database("completed", stored_log))
-    news._want = lambda _: None
+    news._subscribe_soon = lambda _: None
     body = b"".join([piece async for piece in read_once(news)])
     numbers = [int(line[4:]) for line in body.split(b"\n") if line.startswith(b"id: ")]
     assert numbers == list(range(1, CHUNKS + 2))

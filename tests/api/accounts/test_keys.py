@@ -72,7 +72,7 @@ async def test_a_key_that_is_closed_stops_within_a_second_in_every_process(api, 
     other.start()
     doors = (api.app.state.services.keyring, other)
     for door in doors:
-        await door._known(made["key"])
+        await door._find(made["key"])
     # When it is closed
     path = f"/keys/{made['data']['hash']}"
     await (api.ask("PATCH", path, json=change) if change else api.ask("DELETE", path))
@@ -81,7 +81,7 @@ async def test_a_key_that_is_closed_stops_within_a_second_in_every_process(api, 
         await asyncio.sleep(0.1)
         for door in doors:
             with contextlib.suppress(Exception):
-                await door._known(made["key"])
+                await door._find(made["key"])
     for door in doors:
         assert not await opens(door, made["key"])
     await other.close()
@@ -89,7 +89,7 @@ async def test_a_key_that_is_closed_stops_within_a_second_in_every_process(api, 
 
 async def opens(door, key):
     try:
-        known = await door._known(key)
+        known = await door._find(key)
     except Exception:
         return False
     return not known.disabled and not known.is_expired(now_ms())
@@ -102,19 +102,19 @@ async def test_a_key_in_use_is_checked_without_the_database(api):
     asked = []
     event.listen(api.database.engine, "before_cursor_execute", lambda *a: asked.append(a[2]))
     for _ in range(200):
-        await door._known(key)
+        await door._find(key)
     assert asked == []
 
 
 async def test_a_full_keyring_forgets_one_key_not_all(api, monkeypatch):
-    monkeypatch.setattr("api.core.auth.KEPT_KEYS", 2)
+    monkeypatch.setattr("api.core.auth.MAX_KEYS", 2)
     door = Keyring(api.database)
     for key in (api.key(), second := api.key(), third := api.key()):
-        await door._known(key)
+        await door._find(key)
     asked = []
     event.listen(api.database.engine, "before_cursor_execute", lambda *a: asked.append(a[2]))
     for key in (second, third):
-        await door._known(key)
+        await door._find(key)
     assert asked == []
 
 
@@ -144,7 +144,7 @@ async def test_last_use_is_written_by_the_minute_not_by_the_request(api):
     await api.ask("GET", "/key", made["key"])
     path = f"/keys/{made['data']['hash']}"
     assert (await api.ask("GET", path)).json()["data"]["last_used_at"] is None
-    await api.app.state.services.keyring._write_use()
+    await api.app.state.services.keyring._record_use()
     assert (await api.ask("GET", path)).json()["data"]["last_used_at"] is not None
 
 
@@ -289,9 +289,9 @@ async def test_a_disabled_users_management_keys_stop_and_the_workspaces_keys_go_
     inference = api.key(created_by=user_id)
     assert (await api.ask("GET", "/keys", manager)).status_code == 200
     await api.ask("PATCH", f"/users/{user_id}", json={"disabled": True})
-    api.app.state.services.keyring._seen.clear()
+    api.app.state.services.keyring._known.clear()
     assert (await api.ask("GET", "/keys", manager)).status_code == 401
     assert (await submit(api, inference)).status_code == 202
     await api.ask("PATCH", f"/users/{user_id}", json={"disabled": False})
-    api.app.state.services.keyring._seen.clear()
+    api.app.state.services.keyring._known.clear()
     assert (await api.ask("GET", "/keys", manager)).status_code == 200

@@ -6,9 +6,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from api.core.local_models import MOST_BYTES, LocalModels, ask, local_servers
+from api.core.local_models import MAX_LIST_BYTES, LocalModels, fetch_lists, find_local_servers
 from broker.catalog import LiveCatalog
-from broker.catalog.discovered import MOST_LISTED
+from broker.catalog.discovered import MAX_LISTED
 from broker.errors import UnknownModelError
 from broker.migrations import migrate
 from broker.providers.configuration import load_providers
@@ -74,7 +74,7 @@ def live(server, database):
 
 
 async def test_what_a_server_lists_is_in_the_catalog(server, live):
-    await LocalModels(providers(server), live).look()
+    await LocalModels(providers(server), live).refresh()
     found = live.current
     assert set(found.models) == {"vllm/llama3.2:1b", "vllm/nomic-embed-text"}
     assert found.find("vllm/llama3.2:1b").created == 5
@@ -89,20 +89,20 @@ async def test_what_a_server_lists_is_in_the_catalog(server, live):
 
 async def test_the_catalog_follows_the_list(server, live):
     models = LocalModels(providers(server), live)
-    await models.look()
+    await models.refresh()
     before = live.current
-    await models.look()
+    await models.refresh()
     assert live.current is before  # nothing has changed
     server.body = json.dumps({"data": [{"id": "new", "max_model_len": 9}]}).encode()
-    await models.look()
+    await models.refresh()
     assert {slug: m.context_length for slug, m in live.current.models.items()} == {"vllm/new": 9}
 
 
 async def test_a_server_that_is_down_keeps_its_models_and_stops_nobody(server, live):
     models = LocalModels(providers(server), live)
-    await models.look()
+    await models.refresh()
     server.stop()
-    await models.look()
+    await models.refresh()
     assert "vllm/llama3.2:1b" in live.current.models
     never = LocalModels(providers(server), live)
     await never.start()
@@ -113,13 +113,13 @@ async def test_a_server_that_is_down_keeps_its_models_and_stops_nobody(server, l
     "body",
     [
         b"", b"not JSON", b"7", b'"text"', b'{"data": 7}', b'{"data": {"id": "x"}}',
-        b'{"data": "' + b"x" * MOST_BYTES + b'"}',
+        b'{"data": "' + b"x" * MAX_LIST_BYTES + b'"}',
     ],
     ids=["nothing", "text", "number", "string", "count", "object", "endless"],
 )  # fmt: skip
 async def test_an_answer_that_is_no_list_is_none(server, body):
     server.body = body
-    assert await ask(local_servers(providers(server).values())) == {}
+    assert await fetch_lists(find_local_servers(providers(server).values())) == {}
 
 
 async def test_a_list_is_bounded_and_read_with_tolerance(server):
@@ -130,14 +130,14 @@ async def test_a_list_is_bounded_and_read_with_tolerance(server):
         {"id": "x" * 1_000}, {"id": "bell\x07"}, {"id": "b", "created": -1, "max_model_len": True},
     ]  # fmt: skip
     server.body = json.dumps({"data": odd}).encode()
-    servers = local_servers(providers(server).values())
-    offers = (await ask(servers))["vllm"]
+    servers = find_local_servers(providers(server).values())
+    offers = (await fetch_lists(servers))["vllm"]
     assert [offer.endpoint.native for offer in offers] == ["ok", "b"]
     assert {(o.created, o.name, o.endpoint.context_length) for o in offers} == {(None, None, None)}
-    server.body = json.dumps([{"id": f"m{n}"} for n in range(2 * MOST_LISTED)]).encode()
-    assert len((await ask(servers))["vllm"]) == MOST_LISTED
+    server.body = json.dumps([{"id": f"m{n}"} for n in range(2 * MAX_LISTED)]).encode()
+    assert len((await fetch_lists(servers))["vllm"]) == MAX_LISTED
 
 
 async def test_an_error_is_no_list(server):
     server.status = 503
-    assert await ask(local_servers(providers(server).values())) == {}
+    assert await fetch_lists(find_local_servers(providers(server).values())) == {}
