@@ -31,7 +31,8 @@ from tests.stacks import database, redis_database
 
 FILE = REPOSITORY / "docker-compose.yml"
 VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
-START_SECONDS = 60
+START_SECONDS = 120
+VARIABLES = {"WAYBILL_BOOTSTRAP_KEY": KEY}
 STOP_SECONDS = 90
 
 
@@ -69,7 +70,7 @@ class Composition:
 
     def up(self) -> None:
         """Start the services: `migrate` first, as the others depend on its success."""
-        found = services({"WAYBILL_BOOTSTRAP_KEY": KEY})
+        found = services(VARIABLES)
         self._run("migrate", found.pop("migrate"))
         for name, service in found.items():
             self.processes[name] = self._start(name, service)
@@ -77,7 +78,7 @@ class Composition:
 
     def is_healthy(self, name: str) -> bool:
         """Run the health check of a service once, as Docker does."""
-        service = services({})[name]
+        service = services(VARIABLES)[name]
         kind, program, *arguments = service["healthcheck"]["test"]
         assert (kind, program) == ("CMD", "waybill")
         ended = subprocess.run(
