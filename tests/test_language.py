@@ -1,4 +1,4 @@
-"""Docstrings say what a thing is or does: none begins with a question word."""
+"""Code uses the words of the glossary, and docstrings are statements."""
 
 import io
 import re
@@ -6,6 +6,14 @@ import tokenize
 from pathlib import Path
 
 import pytest
+
+from tests.vocabulary import (
+    RETIRED,
+    RETIRED_IN_CODE,
+    find_retired,
+    find_retired_in_code,
+    list_words,
+)
 
 ROOT = Path(__file__).parent.parent
 QUESTION = re.compile(
@@ -44,3 +52,25 @@ def test_no_docstring_begins_with_a_question_word():
 )
 def test_questions_are_found(source, count):
     assert len(find_questions(source)) == count
+
+
+ALLOWED = {"api": 21, "broker": 263, "cli": 1, "workers": 37}
+"""The number of retired words that a package may still contain. It only falls."""
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_code_uses_no_retired_word(package):
+    files = [path for path in FILES if path.is_relative_to(ROOT / package)]
+    found = [each for path in files for each in find_retired_in_code(path, ROOT)]
+    hint = "\n".join([*(f"{word} → {better}" for word, better in RETIRED), *found])
+    assert len(found) <= ALLOWED[package], hint
+
+
+def test_what_code_may_not_say_is_retired_everywhere():
+    assert [word for word in RETIRED_IN_CODE if not find_retired(word)] == []
+
+
+def test_words_of_code_are_found():
+    source = 'TOLD_AT = 1  # a dear one\n\n\ndef isSealed():\n    """Of a\n    purse."""\n'
+    found = [(line, word) for line, word in list_words(source) if word in RETIRED_IN_CODE]
+    assert found == [(1, "told"), (1, "dear"), (4, "sealed"), (6, "purse")]
