@@ -9,6 +9,7 @@ from broker.clock import seconds
 from broker.completion import Json
 from broker.enums import BatchState
 from broker.money import usd
+from broker.usage import render_usage
 
 ENDED_AT = {
     BatchState.COMPLETED.value: "completed_at",
@@ -69,19 +70,19 @@ def usage(totals: BatchTotals) -> Json:
 
     `is_byok` where a line was answered on a key of the workspace's own, as in a line's own usage.
     """
-    whole = totals.input_tokens + totals.output_tokens
-    own_keys = {"upstream_inference_cost": usd(totals.byok_cost_nanos)}
+    is_byok = totals.own_key_answers > 0
     return {
         "input_tokens": totals.input_tokens,
         "input_tokens_details": {"cached_tokens": totals.cached_tokens},
         "output_tokens": totals.output_tokens,
         "output_tokens_details": {"reasoning_tokens": totals.reasoning_tokens},
-        "prompt_tokens": totals.input_tokens,
-        "completion_tokens": totals.output_tokens,
-        "total_tokens": whole,
-        "cost": usd(totals.cost_nanos),
-        "is_byok": totals.own_key_answers > 0,
-        **({"cost_details": own_keys} if totals.own_key_answers else {}),
+        **render_usage(
+            totals.input_tokens,
+            totals.output_tokens,
+            cost_nanos=totals.cost_nanos,
+            is_byok=is_byok,
+            upstream_cost_nanos=totals.byok_cost_nanos if is_byok else None,
+        ),
     }
 
 

@@ -13,6 +13,7 @@ from broker.jobs.reports import JobReport
 from broker.money import usd
 from broker.pricing import render_prices
 from broker.routing import Plan, PlanStep
+from broker.usage import render_usage
 
 
 def job(report: JobReport) -> Json:
@@ -136,19 +137,16 @@ def _usage(report: JobReport) -> Json | None:
         return None
     read, write = generation.cache_read_tokens or 0, generation.cache_write_tokens or 0
     prompt = (generation.input_tokens or 0) + read + write
-    completion = generation.output_tokens or 0
-    charged = {"upstream_inference_cost": usd(generation.byok_cost_nanos)}
-    return {
-        **({"cost_details": charged} if generation.is_byok else {}),
-        "is_byok": generation.is_byok,
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-        "cost": usd(generation.cost_nanos),
-        **_basis(report),
-        "prompt_tokens_details": {"cached_tokens": read, "cache_write_tokens": write},
-        "completion_tokens_details": {"reasoning_tokens": generation.reasoning_tokens or 0},
-    }
+    rendered = render_usage(
+        prompt,
+        generation.output_tokens or 0,
+        cost_nanos=generation.cost_nanos,
+        is_byok=generation.is_byok,
+        upstream_cost_nanos=generation.byok_cost_nanos if generation.is_byok else None,
+        prompt_details={"cached_tokens": read, "cache_write_tokens": write},
+        completion_details={"reasoning_tokens": generation.reasoning_tokens or 0},
+    )
+    return rendered | _basis(report)
 
 
 def _basis(report: JobReport) -> Json:

@@ -1,7 +1,8 @@
 """Usage: sums to which the end of each job adds.
 
 `periods` (the begin of hours, days, weeks and months in UTC), `rollups` (the only writer), `sums`
-(spending in a period, usage by day), `analytics` (queries with metrics and dimensions).
+(spending in a period, usage by day), `analytics` (queries with metrics and dimensions), `rendering`
+(the `usage` object of the API).
 """
 
 from broker.enums import Reset
@@ -16,6 +17,7 @@ from broker.usage.analytics import (
     run_query,
 )
 from broker.usage.periods import ends_at, starts_at
+from broker.usage.rendering import render_usage
 from broker.usage.rollups import Consumer, Consumption, GenerationRow, add
 from broker.usage.sums import (
     Activity,
@@ -45,6 +47,7 @@ __all__ = [
     "ends_at",
     "key_usage",
     "list_activity",
+    "render_usage",
     "run_query",
     "starts_at",
     "sum_spent",

@@ -1,4 +1,4 @@
-"""The bodies a caller sees: OpenRouter's response, chunk and usage."""
+"""The bodies for the caller: OpenRouter's response, chunk and usage."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from broker.lifecycle import ClaimedJob
 from broker.money import usd
 from broker.requests import operations
 from broker.requests.operations import Operation
+from broker.usage import render_usage
 from workers.attempt.cost import AttemptCost
 
 
@@ -35,7 +36,7 @@ class Envelope:
         )
 
     def body(self, answer: Completion | Document, receipt: AttemptCost) -> Json:
-        """Return the whole answer as it is stored and given to the caller."""
+        """Return the whole answer, as it is stored and sent to the caller."""
         if isinstance(answer, Document):
             return self._document(answer, receipt)
         is_text = self.operation is Operation.COMPLETIONS
@@ -60,7 +61,7 @@ class Envelope:
             "model": self.model,
             "provider": self.provider,
         }
-        usage = usage_json(receipt) | _newer_words(receipt.usage, self.operation)
+        usage = usage_json(receipt) | _openai_counts(receipt.usage, self.operation)
         return facts | answer.body | {"usage": usage}
 
     def chunk(self, chunk: Chunk) -> Json:
@@ -72,15 +73,15 @@ class Envelope:
     def usage_chunk(self, receipt: AttemptCost, *, apart: bool) -> Json:
         """Return the last chunk of a stream, with the whole usage.
 
-        OpenAI sends it without choices, and only to callers who set `include_usage`: they expect
-        that (`apart`). OpenRouter sends it to everybody, with a choice that adds nothing, because
-        other callers read `choices[0]` of each chunk.
+        OpenAI sends it without choices, and only if the caller set `include_usage` (`apart`).
+        OpenRouter sends it to all callers, with a choice that adds nothing, because other callers
+        read `choices[0]` of each chunk.
         """
         choices = () if apart else (operations.empty_choice(self.operation),)
         return self._chunk(choices) | {"usage": usage_json(receipt)}
 
     def _choices(self, choices: Sequence[Json], part: str) -> Sequence[Json]:
-        """Return choices in the form of the operation: adapters give all of them as a chat's."""
+        """Return choices in the form of the operation. Adapters return them as those of a chat."""
         if self.operation is Operation.CHAT:
             return choices
         return [_text_choice(choice, choice[part]) for choice in choices]
@@ -96,67 +97,57 @@ class Envelope:
         }
 
 
-def _text_choice(choice: Json, said: Json) -> Json:
+def _text_choice(choice: Json, message: Json) -> Json:
     return {
         "index": choice["index"],
-        "text": said.get("content") or "",
+        "text": message.get("content") or "",
         "logprobs": choice.get("logprobs"),
         "finish_reason": choice.get("finish_reason"),
         "native_finish_reason": choice.get("native_finish_reason"),
     }
 
 
-def _newer_words(usage: Usage, operation: Operation) -> Json:
+def _openai_counts(usage: Usage, operation: Operation) -> Json:
     """Return the counts as OpenAI names them for images and transcriptions.
 
-    Its SDK's types insist (`images_response.Usage`, `transcription.UsageTokens`).
+    The types of its SDK require them (`images_response.Usage`, `transcription.UsageTokens`).
     """
-    words: Json = {"input_tokens": usage.prompt_tokens, "output_tokens": usage.completion_tokens}
+    counts: Json = {"input_tokens": usage.prompt_tokens, "output_tokens": usage.completion_tokens}
     if operation is Operation.IMAGES:
-        return words | {
+        return counts | {
             "input_tokens_details": {"text_tokens": usage.prompt_tokens, "image_tokens": 0}
         }
     if operation is Operation.TRANSCRIPTIONS:
-        heard = usage.input_audio or 0
-        details = {"text_tokens": usage.prompt_tokens - heard, "audio_tokens": heard}
-        return words | {"type": "tokens", "input_token_details": details}
+        audio = usage.input_audio or 0
+        details = {"text_tokens": usage.prompt_tokens - audio, "audio_tokens": audio}
+        return counts | {"type": "tokens", "input_token_details": details}
     return {}
 
 
 def usage_json(receipt: AttemptCost) -> Json:
-    """Usage in OpenRouter's shape; `cost` is what this caller is charged, in US dollars."""
-    usage = receipt.usage
-    body: Json = {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
-        "cost": usd(receipt.cost_nanos),
-        "is_byok": receipt.is_byok,
-        "prompt_tokens_details": {
+    """Return the usage of an answer; `cost` is the charge to this caller, in US dollars."""
+    usage, byok_cost = receipt.usage, receipt.byok_cost_nanos
+    body = render_usage(
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        cost_nanos=receipt.cost_nanos,
+        is_byok=receipt.is_byok,
+        upstream_cost_nanos=usage.cost_nanos if byok_cost is None else byok_cost,
+        prompt_details={
             "cached_tokens": usage.cache_read or 0,
             "cache_write_tokens": usage.cache_write or 0,
             "audio_tokens": usage.input_audio or 0,
         },
-        "completion_tokens_details": {
+        completion_details={
             "reasoning_tokens": usage.reasoning or 0,
             "audio_tokens": usage.output_audio or 0,
             "image_tokens": usage.output_image or 0,
         },
-    }
-    if details := _cost_details(receipt):
-        body["cost_details"] = details
+    )
+    if receipt.search_nanos:
+        body.setdefault("cost_details", {})["web_search_cost"] = usd(receipt.search_nanos)
     if usage.searches:
         body["server_tool_use"] = {"web_search_requests": usage.searches}
     if usage.estimated:
         body["estimated"] = True
     return body
-
-
-def _cost_details(receipt: AttemptCost) -> Json:
-    """Return what the provider charges, and the part of the cost that is for web searches."""
-    own = receipt.byok_cost_nanos
-    charged = receipt.usage.cost_nanos if own is None else own
-    details = {} if charged is None else {"upstream_inference_cost": usd(charged)}
-    if receipt.search_nanos:
-        details["web_search_cost"] = usd(receipt.search_nanos)
-    return details
