@@ -19,11 +19,11 @@ from api.completions.response_schemas import (
     TextCompletion,
     Transcript,
 )
-from api.completions.schemas import LATER, describe_call
+from api.completions.schemas import LATER, describe_body, describe_call
 from api.completions.transcription_form import read_sound_form
 from api.core import request as reading
 from api.core.bodies import DirectRoute, Route
-from api.core.dependencies import Caller, ServicesDep
+from api.core.dependencies import SESSION_ID, Caller, ServicesDep
 from api.core.errors import json_response
 from api.core.services import Services, services_of
 from api.jobs import submit
@@ -146,7 +146,11 @@ async def _serve_body(
 plan_router = APIRouter(route_class=Route, tags=["jobs"])
 
 
-@plan_router.post("/route", response_model=PlannedRoute, dependencies=describe_call(Operation.CHAT))
+@plan_router.post(
+    "/route",
+    response_model=PlannedRoute,
+    dependencies=[describe_body(Operation.CHAT), SESSION_ID],
+)
 async def plan_route(request: Request, services: ServicesDep, principal: Caller) -> Response:
     """Return the endpoints that would serve a chat body, in order, with reasons and holds."""
     body = await reading.read_json(request, services.settings.max_body_bytes)

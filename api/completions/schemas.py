@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import Depends
 from fastapi.params import Depends as Dependency
 
 from api.core.bodies import DescribedBody
@@ -34,6 +33,11 @@ LATER: dict[int | str, dict[str, Any]] = {
 }
 
 
+def describe_body(operation: Operation) -> Dependency:
+    """Return the dependency that describes the body of an operation."""
+    return Dependency(DescribedBody(SCHEMAS[operation], EXAMPLES[operation]))
+
+
 def describe_call(operation: Operation) -> Sequence[Dependency]:
-    """Return the dependencies that describe the body and the headers of an operation."""
-    return [Depends(DescribedBody(SCHEMAS[operation], EXAMPLES[operation])), *CALL_HEADERS]
+    """Return the dependencies that describe the body and the headers of a call."""
+    return [describe_body(operation), *CALL_HEADERS]

@@ -131,6 +131,17 @@ PREFER = Depends(
 LAST_EVENT_ID = Depends(
     describe_header("Last-Event-ID", "The number of the last event received: the stream goes on.")
 )
+SESSION_ID = Depends(
+    describe_header("X-Session-Id", "The session, whose calls prefer one endpoint's prompt cache.")
+)
+APP_HEADERS = (
+    Depends(describe_header("HTTP-Referer", "The site of the app that calls.")),
+    Depends(describe_header("X-Title", "The name of the app that calls.")),
+    Depends(describe_header("X-OpenRouter-Title", "The same as `X-Title`.")),
+    Depends(describe_header("X-OpenRouter-Categories", "Categories of the app.")),
+    SESSION_ID,
+)
+"""Descriptions of the headers that say where a request comes from."""
 CALL_HEADERS = (
     PREFER,
     Depends(read_idempotency_key),
@@ -145,7 +156,6 @@ CALL_HEADERS = (
             "provider's usage.",
         )
     ),
-    Depends(describe_header("X-Session-Id", "The session: it keeps to one endpoint's cache.")),
     Depends(
         describe_header(
             "X-OpenRouter-Metadata", "`enabled` adds `openrouter_metadata` to the answer."
@@ -157,8 +167,7 @@ CALL_HEADERS = (
         )
     ),
     Depends(describe_header("X-OpenRouter-Cache-TTL", "Seconds that a cached answer may be used.")),
-    Depends(describe_header("X-OpenRouter-Cache-Clear", "`true` asks for a fresh answer.")),
-    Depends(describe_header("HTTP-Referer", "The site of the app that calls.")),
-    Depends(describe_header("X-Title", "The name of the app that calls.")),
+    Depends(describe_header("X-OpenRouter-Cache-Clear", "`true` requests a fresh answer.")),
+    *APP_HEADERS,
 )
 """Descriptions of the headers of a call."""

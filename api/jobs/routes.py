@@ -9,7 +9,14 @@ from starlette.responses import Response
 
 from api.core import request as reading
 from api.core.bodies import Route
-from api.core.dependencies import LAST_EVENT_ID, PREFER, Caller, ServicesDep, read_idempotency_key
+from api.core.dependencies import (
+    APP_HEADERS,
+    LAST_EVENT_ID,
+    PREFER,
+    Caller,
+    ServicesDep,
+    read_idempotency_key,
+)
 from api.core.errors import json_response
 from api.core.headers import attribution
 from api.core.request import ANY_METADATA, METADATA, JobCursor
@@ -40,7 +47,7 @@ router = APIRouter(route_class=Route, prefix="/jobs", tags=["jobs"])
     "",
     status_code=202,
     response_model=Job,
-    dependencies=[Depends(JOB_BODY), Depends(read_idempotency_key)],
+    dependencies=[Depends(JOB_BODY), Depends(read_idempotency_key), *APP_HEADERS],
 )
 async def submit_job(request: Request, services: ServicesDep, principal: Caller) -> Response:
     """Submit a job: `{endpoint, body, …}`, or a chat body alone.
