@@ -19,7 +19,7 @@ from api.completions.response_schemas import (
     TextCompletion,
     Transcript,
 )
-from api.completions.schemas import LATER, describe_body, describe_call
+from api.completions.schemas import LATER, TRANSCRIPTION_FORM, describe_body, describe_call
 from api.completions.transcription_form import read_sound_form
 from api.core import request as reading
 from api.core.bodies import DirectRoute, Route
@@ -116,7 +116,7 @@ async def create_speech(request: Request) -> Response:
 @operations_router.post(
     "/audio/transcriptions",
     response_model=Transcript,
-    dependencies=describe_call(Operation.TRANSCRIPTIONS),
+    dependencies=[*describe_call(Operation.TRANSCRIPTIONS), TRANSCRIPTION_FORM],
     responses=LATER,
 )
 async def create_transcription(request: Request) -> Response:

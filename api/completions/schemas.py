@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastapi.params import Depends as Dependency
+from pydantic import BaseModel, Field
 
-from api.core.bodies import DescribedBody
+from api.core.bodies import DescribedBody, DescribedForm, FileContent
 from api.core.dependencies import CALL_HEADERS
 from api.jobs.response_schemas import Job
 from api.jobs.schemas import CHAT_EXAMPLE
@@ -24,6 +25,27 @@ EXAMPLES: dict[Operation, Json] = {
     },
     Operation.SPEECH: {"model": "acme/speak", "input": "Hello.", "voice": "alloy"},
 }  # fmt: skip
+
+
+class TranscriptionForm(BaseModel):
+    """Sound to turn into text: OpenAI's form."""
+
+    file: FileContent = Field(description="The sound.")
+    model: str = Field(description="The slug of the model.")
+    language: str | None = Field(None, description="The language of the sound (ISO 639-1).")
+    prompt: str | None = Field(None, description="A text that helps to recognize words.")
+    response_format: str | None = Field(
+        None, description="`json`, `text`, `srt`, `verbose_json` or `vtt`."
+    )
+    temperature: float | None = Field(None, description="The randomness, from 0 to 1.")
+    timestamp_granularities: list[str] | None = Field(
+        None,
+        alias="timestamp_granularities[]",
+        description="`word` and `segment`: the parts that get times, with `verbose_json`.",
+    )
+
+
+TRANSCRIPTION_FORM = Dependency(DescribedForm(TranscriptionForm, {"model": "acme/listen"}))
 
 LATER: dict[int | str, dict[str, Any]] = {
     202: {

@@ -4,12 +4,12 @@ FastAPI's own body parameters would read a body of any size before the caller is
 """
 
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeAlias, TypeVar
 
 from fastapi.dependencies.models import Dependant
 from fastapi.encoders import jsonable_encoder
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
+from pydantic import BaseModel, WithJsonSchema
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,6 +19,9 @@ from broker.completion import Json
 from broker.requests.bodies import validated
 
 REFERENCE = "#/components/schemas/{model}"
+
+FileContent: TypeAlias = Annotated[bytes, WithJsonSchema({"type": "string", "format": "binary"})]
+"""A file of a form."""
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -87,12 +90,15 @@ class JsonBody(_ModelBody[Body]):
 
 
 class Route(APIRoute):
-    """A route whose OpenAPI operation has the body that a dependency of it describes."""
+    """A route whose OpenAPI operation has the bodies that dependencies of it describe."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **details: Any) -> None:
         super().__init__(path, endpoint, **details)
-        for body in _described_bodies(self.dependant):
-            self.openapi_extra = body.openapi() | (self.openapi_extra or {})
+        bodies = [body.openapi() for body in _described_bodies(self.dependant)]
+        if bodies:
+            for other in bodies[1:]:  # of other media types
+                bodies[0]["requestBody"]["content"] |= other["requestBody"]["content"]
+            self.openapi_extra = bodies[0] | (self.openapi_extra or {})
 
 
 class DirectRoute(Route):

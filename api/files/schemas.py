@@ -1,12 +1,10 @@
 """The form and the answers of the routes under /files."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import BaseModel, Field
 
-from api.core.bodies import DescribedForm
-
-FileContent = Annotated[bytes, WithJsonSchema({"type": "string", "format": "binary"})]
+from api.core.bodies import DescribedForm, FileContent
 
 
 class FileForm(BaseModel):
