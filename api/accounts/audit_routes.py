@@ -12,7 +12,7 @@ from api.core import request as reading
 from api.core.bodies import Route
 from api.core.dependencies import Admin, ServicesDep
 from api.core.errors import json_response
-from api.core.scope import all_or_own
+from api.core.scope import find_workspace_ids
 from broker.accounts import audit
 from broker.accounts.audit import AuditFilter
 
@@ -28,12 +28,12 @@ async def list_audit_entries(
     A key of the installation lists the actions of all workspaces and of the installation.
     """
     which = AuditFilter(
-        await all_or_own(services, principal, query.workspace_id),
+        await find_workspace_ids(services, principal, query.workspace_id),
         action=query.action,
         actor=query.actor,
         object_id=query.object_id,
-        since=reading.milliseconds(query.since, "since"),
-        until=reading.milliseconds(query.until, "until"),
+        since=reading.to_milliseconds(query.since, "since"),
+        until=reading.to_milliseconds(query.until, "until"),
     )
     rows = await services.database.read(
         lambda connection: audit.list_entries(

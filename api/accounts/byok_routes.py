@@ -14,7 +14,7 @@ from api.accounts.views import iso
 from api.core.bodies import Route
 from api.core.dependencies import Admin, CallingActor, ServicesDep
 from api.core.errors import json_response
-from api.core.scope import all_or_own, workspace_of
+from api.core.scope import find_workspace_id, find_workspace_ids
 from api.core.services import Services
 from broker import accounts, credentials
 from broker.accounts import Principal
@@ -44,7 +44,7 @@ async def create_provider_key(
             "alone: GET /api/v1/providers names them.",
             param="provider",
         )
-    owner = await workspace_of(services, principal, body.workspace_id)
+    owner = await find_workspace_id(services, principal, body.workspace_id)
     columns = await _columns_of(services, owner, body)
     encrypted, label = columns.pop("sealed"), columns.pop("label")
     new = NewCredential(owner, body.provider, encrypted, label, columns)
@@ -66,7 +66,7 @@ async def list_provider_keys(
     provider: Annotated[str | None, Query(description="The slug of a provider.")] = None,
 ) -> Response:
     """List provider keys in the order in which they are tried."""
-    which = CredentialFilter(await all_or_own(services, principal, workspace_id), provider)
+    which = CredentialFilter(await find_workspace_ids(services, principal, workspace_id), provider)
     rows, total = await services.database.read(
         lambda connection: credentials.list_credentials(
             connection, which, offset=offset, limit=limit

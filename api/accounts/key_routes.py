@@ -33,7 +33,7 @@ from api.accounts.views import KeyStatus, iso
 from api.core.bodies import NO_KEY, Route
 from api.core.dependencies import Admin, AdminMember, Caller, CallingActor, ServicesDep
 from api.core.errors import json_response
-from api.core.scope import all_or_own, workspace_of
+from api.core.scope import find_workspace_id, find_workspace_ids
 from api.core.services import Services
 from broker import accounts, rate_limits, usage
 from broker.accounts import CallerKind, KeyFilter, KeyRow, Principal, users
@@ -72,7 +72,7 @@ async def create_key(
         raise PermissionDeniedError("Only a key of the whole installation makes another.")
     if body.everywhere and body.kind is not CallerKind.MANAGEMENT:
         raise InvalidRequestError("everywhere: only a management key can be.", param="everywhere")
-    owner = await workspace_of(services, principal, body.workspace_id)
+    owner = await find_workspace_id(services, principal, body.workspace_id)
     columns = _columns_of(body.model_dump(exclude_unset=True))
     columns.pop("workspace_id", None)
     columns |= {
@@ -98,7 +98,7 @@ async def list_keys(
 ) -> Response:
     """List the workspace's keys, newest first. A key of the installation lists all keys."""
     which = KeyFilter(
-        await all_or_own(services, principal, workspace_id),
+        await find_workspace_ids(services, principal, workspace_id),
         include_disabled=include_disabled,
         include_expired=include_expired,
     )
@@ -128,7 +128,9 @@ async def change_key(
     changes = _columns_of(body.model_dump(exclude_unset=True))
     row = await _find(services, principal, key_ref)
     if "workspace_id" in changes:
-        changes["workspace_id"] = await workspace_of(services, principal, changes["workspace_id"])
+        changes["workspace_id"] = await find_workspace_id(
+            services, principal, changes["workspace_id"]
+        )
     changed = await carry_out(
         services.database, lambda connection: administration.change(connection, actor, row, changes)
     )
@@ -256,7 +258,7 @@ async def create_app_code(
 ) -> Response:
     """Create a code for an app without a page: with a management key, or as a signed-in user."""
     host = apps.check_callback(body.callback_url)
-    owner = await workspace_of(services, principal, body.workspace_id)
+    owner = await find_workspace_id(services, principal, body.workspace_id)
     user_id = principal.user_id if principal.kind is CallerKind.SESSION else None
     grant = Grant(
         owner, user_id, body.key_label or host, columns_of_grant(body),

@@ -29,7 +29,7 @@ from api.accounts.schemas import (
 from api.core.bodies import Route
 from api.core.dependencies import Admin, AdminViewer, CallingActor, ServicesDep, require_operator
 from api.core.errors import json_response
-from api.core.scope import workspace_of
+from api.core.scope import find_workspace_id
 from api.core.services import Services
 from broker import accounts
 from broker.accounts import Principal, Role, WorkspaceRow, users
@@ -218,7 +218,7 @@ def _require_owner(principal: Principal, action: str) -> None:
 
 
 async def _find(services: Services, principal: Principal, workspace_ref: str) -> WorkspaceRow:
-    workspace_id = await workspace_of(services, principal, workspace_ref)
+    workspace_id = await find_workspace_id(services, principal, workspace_ref)
     return await services.database.read(administration.get_workspace, workspace_id)
 
 

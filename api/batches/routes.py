@@ -83,8 +83,8 @@ async def list_batches(
         limit + 1,
         after,
         tuple(status or ()),
-        reading.milliseconds(created_after, "created_after"),
-        reading.milliseconds(created_before, "created_before"),
+        reading.to_milliseconds(created_after, "created_after"),
+        reading.to_milliseconds(created_before, "created_before"),
         principal.owner_filter(Scope.JOBS),
     )
     found = await services.database.read(reports.page, query)
@@ -114,7 +114,7 @@ async def get_batch(
     """
     found = await _find(services, principal, batch_id)
     if results:
-        since = reading.milliseconds(ended_after, "ended_after")
+        since = reading.to_milliseconds(ended_after, "ended_after")
         return json_response(await batch_results.render_page(services, found, after, limit, since))
     has_ended = found.row.ended_at is not None
     if results is None and found.row.inline and has_ended:

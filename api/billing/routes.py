@@ -29,7 +29,7 @@ from api.core.auth import actor_of
 from api.core.bodies import NO_KEY, Route
 from api.core.dependencies import Caller, CallingActor, ServicesDep
 from api.core.errors import json_response
-from api.core.scope import workspace_of
+from api.core.scope import find_workspace_id
 from api.core.services import Services
 from broker.accounts import CallerKind, Principal, Role
 from broker.accounts.audit import Actor
@@ -182,7 +182,7 @@ async def find_target(
     """
     least = Role.VIEWER if request.method == "GET" else Role.ADMIN
     principal = await services.keyring.administrator(request, least)
-    workspace_id = await workspace_of(services, principal, workspace_ref)
+    workspace_id = await find_workspace_id(services, principal, workspace_ref)
     if (scope is BudgetScope.WORKSPACE) is not (subject_id is None):
         raise InvalidRequestError(
             "subject_id: the id of the member or key, where scope is `member` or `key`.",

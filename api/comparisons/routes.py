@@ -12,7 +12,7 @@ from api.comparisons.schemas import CompareRequest, ComparisonBody
 from api.core.bodies import Route
 from api.core.dependencies import Caller, IdempotencyKey, ServicesDep
 from api.core.errors import json_response
-from api.core.rate_limits import within_limits
+from api.core.rate_limits import write_within_limits
 from api.core.services import Services
 from api.jobs import submit
 from broker.accounts import Principal, Scope
@@ -42,7 +42,7 @@ async def create_comparison(
     """
     comparison_id = comparisons.make_comparison_id(principal.workspace_id, key)
     jobs = await _prepare(services, principal, body, comparison_id, key)
-    await within_limits(
+    await write_within_limits(
         services,
         jobs,
         lambda: services.database.write(comparisons.submit_together, jobs),

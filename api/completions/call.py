@@ -30,9 +30,9 @@ async def answer_call(
 ) -> Response:
     """Submit a job for `body`; return its answer, its stream, or the path to fetch it later."""
     webhook = take_webhook(body, services.settings.allowed_networks)
-    options = replace(reading.job_options(request, operation), webhook=webhook)
+    options = replace(reading.read_job_options(request, operation), webhook=webhook)
     job = await submit.prepare_job(request, services, principal, body, options)
-    is_streamed = job.row["stream"] and not reading.preference(request).respond_async
+    is_streamed = job.row["stream"] and not reading.read_preference(request).respond_async
 
     async def served_answer() -> Response:
         if is_streamed:
@@ -114,7 +114,7 @@ async def serve(
     request: Request, services: Services, principal: Principal, job: NewJob
 ) -> Response:
     """Submit the job; return its answer, or 202 as the caller prefers."""
-    preference = reading.preference(request)
+    preference = reading.read_preference(request)
     if preference.respond_async and not preference.wait:
         submitted = await submit.submit(services, job)
         response = await responses.accepted_response(

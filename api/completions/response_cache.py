@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.core.rate_limits import within_limits
+from api.core.rate_limits import write_within_limits
 from api.core.services import Services
 from broker.accounts import Principal
 from broker.clock import now_ms
@@ -98,7 +98,7 @@ async def _write_replay(services: Services, job: NewJob, earlier: JobReport, now
     async def write() -> Sequence[Submitted]:
         return [await services.database.write_grouped(replay_many, CachedAnswer(job, earlier, now))]
 
-    [submitted] = await within_limits(services, [replace(job, limits=rates)], write)
+    [submitted] = await write_within_limits(services, [replace(job, limits=rates)], write)
     return submitted
 
 

@@ -25,7 +25,7 @@ from api.core import request as reading
 from api.core.bodies import DirectRoute, Route
 from api.core.dependencies import SESSION_ID, Caller, ServicesDep
 from api.core.errors import json_response
-from api.core.services import Services, services_of
+from api.core.services import Services, get_services
 from api.jobs import submit
 from broker import routing
 from broker.completion import Json
@@ -45,7 +45,7 @@ chat_router = APIRouter(route_class=DirectRoute, tags=["chat"])
 )
 async def create_chat_completion(request: Request) -> Response:
     """Create a chat completion: as an answer, a stream, or a job for later (`Prefer`)."""
-    services = services_of(request)
+    services = get_services(request)
     principal = await services.keyring.principal(request)
     body = await reading.read_json(request, services.settings.max_body_bytes)
     return await answer_call(request, services, principal, body, Operation.CHAT)
@@ -123,14 +123,14 @@ async def create_transcription(request: Request) -> Response:
     """Transcribe sound: a form with a `file` (OpenAI), or JSON with `input_audio`."""
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         return await _serve_json(request, Operation.TRANSCRIPTIONS)
-    services = services_of(request)
+    services = get_services(request)
     await services.keyring.principal(request)  # before anything is read
     body = await read_sound_form(request, services.settings.max_body_bytes)
     return await _serve_body(request, services, Operation.TRANSCRIPTIONS, body)
 
 
 async def _serve_json(request: Request, operation: Operation) -> Response:
-    services = services_of(request)
+    services = get_services(request)
     await services.keyring.principal(request)
     body = await reading.read_json(request, services.settings.max_body_bytes)
     return await _serve_body(request, services, operation, body)

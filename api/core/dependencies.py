@@ -7,7 +7,7 @@ from fastapi import Depends, Header, Request
 
 from api.core import request as reading
 from api.core.auth import actor_of
-from api.core.services import Services, services_of
+from api.core.services import Services, get_services
 from broker.accounts import Principal, Role, Scope, access
 from broker.accounts.audit import Actor
 from broker.errors import PermissionDeniedError
@@ -15,7 +15,7 @@ from broker.errors import PermissionDeniedError
 
 async def services(request: Request) -> Services:
     """Return the services of this process."""
-    return services_of(request)
+    return get_services(request)
 
 
 ServicesDep: TypeAlias = Annotated[Services, Depends(services)]
@@ -104,7 +104,7 @@ async def read_idempotency_key(
     ] = None,
 ) -> str | None:
     """Return the `Idempotency-Key` header."""
-    return reading.idempotency_key(request)
+    return reading.parse_idempotency_key(request)
 
 
 IdempotencyKey: TypeAlias = Annotated[str | None, Depends(read_idempotency_key)]

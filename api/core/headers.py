@@ -37,7 +37,7 @@ TITLES = ("x-openrouter-title", "x-title")
 LONGEST = 256
 
 
-def attribution(request: Request) -> dict[str, Any]:
+def read_attribution(request: Request) -> dict[str, Any]:
     """Return what a `Wish` says of its origin: app, session_id and the headers themselves."""
     title = next((found for name in TITLES if (found := _header(request, name))), None)
     referer = _header(request, "http-referer") or _header(request, "referer")

@@ -21,7 +21,7 @@ def media_response(services: Services, body: Json, headers: dict[str, str]) -> R
         return Response(content, headers=headers, media_type=body["media_type"])
     if body.get("response_format") in PLAIN:
         return PlainTextResponse(body["text"], headers=headers)
-    return json_response(with_media(services, body), 200, headers)
+    return json_response(add_media(services, body), 200, headers)
 
 
 def read_stored(services: Services, file_id: str) -> bytes:
@@ -39,7 +39,7 @@ def has_media(body: Json) -> bool:
     return "response_format" in body or "file_id" in body or _has_images(body)
 
 
-def with_media(services: Services, body: Json) -> Json:
+def add_media(services: Services, body: Json) -> Json:
     """Return an answer with its stored bytes in the form that was asked for.
 
     An image carries a link, and its bytes as base64 unless only `url` was asked; sound a link.
@@ -47,13 +47,13 @@ def with_media(services: Services, body: Json) -> Json:
     shown = dict(body)
     wanted = shown.pop("response_format", None)
     if "file_id" in shown:
-        shown["url"] = signed_link(services, shown["file_id"])
+        shown["url"] = build_signed_link(services, shown["file_id"])
     if _has_images(shown):
         shown["data"] = [_image(services, entry, wanted) for entry in shown["data"]]
     return shown
 
 
-def signed_link(services: Services, file_id: str) -> str:
+def build_signed_link(services: Services, file_id: str) -> str:
     """Return an absolute URL that gives the file without a key, for an hour."""
     path = services.signer.link(CONTENT_PATH.format(file_id=file_id), file_id)
     return services.settings.public_url.rstrip("/") + path
@@ -70,7 +70,7 @@ def _image(services: Services, entry: Json, wanted: str | None) -> Json:
         return entry
     shown = dict(entry)
     if wanted != "b64_json":
-        shown["url"] = signed_link(services, file_id)
+        shown["url"] = build_signed_link(services, file_id)
     if wanted != "url":
         with contextlib.suppress(NotFoundError):  # the answer is more than its bytes
             shown["b64_json"] = base64.b64encode(read_stored(services, file_id)).decode()

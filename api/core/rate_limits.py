@@ -11,14 +11,14 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.core.errors import error_response
-from api.core.services import Services, services_of
+from api.core.services import Services, get_services
 from broker import rate_limits
 from broker.clock import now_ms
 from broker.errors import AuthenticationError, PermissionDeniedError, RateLimitedError
 from broker.submission import NewJob, Submitted, insertion
 
 
-async def within_limits(
+async def write_within_limits(
     services: Services,
     jobs: Sequence[NewJob],
     write: Callable[[], Awaitable[Sequence[Submitted]]],
@@ -110,7 +110,7 @@ class RefusalLimits:
         """Tell whether a key or session that was not seen before is valid, and remember it."""
         async with self._lookups:
             try:
-                await services_of(request).keyring.principal(request)
+                await get_services(request).keyring.principal(request)
             except AuthenticationError:
                 return False
             except PermissionDeniedError:  # valid, and the route says what it may not do

@@ -15,8 +15,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator
 from starlette.requests import Request
 
 from api.core import headers
-from api.core.headers import attribution, header
-from api.core.services import services_of
+from api.core.headers import header, read_attribution
+from api.core.services import get_services
 from broker.completion import Json
 from broker.enums import Store
 from broker.errors import InvalidRequestError, PayloadTooLargeError
@@ -73,7 +73,7 @@ async def read_json(request: Request, most: int, *, or_nothing: bool = False) ->
     return parsed
 
 
-def idempotency_key(request: Request) -> str | None:
+def parse_idempotency_key(request: Request) -> str | None:
     """Return the `Idempotency-Key` header, without the quotes of a structured-field string."""
     key = header(request, "idempotency-key")
     if key is None:
@@ -86,14 +86,14 @@ def idempotency_key(request: Request) -> str | None:
     return key
 
 
-def job_options(request: Request, operation: Operation = Operation.CHAT) -> JobOptions:
+def read_job_options(request: Request, operation: Operation = Operation.CHAT) -> JobOptions:
     """Return what the headers of a call ask of its job."""
     return JobOptions(
         operation=operation,
-        idempotency_key=idempotency_key(request),
+        idempotency_key=parse_idempotency_key(request),
         coalesce=request.headers.get("x-coalesce", "").lower() == "true",  # the body may ask, too
         store=_store(request),
-        **attribution(request),
+        **read_attribution(request),
     )
 
 
@@ -105,7 +105,7 @@ def _store(request: Request) -> str | None:
     raise InvalidRequestError(f"X-Store is one of {', '.join(Store)}.", param="X-Store")
 
 
-def preference(request: Request) -> Preference:
+def read_preference(request: Request) -> Preference:
     """Read `Prefer: respond-async` and `wait=N`; what is not known is ignored (RFC 7240)."""
     respond_async, wait = False, None
     for word in ",".join(request.headers.getlist("prefer")).replace(";", ",").split(","):
@@ -127,7 +127,7 @@ def _seconds(value: str) -> float:
     return seconds
 
 
-def milliseconds(unix_seconds: float | None, field: str) -> int | None:
+def to_milliseconds(unix_seconds: float | None, field: str) -> int | None:
     """Read a time in Unix seconds; one that is centuries off was given in another unit."""
     if unix_seconds is None:
         return None
@@ -168,7 +168,7 @@ async def require_key(request: Request) -> None:
     """
     route = request.scope.get("route")
     if "security" not in (getattr(route, "openapi_extra", None) or {}):
-        await services_of(request).keyring.principal(request)
+        await get_services(request).keyring.principal(request)
 
 
 def cursor(prefix: str) -> AfterValidator:

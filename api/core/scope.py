@@ -9,7 +9,7 @@ from broker.accounts import CallerKind, Principal, Role
 from broker.errors import NotFoundError, PermissionDeniedError
 
 
-async def workspace_of(services: Services, principal: Principal, wanted: str | None) -> str:
+async def find_workspace_id(services: Services, principal: Principal, wanted: str | None) -> str:
     """Return the id of the workspace that was asked for (by id or slug), or the caller's own.
 
     Raises NotFoundError for one that is not there, or not theirs.
@@ -22,13 +22,13 @@ async def workspace_of(services: Services, principal: Principal, wanted: str | N
     return str(row.id)
 
 
-async def all_or_own(
+async def find_workspace_ids(
     services: Services, principal: Principal, wanted: str | None
 ) -> list[str] | None:
     """Return the workspaces a list is about; None = all there are."""
     if wanted is None and principal.everywhere:
         return None
-    return [await workspace_of(services, principal, wanted)]
+    return [await find_workspace_id(services, principal, wanted)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class UsageScope:
     key_ids: Collection[str] | None
 
 
-def usage_scope(principal: Principal, workspace_id: str | None = None) -> UsageScope:
+def find_usage_scope(principal: Principal, workspace_id: str | None = None) -> UsageScope:
     """Return what this caller may see, narrowed to one workspace where that is asked.
 
     A key that runs completions sees its own usage; whoever administers a workspace sees all of it.

@@ -48,6 +48,6 @@ class Services:
         return self.live_catalog.current
 
 
-def services_of(request: Request) -> Services:
+def get_services(request: Request) -> Services:
     found: Services = request.app.state.services
     return found

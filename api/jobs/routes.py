@@ -18,7 +18,7 @@ from api.core.dependencies import (
     read_idempotency_key,
 )
 from api.core.errors import json_response
-from api.core.headers import attribution
+from api.core.headers import read_attribution
 from api.core.request import ANY_METADATA, METADATA, JobCursor
 from api.core.services import Services
 from api.jobs import actions, call_timeout, delete_after_delivery, responses, submit, views
@@ -58,8 +58,8 @@ async def submit_job(request: Request, services: ServicesDep, principal: Caller)
     is_wrapped = "messages" not in body
     wanted = validated(JobRequest, body if is_wrapped else _wrap(body))
     webhook = own_webhook(wanted.webhook, wanted.callback_url, services.settings.allowed_networks)
-    options = _job_options(wanted, reading.idempotency_key(request), webhook)
-    options = replace(options, **attribution(request))
+    options = _job_options(wanted, reading.parse_idempotency_key(request), webhook)
+    options = replace(options, **read_attribution(request))
     inside = "body" if is_wrapped else None
     job = await submit.prepare_job(
         request, services, principal, wanted.body, options, inside=inside
@@ -142,7 +142,7 @@ async def get_job(
     """
     found = await actions.find_job(services, principal, job_id)
     headers = responses.job_headers(job_id)
-    wait = reading.preference(request).wait
+    wait = reading.read_preference(request).wait
     if wait is not None:
         wait = min(wait, services.settings.sync_timeout_seconds)
         headers |= {"Preference-Applied": f"wait={wait:g}", "Vary": "Prefer"}
@@ -284,8 +284,8 @@ def _job_options(wanted: JobRequest, key: str | None, webhook: str | None) -> Jo
         lane=lane,
         priority=priority,
         idempotency_key=key,
-        not_before=reading.milliseconds(wanted.not_before, "not_before"),
-        deadline=reading.milliseconds(wanted.deadline, "deadline"),
+        not_before=reading.to_milliseconds(wanted.not_before, "not_before"),
+        deadline=reading.to_milliseconds(wanted.deadline, "deadline"),
         max_attempts=wanted.max_attempts,
         max_cost_nanos=None if wanted.max_cost is None else nanos_from_usd(wanted.max_cost),
         on_unknown=wanted.on_unknown,

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from starlette.requests import Request
 
 from api.core.headers import header
-from api.core.rate_limits import within_limits
+from api.core.rate_limits import write_within_limits
 from api.core.services import Services
 from broker import presets, submission
 from broker.accounts import Principal
@@ -92,7 +92,7 @@ async def find_affinity(
 
 async def submit(services: Services, job: NewJob) -> Submitted:
     """Write the job, then publish it. The job is stored when this returns."""
-    [submitted] = await within_limits(services, [job], lambda: _write(services, job))
+    [submitted] = await write_within_limits(services, [job], lambda: _write(services, job))
     if not submitted.replayed and submitted.follows is None and is_due(job):
         services.publisher.publish(job.provider, job.row["lane"], [job.id])
     return submitted

@@ -32,7 +32,7 @@ async def render_job(services: Services, report: reports.JobReport) -> Json:
     body = job(report) | await _render_webhooks(services, report.job)
     if report.job.operation in WITH_MEDIA and report.payload.response is not None:
         answer: Json = orjson.loads(report.payload.response)
-        body["response"] = await asyncio.to_thread(media.with_media, services, answer)
+        body["response"] = await asyncio.to_thread(media.add_media, services, answer)
     return body
 
 

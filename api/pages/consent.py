@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from api.accounts.key_routes import columns_of_grant
 from api.accounts.key_schemas import AppCodeRequest
-from api.core.services import Services, services_of
+from api.core.services import Services, get_services
 from api.pages.page import actor_of, find_visitor, read_form, redirect, render_page
 from broker.accounts import Role, users
 from broker.accounts.users import Membership, UserRow
@@ -49,14 +49,14 @@ async def decide(request: Request) -> Response:
         return redirect(_add_to_query(callback, error="access_denied"))
     try:
         key_request, host = _read_parameters(parameters)
-        grant = await _build_grant(services_of(request), user, key_request, host)
+        grant = await _build_grant(get_services(request), user, key_request, host)
     except WaybillError as error:
         return render_page(
             request, "message.html", error.status, title="Not possible", text=error.message
         )
     actor = actor_of(request, user)
     code = await carry_out(
-        services_of(request).database, lambda connection: apps.grant_code(connection, actor, grant)
+        get_services(request).database, lambda connection: apps.grant_code(connection, actor, grant)
     )
     if callback is None:
         return render_page(request, "code.html", code=code, app=grant.name)
@@ -73,7 +73,7 @@ async def _render_consent(request: Request, parameters: dict[str, str]) -> Respo
     user = await find_visitor(request)
     if user is None:
         return redirect(_sign_in_path(parameters))
-    workspaces = await _list_workspaces(services_of(request), user, key_request.workspace_id)
+    workspaces = await _list_workspaces(get_services(request), user, key_request.workspace_id)
     if not workspaces:
         text = "You are in no workspace that could give a key."
         return render_page(request, "message.html", 403, title="Not possible", text=text)

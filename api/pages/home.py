@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.core.services import services_of
+from api.core.services import get_services
 from api.pages.page import find_visitor, redirect, render_page
 from broker.accounts import users
 from broker.errors import NotFoundError
@@ -25,5 +25,5 @@ async def show_account(request: Request) -> Response:
     user = await find_visitor(request)
     if user is None:
         return redirect("/sign-in?next=/account")
-    workspaces = await services_of(request).database.read(users.list_memberships, user.id)
+    workspaces = await get_services(request).database.read(users.list_memberships, user.id)
     return render_page(request, "account.html", user=user, workspaces=workspaces)

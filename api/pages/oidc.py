@@ -9,7 +9,7 @@ import structlog
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.core.services import services_of
+from api.core.services import get_services
 from api.pages.page import local_path, redirect, render_page, set_cookie, sign_in
 from broker.accounts import Role, sessions
 from broker.administration import carry_out, users
@@ -33,7 +33,7 @@ FAILED = "The provider's answer could not be used. Try again; if it stays so, as
 @router.get("/start")
 async def start(request: Request, next: str | None = None) -> Response:  # noqa: A002
     """Redirect the browser to the provider."""
-    services = services_of(request)
+    services = get_services(request)
     if not services.settings.oidc_issuer:
         return render_page(
             request, "message.html", 404, title="Not found", text="No provider is set up."
@@ -65,7 +65,7 @@ async def start(request: Request, next: str | None = None) -> Response:  # noqa:
 @router.get("/callback")
 async def callback(request: Request) -> Response:
     """Identify the user by the provider's answer, and open a session."""
-    services = services_of(request)
+    services = get_services(request)
     try:
         state = _read_state(request)
         claims = await _fetch_claims(request, services.settings, state)
@@ -130,7 +130,7 @@ def _read_state(request: Request) -> Json:
     """Return the state of the sign-in. Raises ValueError for an answer to another sign-in."""
     encrypted = request.cookies.get(STATE_COOKIE, "")
     state: Json = (
-        orjson.loads(services_of(request).encryption.decrypt(encrypted)) if encrypted else {}
+        orjson.loads(get_services(request).encryption.decrypt(encrypted)) if encrypted else {}
     )
     if state.get("until", 0) < time.time():
         raise ValueError("this sign-in did not start here, or too long ago")

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from api.core.auth import SESSION_COOKIE
-from api.core.services import services_of
+from api.core.services import get_services
 from broker.accounts.audit import Actor
 from broker.accounts.sessions import SESSION_SECONDS, find_user_by_token
 from broker.accounts.users import UserRow
@@ -38,7 +38,7 @@ def render_page(
     """Render a page with a form token; `form_targets` are the origins that its form may reach."""
     nonce = secrets.token_urlsafe(16)
     cookie = request.cookies.get(FORM_COOKIE) or new_cookie()
-    signer = services_of(request).signer
+    signer = get_services(request).signer
     text = (
         _templates()
         .get_template(template)
@@ -66,7 +66,7 @@ def set_cookie(
     request: Request, response: Response, name: str, value: str, seconds: int | None = None
 ) -> None:
     """Set a cookie that scripts cannot read and forms of other sites do not send."""
-    public_url = services_of(request).settings.public_url
+    public_url = get_services(request).settings.public_url
     is_secure = public_url.startswith("https://") or request.url.scheme == "https"
     response.set_cookie(
         name, value, max_age=seconds, httponly=True, samesite="lax", secure=is_secure
@@ -106,7 +106,7 @@ async def read_form(request: Request) -> dict[str, str]:
     async with request.form(max_files=0, max_fields=50, max_part_size=MAX_FORM_BYTES) as form:
         fields = {name: value for name, value in form.items() if isinstance(value, str)}
     cookie, token = request.cookies.get(FORM_COOKIE, ""), fields.pop("form_token", "")
-    if not cookie or not _is_valid_token(services_of(request).signer, cookie, token):
+    if not cookie or not _is_valid_token(get_services(request).signer, cookie, token):
         raise PermissionDeniedError(
             "This form has expired, or cookies are off: go back, load the page again, send it "
             "again."
@@ -142,7 +142,7 @@ async def find_visitor(request: Request) -> UserRow | None:
     token = request.cookies.get(SESSION_COOKIE)
     if token is None:
         return None
-    return await services_of(request).database.read(find_user_by_token, token)
+    return await get_services(request).database.read(find_user_by_token, token)
 
 
 def address_of(request: Request) -> str | None:

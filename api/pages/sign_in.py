@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.core.auth import SESSION_COOKIE
-from api.core.services import Services, services_of
+from api.core.services import Services, get_services
 from api.pages.page import (
     address_of,
     find_visitor,
@@ -44,7 +44,7 @@ async def show_sign_in(request: Request, next: str | None = None) -> Response:  
 @router.post("/sign-in")
 async def accept_sign_in(request: Request) -> Response:
     """Check the password; open a session."""
-    services = services_of(request)
+    services = get_services(request)
     form = await read_form(request)
     email, next_path = form.get("email", "").strip().lower(), local_path(form.get("next"))
     try:
@@ -68,7 +68,7 @@ async def sign_out(request: Request) -> Response:
     token = request.cookies.get(SESSION_COOKIE)
     if token is not None:
         await carry_out(
-            services_of(request).database,
+            get_services(request).database,
             lambda connection: sessions.close_session(connection, token),
         )
     response = redirect("/sign-in")
@@ -79,7 +79,7 @@ async def sign_out(request: Request) -> Response:
 def _render_form(
     request: Request, next_path: str, email: str = "", problem: str | None = None, status: int = 200
 ) -> Response:
-    config = services_of(request).settings
+    config = get_services(request).settings
     label = config.oidc_label if config.oidc_issuer else None
     values: dict[str, Any] = {
         "next": next_path,

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.core.services import Services, services_of
+from api.core.services import Services, get_services
 from api.pages.page import read_form, redirect, render_page, sign_in
 from broker.accounts import sessions, tokens, users
 from broker.administration import carry_out
@@ -22,7 +22,7 @@ INVALID_LINK = "This link has been used, or has expired: ask for another."
 @router.get("/welcome")
 async def show_welcome(request: Request, token: str = "") -> Response:
     """Show the form for the first user, or for the password of an invited one."""
-    purpose = await _find_purpose(services_of(request), token)
+    purpose = await _find_purpose(get_services(request), token)
     if purpose is None:
         return render_page(request, "message.html", 403, title="Link not valid", text=INVALID_LINK)
     return _render_form(request, token, purpose)
@@ -31,7 +31,7 @@ async def show_welcome(request: Request, token: str = "") -> Response:
 @router.post("/welcome")
 async def accept_welcome(request: Request) -> Response:
     """Use the link, which works once, and open a session."""
-    services = services_of(request)
+    services = get_services(request)
     form = await read_form(request)
     token, password = form.get("token", ""), form.get("password", "")
     purpose = await _find_purpose(services, token)

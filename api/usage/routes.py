@@ -13,7 +13,7 @@ from starlette.responses import Response
 from api.core.bodies import Route
 from api.core.dependencies import Caller, ServicesDep
 from api.core.errors import json_response
-from api.core.scope import UsageScope, usage_scope
+from api.core.scope import UsageScope, find_usage_scope
 from api.core.services import Services
 from api.jobs import delete_after_delivery
 from api.usage import views
@@ -56,7 +56,7 @@ async def get_activity(
     query: Annotated[ActivityQuery, Query()],
 ) -> Response:
     """Show the usage of the last 30 complete UTC days, a row for each day, model and provider."""
-    scope = usage_scope(principal, query.workspace_id)
+    scope = find_usage_scope(principal, query.workspace_id)
     by_workspace = query.group_by is not None
     activity = usage.ActivityFilter(
         now_ms(),
@@ -114,7 +114,7 @@ async def query_analytics(
     ] = "json",
 ) -> Response:
     """Query usage, which is summed by hour, day and month."""
-    query = build_query(body, usage_scope(principal, body.workspace_id), now_ms())
+    query = build_query(body, find_usage_scope(principal, body.workspace_id), now_ms())
     began = time.monotonic()
     found = await services.database.read(usage.run_query, query)
     rows = [_render_row(row) for row in found[: body.limit]]

@@ -145,8 +145,8 @@ async def replay_webhook_deliveries(
         workspace_id=principal.workspace_id,
         now=now_ms(),
         endpoint_id=wanted.endpoint_id,
-        since=reading.milliseconds(wanted.since, "since"),
-        until=reading.milliseconds(wanted.until, "until"),
+        since=reading.to_milliseconds(wanted.since, "since"),
+        until=reading.to_milliseconds(wanted.until, "until"),
         only_missing=wanted.only_missing,
     )
     count = await services.database.write(webhooks.replay, replay)

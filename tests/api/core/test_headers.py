@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from api.core.headers import attribution, header
-from api.core.request import idempotency_key
+from api.core.headers import header, read_attribution
+from api.core.request import parse_idempotency_key
 
 NAME = "Caf\u00e9 \u540d\u524d \U0001f60a"
 
@@ -32,7 +32,7 @@ def test_an_absent_header():
 
 
 def test_where_a_request_comes_from():
-    found = attribution(
+    found = read_attribution(
         request(
             x_title=NAME.encode(),
             http_referer=f"https://app.example/{NAME}".encode(),
@@ -52,8 +52,8 @@ def test_where_a_request_comes_from():
 
 
 def test_latin_1_is_still_read():
-    assert attribution(request(x_title=b"Caf\xe9"))["app"] == "Caf\u00e9"
+    assert read_attribution(request(x_title=b"Caf\xe9"))["app"] == "Caf\u00e9"
 
 
 def test_an_idempotency_key():
-    assert idempotency_key(request(idempotency_key=NAME.encode())) == NAME
+    assert parse_idempotency_key(request(idempotency_key=NAME.encode())) == NAME

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.core.scope import UsageScope, usage_scope
+from api.core.scope import UsageScope, find_usage_scope
 from broker.accounts import CallerKind, Principal, Role
 from broker.errors import PermissionDeniedError
 
@@ -13,21 +13,21 @@ def caller(kind=CallerKind.INFERENCE, **more):
 
 def test_a_keys_holder_sees_what_the_key_used_without_being_an_administrator():
     # bifrost#6482
-    assert usage_scope(caller()) == UsageScope(["ws_1"], ["key_1"])
+    assert find_usage_scope(caller()) == UsageScope(["ws_1"], ["key_1"])
 
 
 def test_who_administers_a_workspace_sees_all_of_it():
     manager = caller(CallerKind.MANAGEMENT, role=Role.ADMIN)
-    assert usage_scope(manager, "ws_1") == UsageScope(["ws_1"], None)
+    assert find_usage_scope(manager, "ws_1") == UsageScope(["ws_1"], None)
 
 
 @pytest.mark.parametrize("kind", CallerKind)
 def test_nobody_sees_another_workspace(kind):
     with pytest.raises(PermissionDeniedError, match="management key of it, or of the installation"):
-        usage_scope(caller(kind), "ws_2")
+        find_usage_scope(caller(kind), "ws_2")
 
 
 def test_who_administers_everything_sees_everything():
     operator = caller(CallerKind.MANAGEMENT, everywhere=True)
-    assert usage_scope(operator) == UsageScope(None, None)
-    assert usage_scope(operator, "ws_2") == UsageScope(["ws_2"], None)
+    assert find_usage_scope(operator) == UsageScope(None, None)
+    assert find_usage_scope(operator, "ws_2") == UsageScope(["ws_2"], None)

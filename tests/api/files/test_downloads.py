@@ -54,7 +54,7 @@ async def test_no_browser_renders_a_file(api, kind: str, given: str) -> None:
 
 
 async def check(api, file_id: str, given: str) -> None:
-    link = media.signed_link(api.app.state.services, file_id)
+    link = media.build_signed_link(api.app.state.services, file_id)
     for answer in (
         await api.ask("GET", f"/files/{file_id}/content", api.key()),
         await api.http.get(link),
