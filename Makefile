@@ -14,7 +14,7 @@ ON_A_STACK := $(addprefix tests/,api browser chaos cli docs e2e workers) # tests
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-scale test-install check format examples audit lock bench bench-peers chaos fuzz clean
+.PHONY: help setup demo up test test-scale test-install check format examples audit lock bench bench-peers bench-growth chaos fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -70,6 +70,9 @@ bench: $(SETUP) ## measure throughput, overhead, CPU and memory against a direct
 
 bench-peers: $(SETUP) ## measure beside LiteLLM and Portkey (installs them): ARGS="--repeat 5 --stack scale --source PATH"
 	$(BIN)/python -m tests.benchmarks.peers $(ARGS)
+
+bench-growth: $(SETUP) ## measure whether a call costs more with 10^6 jobs, 5,000 endpoints, …, and draw it
+	$(BIN)/python -m tests.benchmarks.growth $(ARGS)
 
 chaos: $(SETUP) ## break parts at random under mixed load: MINUTES=10 SEED=1 STACK=sqlite|scale
 	WAYBILL_TEST_STACK=$(STACK) $(BIN)/python -m tests.chaos.run --minutes $(MINUTES) --seed $(SEED)

@@ -85,6 +85,13 @@ def on_core(number: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+def call_once(gateway: Gateway) -> None:
+    """Make one call. Raises HTTPStatusError where it fails."""
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "Hello"}]}
+    answer = httpx.post(gateway.url, json=body, headers=dict(gateway.headers), timeout=60)
+    answer.raise_for_status()
+
+
 def pin(processes: Iterable[psutil.Process], number: int) -> None:
     """Move processes of a server to a core, where that is permitted."""
     for each in processes:
@@ -111,20 +118,27 @@ def waybill(
     at_scale: bool = False,
     batch_workers: int = 0,
     workers: int = 1,
+    config: str = "",
 ) -> Iterator[Gateway]:
-    """Run the Waybill of a checkout, which has its own .venv, on a stack of its own."""
+    """Run the Waybill of a checkout, which has its own .venv, on a stack of its own.
+
+    `config` is added to waybill.toml.
+    """
     with _directory() as directory, contextlib.ExitStack() as closing:
         (port,) = free_ports(1)
-        config, data_dir = directory / "waybill.toml", directory / "data"
-        config.write_text(WAYBILL_TOML.format(url=upstream_url, model=MODEL))
+        config_file, data_dir = directory / "waybill.toml", directory / "data"
+        config_file.write_text(WAYBILL_TOML.format(url=upstream_url, model=MODEL) + config)
         before = psutil.Process().children()
         stores = closing.enter_context(stack(data_dir, at_scale=at_scale))
         log = closing.enter_context(_log())
         environment = clean_environment() | {
-            "WAYBILL_CONFIG": str(config),
+            "WAYBILL_CONFIG": str(config_file),
             "WAYBILL_DATA_DIR": str(data_dir),
             "WAYBILL_BOOTSTRAP_KEY": KEY,
             "WAYBILL_ALLOWED_NETWORKS": "127.0.0.0/8",
+            "WAYBILL_WORKER_CONCURRENCY": "2000",
+            "WAYBILL_STREAM_DRAIN_SECONDS": "1",
+            "WAYBILL_CANCEL_DRAIN_SECONDS": "1",
             **stores.settings,
         }
         command = [str(source / ".venv/bin/python"), "-m", "cli", "up", "--no-flower"]
@@ -133,7 +147,7 @@ def waybill(
         _await(f"http://127.0.0.1:{port}/health/ready", log)
         roots = [each for each in psutil.Process().children() if each not in before]
         url = f"http://127.0.0.1:{port}/api/v1/chat/completions"
-        yield Gateway(name, url, _bearer(KEY), roots, stores)
+        yield Gateway(name, url, bearer(KEY), roots, stores)
 
 
 WAYBILL_TOML = """
@@ -147,6 +161,10 @@ max_concurrency = 2000
 [[models]]
 slug = "{model}"
 endpoints = [{{ provider = "bench", model = "{model}", prompt = "0.15", completion = "0.60" }}]
+
+[[models]]
+slug = "bench/held"
+endpoints = [{{ provider = "bench", model = "bench/held", prompt = "0.15", completion = "0.60" }}]
 """
 
 
@@ -169,7 +187,7 @@ def litellm(upstream_url: str, installed: Path) -> Iterator[Gateway]:
         with _running(command, cwd=directory, environment=environment, log=log) as root:
             _await(f"http://127.0.0.1:{port}/health/liveliness", log)
             url = f"http://127.0.0.1:{port}/v1/chat/completions"
-            yield Gateway(f"LiteLLM {LITELLM_VERSION}", url, _bearer(KEY), [root])
+            yield Gateway(f"LiteLLM {LITELLM_VERSION}", url, bearer(KEY), [root])
 
 
 LITELLM_YAML = """
@@ -201,10 +219,11 @@ def portkey(upstream_url: str, installed: Path) -> Iterator[Gateway]:
         _await(f"http://127.0.0.1:{port}/", log)
         headers = {"x-portkey-provider": "openai", "x-portkey-custom-host": upstream_url}
         url = f"http://127.0.0.1:{port}/v1/chat/completions"
-        yield Gateway(f"Portkey {PORTKEY_VERSION}", url, _bearer("any") | headers, [root])
+        yield Gateway(f"Portkey {PORTKEY_VERSION}", url, bearer("any") | headers, [root])
 
 
-def _bearer(key: str) -> dict[str, str]:
+def bearer(key: str) -> dict[str, str]:
+    """Return the header with an API key."""
     return {"Authorization": f"Bearer {key}"}
 
 

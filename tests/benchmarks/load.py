@@ -5,9 +5,9 @@ It works on the connections directly, because it shares a core with what it meas
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import cycle, repeat
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -25,7 +25,7 @@ class Request:
     is_whole: Callable[[bytes], bool]
 
     @classmethod
-    def post(cls, url: str, body: bytes, headers: dict[str, str]) -> "Request":
+    def post(cls, url: str, body: bytes, headers: Mapping[str, str]) -> "Request":
         """Build a POST of a JSON body; the answer must be a completion or a stream with an end."""
         parts = urlsplit(url)
         lines = [
@@ -69,7 +69,7 @@ class Result:
 async def load(url: str, key: str, body: dict, *, callers: int, calls: int) -> Result:
     """Make `calls` calls with `callers` at once; anything but a whole 200 counts as a failure."""
     request = Request.post(url, orjson.dumps(body), {"Authorization": f"Bearer {key}"})
-    crew = Crew(request, iter(range(calls)))
+    crew = Crew([request], iter(range(calls)))
     began = time.perf_counter()
     await crew.run(callers)
     seconds = time.perf_counter() - began
@@ -77,12 +77,18 @@ async def load(url: str, key: str, body: dict, *, callers: int, calls: int) -> R
 
 
 class Crew:
-    """Callers of one request. They make calls until the tickets are used up or `stop` is called."""
+    """Callers that send these requests in turn, until the tickets are used up or `stop` is called.
 
-    def __init__(self, request: Request, tickets: Iterator[object] | None = None) -> None:
-        self.request = request
+    All requests go to the same address.
+    """
+
+    def __init__(
+        self, requests: Sequence[Request], tickets: Iterator[object] | None = None
+    ) -> None:
+        self.requests = cycle(requests)
         self.latencies_ms: list[float] = []  # of all calls, in the order of their ends
         self.failures = 0
+        self._address = requests[0].host, requests[0].port
         self._tickets = repeat(None) if tickets is None else tickets
         self._stopping = False
 
@@ -107,9 +113,8 @@ class Crew:
     async def _call(self) -> None:
         """Make calls over one connection after another, as often as the server closes them."""
         loop = asyncio.get_running_loop()
-        host, port = self.request.host, self.request.port
         while self.take_ticket():
-            _, caller = await loop.create_connection(lambda: Caller(self), host, port)
+            _, caller = await loop.create_connection(lambda: Caller(self), *self._address)
             await caller.closed
 
 
@@ -123,6 +128,7 @@ class Caller(asyncio.Protocol):
         self._crew = crew
         self._parser = httptools.HttpResponseParser(self)
         self._body: list[bytes] = []
+        self._request = next(crew.requests)
         self._began: float | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -141,11 +147,12 @@ class Caller(asyncio.Protocol):
     def on_message_complete(self) -> None:
         assert self._began is not None  # no answer without a question
         status, text = self._parser.get_status_code(), b"".join(self._body)
-        failed = status != 200 or not self._crew.request.is_whole(text)
+        failed = status != 200 or not self._request.is_whole(text)
         self._crew.record(self._began, failed=failed)
         self._began = None
         self._body.clear()
         if self._parser.should_keep_alive() and self._crew.take_ticket():
+            self._request = next(self._crew.requests)
             self._send()
         else:
             self.transport.close()
@@ -158,4 +165,4 @@ class Caller(asyncio.Protocol):
 
     def _send(self) -> None:
         self._began = time.perf_counter()
-        self.transport.write(self._crew.request.data)
+        self.transport.write(self._request.data)

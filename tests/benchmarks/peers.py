@@ -10,7 +10,6 @@ import asyncio
 import platform
 import statistics
 import subprocess
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,16 +22,22 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import gateways, meters
+from tests.benchmarks import gateways
 from tests.benchmarks.gateways import MODEL, Gateway
-from tests.benchmarks.load import Crew, Request
+from tests.benchmarks.load import Request
+from tests.benchmarks.sampling import (
+    GATEWAY_CORE,
+    LOAD_CORE,
+    Idle,
+    Sample,
+    measure,
+    measure_idle,
+    taking_turns,
+)
 from tests.benchmarks.upstream import TEXT
 from tests.installation import REPOSITORY
 
-GATEWAY_CORE, LOAD_CORE = 0, 1
-WARM_UP_SECONDS = 0.7
 IDLE_SECONDS = 10
-END_SECONDS = 60
 PEERS = ("waybill", "litellm", "portkey")
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "Say sixteen words."}]}
 
@@ -51,25 +56,6 @@ class Scenario:
 
 PLAIN = tuple(Scenario(callers) for callers in (1, 16, 64))
 STREAMS = tuple(Scenario(callers, stream=True) for callers in (1, 16))
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One measurement: calls per second, and CPU milliseconds per call by role."""
-
-    rate: float
-    p50_ms: float
-    failures: int
-    cpu_ms: Mapping[str, float]
-    server_cpu_ms: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Idle:
-    """A gateway that nobody calls: its share of a core in percent, and its memory (PSS) in MB."""
-
-    cpu_percent: Mapping[str, float]
-    megabytes: Mapping[str, float]
 
 
 Samples = dict[tuple[str, Scenario], list[Sample]]
@@ -91,7 +77,10 @@ def main() -> None:
             running = _start(arguments, upstream_url, closing)
         direct = Gateway("direct", f"{upstream_url}/chat/completions")
         with gateways.on_core(LOAD_CORE):
-            idle = {each.name: measure_idle(each, running) for each in running}
+            with taking_turns(running):
+                idle = {
+                    each.name: asyncio.run(measure_idle(each, IDLE_SECONDS)) for each in running
+                }
             samples = measure_all([direct, *running], arguments.repeat, arguments.seconds)
     console.print(main_table(samples, [each.name for each in running]))
     console.print(parts_table(samples, idle))
@@ -145,24 +134,6 @@ def _revision(source: Path) -> str:
     return found.stdout.strip() or source.name
 
 
-def measure_idle(gateway: Gateway, running: Sequence[Gateway]) -> Idle:
-    """Measure a gateway that is not called, while the others are stopped."""
-    for each in running:
-        each.pause()
-    gateway.resume()
-    time.sleep(WARM_UP_SECONDS)  # what was due while it was stopped is done
-    processes = gateway.processes()
-    before = meters.cpu_seconds(processes)
-    time.sleep(IDLE_SECONDS)
-    used = meters.difference(before, meters.cpu_seconds(processes))
-    for each in running:
-        each.resume()
-    return Idle(
-        {role: seconds * 100 / IDLE_SECONDS for role, seconds in used.items()},
-        meters.proportional_megabytes(processes),
-    )
-
-
 def measure_all(running: Sequence[Gateway], repeat: int, seconds: float) -> Samples:
     """Measure every gateway in every scenario, in turns."""
     samples: Samples = {}
@@ -172,16 +143,12 @@ def measure_all(running: Sequence[Gateway], repeat: int, seconds: float) -> Samp
         for gateway in running
         if _answers(gateway, scenario)
     ]
-    for gateway in running:
-        gateway.pause()
-    try:
+    with taking_turns(running):
         for _ in range(repeat):
             for gateway, scenario in usable:
-                sample = asyncio.run(measure(gateway, scenario, seconds))
-                samples.setdefault((gateway.name, scenario), []).append(sample)
-    finally:
-        for gateway in running:
-            gateway.resume()
+                request = Request.post(gateway.url, scenario.body, gateway.headers)
+                work = measure(gateway, [request], callers=scenario.callers, seconds=seconds)
+                samples.setdefault((gateway.name, scenario), []).append(asyncio.run(work))
     return samples
 
 
@@ -203,35 +170,6 @@ def _text(answer: str, *, stream: bool) -> str:
     lines = [line.removeprefix("data: ") for line in answer.splitlines() if "data: {" in line]
     choices = [choice for line in lines for choice in orjson.loads(line)["choices"]]
     return "".join(choice["delta"].get("content") or "" for choice in choices)
-
-
-async def measure(gateway: Gateway, scenario: Scenario, seconds: float) -> Sample:
-    """Measure a gateway in the middle of a steady load."""
-    gateway.resume()
-    crew = Crew(Request.post(gateway.url, scenario.body, dict(gateway.headers)))
-    calls = asyncio.create_task(crew.run(scenario.callers))
-    await asyncio.sleep(WARM_UP_SECONDS)
-    processes, servers = gateway.processes(), gateway.servers()
-    gateways.pin(servers.get("postgres", ()), GATEWAY_CORE)
-    cpu, server_cpu = meters.cpu_seconds(processes), meters.cpu_seconds(servers)
-    first, failures, began = len(crew.latencies_ms), crew.failures, time.perf_counter()
-    await asyncio.sleep(seconds)
-    measured = crew.latencies_ms[first:]
-    took, failures = time.perf_counter() - began, crew.failures - failures
-    cpu = meters.difference(cpu, meters.cpu_seconds(processes))
-    server_cpu = meters.difference(server_cpu, meters.cpu_seconds(servers))
-    crew.stop()
-    async with asyncio.timeout(END_SECONDS):
-        await calls
-    gateway.pause()
-    count = max(len(measured), 1)
-    return Sample(
-        rate=len(measured) / took,
-        p50_ms=statistics.median(measured or [float("nan")]),
-        failures=failures,
-        cpu_ms={role: spent * 1000 / count for role, spent in cpu.items()},
-        server_cpu_ms={role: spent * 1000 / count for role, spent in server_cpu.items()},
-    )
 
 
 def main_table(samples: Samples, names: Sequence[str]) -> Table:

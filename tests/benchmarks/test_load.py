@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -30,7 +31,7 @@ async def test_an_answer_that_is_not_whole_is_a_failure(url):
     # Given callers who expect a stream's end
     streamed = Request.post(url, orjson.dumps(BODY | {"stream": True}), {})
     plain = Request.post(url, orjson.dumps(BODY), {})
-    crew = Crew(Request(plain.host, plain.port, plain.data, streamed.is_whole), iter(range(5)))
+    crew = Crew([replace(plain, is_whole=streamed.is_whole)], iter(range(5)))
     # When they get a plain answer
     await crew.run(2)
     # Then each call failed
@@ -49,7 +50,7 @@ async def test_a_connection_that_ends_without_an_answer_is_a_failure():
 
 
 async def test_stopped_callers_end_after_their_present_call(url):
-    crew = Crew(Request.post(url, orjson.dumps(BODY), {}))
+    crew = Crew([Request.post(url, orjson.dumps(BODY), {})])
     calls = asyncio.create_task(crew.run(4))
     while len(crew.latencies_ms) < 10:
         await asyncio.sleep(0)

@@ -1,6 +1,7 @@
 """A provider that answers at once: OpenAI's wire, as JSON or as a stream of 16 chunks.
 
-`python -m tests.benchmarks.upstream PORT` serves it on this machine. It costs about a tenth of the
+`python -m tests.benchmarks.upstream PORT` serves it on this machine. Streams of the model
+`…/held` stop after the first chunk and stay open. It costs about a tenth of the
 cheapest gateway, so that it can share a core with the load generator.
 """
 
@@ -19,6 +20,7 @@ WORDS = tuple(f"word{number} " for number in range(CHUNKS))
 TEXT = "".join(WORDS)
 USAGE = {"prompt_tokens": 9, "completion_tokens": CHUNKS, "total_tokens": 9 + CHUNKS}
 ID = "chatcmpl-0123456789abcdef"
+HELD_PARTS = 3  # of a stream that stays open: its head, the role and the first word
 STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 )
@@ -90,7 +92,8 @@ class Upstream(asyncio.Protocol):
             self.transport.write(answer(model))
             return
         with_usage = bool((body.get("stream_options") or {}).get("include_usage"))
-        self._send(iter(stream(model, with_usage=with_usage)))
+        parts = stream(model, with_usage=with_usage)
+        self._send(iter(parts[:HELD_PARTS] if model.endswith("/held") else parts))
 
     def _send(self, parts: Iterator[bytes]) -> None:
         part = next(parts, None)
