@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from broker.clock import now_ms
+from broker.enums import CallerKind, LimitReset
 from broker.ids import new_id
 from broker.storage.tables import ApiKey, Workspace, columns, table
 
@@ -75,11 +76,11 @@ class KeyRow(NamedTuple):
     name: str
     label: str  # the key, masked
     hash: str  # SHA-256 of the key, in hex
-    kind: str
+    kind: CallerKind
     everywhere: bool  # it administers the whole installation
     disabled: bool
     limit_nanos: int | None
-    limit_reset: str | None
+    limit_reset: LimitReset | None
     include_byok_in_limit: bool
     requests_per_minute: int | None
     max_concurrent_jobs: int | None

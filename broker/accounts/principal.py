@@ -29,7 +29,7 @@ class _CallerRow(NamedTuple):
     workspace_id: str
     hash: str
     label: str
-    kind: str
+    kind: CallerKind
     everywhere: bool
     disabled: bool
     has_limit: bool
@@ -42,7 +42,7 @@ class _CallerRow(NamedTuple):
     expires_at: int | None
     creator_disabled: bool | None
     creator_is_operator: bool | None
-    creator_role: str | None  # in the key's workspace
+    creator_role: Role | None  # in the key's workspace
     unlimited: bool
     has_budgets: bool
     workspace_requests_per_minute: int | None
@@ -184,13 +184,12 @@ def find_principal(connection: Connection, workspace_id: str, api_key_id: str) -
 
 
 def _principal(row: _CallerRow) -> Principal:
-    kind = CallerKind(row.kind)
     providers = _list(row.allowed_providers)
     return Principal(
         workspace_id=row.workspace_id,
         api_key_id=row.id,
         unlimited=row.unlimited,
-        kind=kind,
+        kind=row.kind,
         role=_role(row),
         everywhere=row.everywhere and (row.created_by is None or bool(row.creator_is_operator)),
         user_id=row.created_by,
@@ -212,7 +211,7 @@ def _has_lost_creator(row: _CallerRow) -> bool:
 
     Inference keys belong to their workspace and continue to work.
     """
-    if row.kind != CallerKind.MANAGEMENT.value or row.created_by is None:
+    if row.kind is not CallerKind.MANAGEMENT or row.created_by is None:
         return False
     if row.creator_disabled:
         return True
@@ -221,13 +220,13 @@ def _has_lost_creator(row: _CallerRow) -> bool:
 
 def _role(row: _CallerRow) -> Role:
     """Return the role of a key; a management key has at most the present role of its creator."""
-    if row.kind != CallerKind.MANAGEMENT.value:
+    if row.kind is not CallerKind.MANAGEMENT:
         return Role.MEMBER
     if (
         row.created_by is None or row.creator_is_operator
     ):  # created on the server, or by an operator
         return Role.ADMIN
-    creator = Role(row.creator_role) if row.creator_role else Role.VIEWER
+    creator = row.creator_role or Role.VIEWER
     return Role.ADMIN if creator.reaches(Role.ADMIN) else creator
 
 

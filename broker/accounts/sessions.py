@@ -65,8 +65,7 @@ def find_session_principal(
         return None
     for membership in list_memberships(connection, user.id):
         if wanted in (None, membership.id, membership.slug):
-            role = Role(membership.role)
-            return _principal(user, membership.id, membership.unlimited, role)
+            return _principal(user, membership.id, membership.unlimited, membership.role)
     if not user.is_operator:
         return None
     row = find_workspace(connection, wanted or DEFAULT_WORKSPACE)

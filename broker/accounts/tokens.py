@@ -33,7 +33,7 @@ def issue(connection: Connection, token: Token, seconds: int) -> str:
     connection.execute(
         insert(_tokens).values(
             hash=hash_key(text),
-            purpose=token.purpose.value,
+            purpose=token.purpose,
             user_id=token.user_id,
             workspace_id=token.workspace_id,
             details=orjson.dumps(token.details).decode(),
@@ -67,7 +67,7 @@ def use(connection: Connection, text: str, purpose: TokenPurpose) -> Token | Non
 def _is_valid(text: str, purpose: TokenPurpose) -> tuple[ColumnElement[bool], ...]:
     return (
         _tokens.c.hash == hash_key(text),
-        _tokens.c.purpose == purpose.value,
+        _tokens.c.purpose == purpose,
         _tokens.c.used_at.is_(None),
         _tokens.c.expires_at > now_ms(),
     )

@@ -153,7 +153,7 @@ class MemberRow(NamedTuple):
 
     workspace_id: str
     user_id: str
-    role: str
+    role: Role
     created_at: int  # Unix milliseconds
     email: str
     name: str
@@ -166,7 +166,7 @@ class Membership(NamedTuple):
     name: str
     slug: str | None
     unlimited: bool
-    role: str
+    role: Role
 
 
 _SELECT_MEMBERS = select(*columns(MemberRow, _members, _users)).join(
@@ -180,11 +180,11 @@ _SELECT_MEMBERSHIPS = select(*columns(Membership, _workspaces, _members)).join(
 def add_member(connection: Connection, workspace_id: str, user_id: str, role: Role) -> None:
     """Make a user a member, or give a member another role."""
     where = (_members.c.workspace_id == workspace_id, _members.c.user_id == user_id)
-    if connection.execute(update(_members).where(*where).values(role=role.value)).rowcount:
+    if connection.execute(update(_members).where(*where).values(role=role)).rowcount:
         return
     connection.execute(
         insert(_members).values(
-            workspace_id=workspace_id, user_id=user_id, role=role.value, created_at=now_ms()
+            workspace_id=workspace_id, user_id=user_id, role=role, created_at=now_ms()
         )
     )
 
@@ -199,12 +199,12 @@ def remove_member(connection: Connection, workspace_id: str, user_id: str) -> No
 
 def find_role(connection: Connection, workspace_id: str, user_id: str) -> Role | None:
     """Return a user's role in a workspace, or None if the user is not a member."""
-    found = connection.execute(
+    role: Role | None = connection.execute(
         select(_members.c.role).where(
             _members.c.workspace_id == workspace_id, _members.c.user_id == user_id
         )
     ).scalar_one_or_none()
-    return None if found is None else Role(found)
+    return role
 
 
 def list_members(
@@ -224,7 +224,7 @@ def list_members(
 
 def count_owners(connection: Connection, workspace_id: str) -> int:
     owners = select(func.count()).where(
-        _members.c.workspace_id == workspace_id, _members.c.role == Role.OWNER.value
+        _members.c.workspace_id == workspace_id, _members.c.role == Role.OWNER
     )
     return int(connection.execute(owners).scalar_one())
 

@@ -161,7 +161,7 @@ def change(connection: Connection, actor: Actor, key: KeyRow, changes: Json) -> 
     """Set columns of a key and return its new row."""
     if "name" in changes:
         check_name(changes["name"])
-    if key.kind == CallerKind.MANAGEMENT.value:
+    if key.kind is CallerKind.MANAGEMENT:
         _check_no_limits(changes)
     accounts.change_key(connection, key.id, changes)
     before, after = audit.compare(_audited(key), changes)

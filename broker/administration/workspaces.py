@@ -149,7 +149,7 @@ def remove_members(
             raise NotFoundError(f"{user_id} is no member of this workspace.", param="user_ids")
         created = KeyFilter([workspace_id], include_expired=False, created_by=user_id)
         keys = accounts.find_keys(connection, created, limit=MAX_KEYS)
-        active = [key for key in keys if key.kind == CallerKind.INFERENCE.value]
+        active = [key for key in keys if key.kind is CallerKind.INFERENCE]
         if active:
             names = ", ".join(key.name for key in active[:5])
             raise ConflictError(

@@ -29,7 +29,7 @@ def usable_lines(file: Any, now: int) -> int:
             "input_file_id: there is no such file: upload one with purpose `batch`.",
             param="input_file_id",
         )
-    if file.purpose != FilePurpose.BATCH.value:
+    if file.purpose is not FilePurpose.BATCH:
         raise InvalidRequestError(
             f"input_file_id: {file.id} has purpose {file.purpose!r}: upload it with purpose "
             "`batch`.",

@@ -85,7 +85,7 @@ def by_id(connection: Connection, batch_id: str) -> Any:
 
 def last_state(connection: Connection, row: Any) -> BatchState:
     """Return the state that a batch ends in, now that none of its jobs is open."""
-    if row.stop_reason == StopReason.EXPIRED.value:
+    if row.stop_reason is StopReason.EXPIRED:
         return BatchState.EXPIRED
     if row.stop_reason is not None:
         return BatchState.CANCELLED
@@ -206,7 +206,7 @@ def waiting_jobs(connection: Connection, batch_id: str, most: int) -> Sequence[s
     """Return jobs of the batch that nobody runs, or that lie in a provider's own batch."""
     waiting = [*WAITING, JobState.NEEDS_REVIEW.value]
     is_upstream = and_(
-        _jobs.c.state == JobState.RUNNING.value,
+        _jobs.c.state == JobState.RUNNING,
         _jobs.c.lane == NATIVE_LANE,
         _jobs.c.cancel_requested.is_(False),
     )
@@ -263,6 +263,6 @@ def completed_numbers(connection: Connection, batch_id: str) -> frozenset[int]:
     query = (
         select(_lines.c.number)
         .join(_jobs, _jobs.c.id == _lines.c.job_id)
-        .where(_lines.c.batch_id == batch_id, _jobs.c.state == JobState.COMPLETED.value)
+        .where(_lines.c.batch_id == batch_id, _jobs.c.state == JobState.COMPLETED)
     )
     return frozenset(connection.execute(query).scalars())

@@ -21,7 +21,7 @@ def result(batch: Any, line: Any, public_url: str) -> Json:
     if line.refusal is not None:
         refused = orjson.loads(line.refusal)
         return _result(batch, line, _response(refused["status"], None, {"error": refused["error"]}))
-    if line.state == JobState.COMPLETED.value:
+    if line.state is JobState.COMPLETED:
         return _result(batch, line, _response(OK, line.job_id, _answer(line, public_url)))
     if line.state in {JobState.CANCELLED.value, JobState.EXPIRED.value}:
         return not_run(batch.id, line.number, line.custom_id, _reason(batch, line.state))

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, exists, insert, select, update
 
 from broker import usage
 from broker.billing import ledger
-from broker.enums import BudgetScope
+from broker.enums import BudgetScope, LimitReset
 from broker.errors import InvalidRequestError
 from broker.ids import new_id
 from broker.money import usd
@@ -59,9 +59,9 @@ class BudgetRow(NamedTuple):
 
     id: str
     workspace_id: str
-    scope: str
+    scope: BudgetScope
     subject_id: str  # the id of the workspace, user or key
-    reset: str
+    reset: Reset
     limit_nanos: int
     soft: bool  # announces thresholds, but refuses nothing
     created_at: int  # Unix milliseconds
@@ -74,7 +74,7 @@ class _KeyLimit(NamedTuple):
     id: str
     workspace_id: str
     limit_nanos: int
-    limit_reset: str | None
+    limit_reset: LimitReset | None
     include_byok_in_limit: bool
 
 
@@ -123,18 +123,17 @@ def _read(connection: Connection, query: Any) -> list[BudgetLimit]:
 
 
 def _limit_of_budget(connection: Connection, row: BudgetRow) -> BudgetLimit:
-    scope = BudgetScope(row.scope)
     key_ids: Collection[str] | None = None
-    if scope is BudgetScope.KEY:
+    if row.scope is BudgetScope.KEY:
         key_ids = {row.subject_id}
-    elif scope is BudgetScope.MEMBER:
+    elif row.scope is BudgetScope.MEMBER:
         key_ids = _keys_of(connection, row.workspace_id, row.subject_id)
     return BudgetLimit(
         row.id,
         row.workspace_id,
-        scope,
+        row.scope,
         row.subject_id,
-        Reset(row.reset),
+        row.reset,
         row.limit_nanos,
         soft=row.soft,
         key_ids=key_ids,
@@ -231,7 +230,7 @@ def put_budget(connection: Connection, request: BudgetRequest) -> BudgetLimit:
     """
     same = _conditions(request.workspace_id, request.scope, request.subject_id)
     others = connection.execute(_SELECT.where(*same, _budgets.c.soft == request.soft)).all()
-    _check_order(request, {Reset(row.reset): row.limit_nanos for row in others})
+    _check_order(request, {row.reset: row.limit_nanos for row in others})
     values = {"limit_nanos": request.nanos, "soft": request.soft, "updated_at": request.now}
     this = (*same, _budgets.c.reset == request.reset.value)
     if not connection.execute(update(_budgets).where(*this).values(values)).rowcount:

@@ -66,7 +66,7 @@ class JobToRun(Protocol):
 
     id: str
     workspace_id: str
-    operation: str
+    operation: Operation
     model: str
     lane: str
     stream: bool
@@ -75,7 +75,7 @@ class JobToRun(Protocol):
     attempts_used: int
     tries_here: int
     max_attempts: int
-    on_unknown: str
+    on_unknown: OnUnknown
     deadline_at: int
     hold_nanos: int
     created_at: int

@@ -50,7 +50,7 @@ class JobPosition(Protocol):
     """The position of a job in its plan: the columns of `jobs` that a move changes."""
 
     id: str
-    state: str
+    state: JobState
     attempt: int
     position: int
 

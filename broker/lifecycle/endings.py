@@ -27,7 +27,7 @@ _jobs = table(Job)
 class OpenJob(EndingJob, Protocol):
     """A row of `jobs` that may end without an attempt's end."""
 
-    state: str
+    state: JobState
     attempt: int
     waiting_for: str | None
 

@@ -47,9 +47,9 @@ _THINNER = (
 
 class _DeletableJob(Protocol):
     id: str
-    state: str
+    state: JobState
     batch_id: str | None
-    kept: str | None
+    kept: Kept | None
 
 
 _DELETABLE = columns(_DeletableJob, _jobs)

@@ -62,7 +62,7 @@ def _held(query: Any, batch_id: str) -> Any:
     """Return the jobs of a batch whose attempt is still open in this batch."""
     return query.select_from(_lines.join(_jobs, _jobs.c.id == _lines.c.job_id)).where(
         _lines.c.native_batch_id == batch_id,
-        _jobs.c.state == JobState.RUNNING.value,
+        _jobs.c.state == JobState.RUNNING,
         _jobs.c.attempt == _lines.c.attempt,
     )
 

@@ -16,7 +16,7 @@ _batches = table(NativeBatch)
 
 
 _CALLED_OFF = select(_jobs.c.lease_owner).where(
-    _jobs.c.state == JobState.RUNNING.value,
+    _jobs.c.state == JobState.RUNNING,
     _jobs.c.lane == NATIVE_LANE,
     _jobs.c.cancel_requested,
 )
@@ -107,7 +107,7 @@ _lines = table(NativeLine)
 def delete_old(connection: Connection, now: int) -> bool:
     """Delete a group of batches that ended KEEP_MS ago or earlier; True if there may be more."""
     over = select(_batches.c.id).where(
-        _batches.c.state == NativeBatchState.ENDED.value, _batches.c.ended_at <= now - KEEP_MS
+        _batches.c.state == NativeBatchState.ENDED, _batches.c.ended_at <= now - KEEP_MS
     )
     ids = connection.execute(over.limit(GROUP)).scalars().all()
     connection.execute(delete(_lines).where(_lines.c.native_batch_id.in_(ids)))

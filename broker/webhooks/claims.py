@@ -162,7 +162,7 @@ class OpenEndpoint(PacedEndpoint, Signing, Protocol):
     """A row of `webhook_endpoints` with all that an attempt needs of it."""
 
     url: str
-    scheme: str
+    scheme: Scheme
     headers: str
 
 

@@ -27,7 +27,7 @@ class DeliveryRow(NamedTuple):
     event_type: str
     subject_id: str
     is_full: bool
-    state: str  # see `events.DeliveryState`
+    state: DeliveryState  # see `events.DeliveryState`
     attempt: int  # number of the latest attempt
     failures: int
     next_at: int

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from broker.enums import PayloadKind, Scheme, SignatureKind
 from broker.errors import ConflictError, NotFoundError
 from broker.storage.tables import WebhookEndpoint, WebhookSecret, columns, table
 from broker.webhooks.endpoint_health import cancel_pending
@@ -26,9 +27,9 @@ class EndpointRow(NamedTuple):
     url: str
     description: str
     events: str  # JSON list; empty = all
-    payload: str  # see `events.PayloadKind`
-    scheme: str  # see `events.Scheme`
-    signature: str  # see `events.SignatureKind`
+    payload: PayloadKind  # see `events.PayloadKind`
+    scheme: Scheme  # see `events.Scheme`
+    signature: SignatureKind  # see `events.SignatureKind`
     secret: str  # encrypted
     public_key: str | None  # of a `v1a` secret
     previous_secret: str | None  # encrypted

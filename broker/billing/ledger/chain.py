@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from broker.billing.ledger.balances import NOTHING, LedgerTotals, entry_totals
+from broker.enums import EntryKind
 from broker.storage.tables import LedgerAccount, LedgerEntry, columns, table
 
 FIRST = ""  # the hash before the first entry of a workspace
@@ -21,7 +22,7 @@ class EntryRow(NamedTuple):
     workspace_id: str
     api_key_id: str | None
     job_id: str | None
-    kind: str
+    kind: EntryKind
     attempt: int
     amount_nanos: int
     held_nanos: int

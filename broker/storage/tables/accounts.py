@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 from sqlalchemy import Column, Index, Text, false
 from sqlmodel import Field
 
-from broker.storage.tables.columns import TableModel, big
+from broker.enums import CallerKind, LimitReset, Role, TokenPurpose
+from broker.storage.tables.columns import TableModel, big, enumeration
 
 
 class Workspace(TableModel, table=True):
@@ -38,13 +39,18 @@ class ApiKey(TableModel, table=True):
     name: str
     label: str  # the key, masked
     hash: str = Field(unique=True)  # SHA-256 of the key, in hex
-    kind: str = Field(default="inference", sa_column_kwargs={"server_default": "inference"})
+    kind: CallerKind = Field(
+        default=CallerKind.INFERENCE,
+        sa_column=enumeration(CallerKind, default=CallerKind.INFERENCE),
+    )
     everywhere: bool = Field(  # a management key of the whole installation
         default=False, sa_column_kwargs={"server_default": false()}
     )
     disabled: bool = False
     limit_nanos: int | None = Field(default=None, sa_column=big(nullable=True))  # None = no limit
-    limit_reset: str | None = None  # daily, weekly, monthly; None = never
+    limit_reset: LimitReset | None = Field(  # None = never
+        default=None, sa_column=enumeration(LimitReset, nullable=True)
+    )
     include_byok_in_limit: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     requests_per_minute: int | None = None
     max_concurrent_jobs: int | None = None
@@ -86,7 +92,7 @@ class Member(TableModel, table=True):
 
     workspace_id: str = Field(primary_key=True, foreign_key="workspaces.id")
     user_id: str = Field(primary_key=True, foreign_key="users.id", index=True)
-    role: str  # owner, admin, member, viewer
+    role: Role = Field(sa_column=enumeration(Role))
     created_at: int = Field(sa_column=big())
 
 
@@ -107,7 +113,7 @@ class OneTimeToken(TableModel, table=True):
     __tablename__: ClassVar[Any] = "one_time_tokens"
 
     hash: str = Field(primary_key=True)  # SHA-256 of the token, in hex
-    purpose: str  # first_user, password, app
+    purpose: TokenPurpose = Field(sa_column=enumeration(TokenPurpose))
     user_id: str | None = None
     workspace_id: str | None = None
     details: str | None = Field(default=None, sa_column=Column(Text))  # JSON object

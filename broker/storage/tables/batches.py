@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 from sqlalchemy import Column, Index, Text
 from sqlmodel import Field
 
-from broker.storage.tables.columns import TableModel, big, partial_index
+from broker.enums import BatchState, NativeBatchState, StopReason
+from broker.storage.tables.columns import TableModel, big, enumeration, partial_index
 
 _OPEN = "state IN ('validating', 'in_progress', 'finalizing', 'cancelling')"
 _KEYED = "idempotency_key IS NOT NULL"
@@ -27,7 +28,7 @@ class Batch(TableModel, table=True):
     id: str = Field(primary_key=True)  # batch_…
     workspace_id: str
     api_key_id: str
-    state: str  # OpenAI's eight words
+    state: BatchState = Field(sa_column=enumeration(BatchState))
     endpoint: str  # the operation of lines that name none
     input_file_id: str
     inline: bool = False  # the requests came in the body: so do the results
@@ -45,7 +46,9 @@ class Batch(TableModel, table=True):
     cursor: int = Field(sa_column=big())  # bytes of the input that have become lines
     lines_read: int = 0  # lines of the input, up to the cursor
     lines_total: int = 0  # lines of the whole input
-    stop_reason: str | None = None  # why it ends early: cancelled, max_cost, on_error, …
+    stop_reason: StopReason | None = Field(  # why it ends early
+        default=None, sa_column=enumeration(StopReason, nullable=True)
+    )
     waits_for: str | None = None  # why no further line is taken in at present
     totals: str | None = Field(default=None, sa_column=Column(Text))  # JSON, once it has ended
     errors: str | None = Field(default=None, sa_column=Column(Text))  # JSON list, OpenAI's shape
@@ -89,7 +92,7 @@ class NativeBatch(TableModel, table=True):
     provider: str
     native_model: str
     operation: str
-    state: str  # see `broker.native_batches`
+    state: NativeBatchState = Field(sa_column=enumeration(NativeBatchState))
     lines: int  # jobs it was made of
     upstream_id: str | None = None  # the provider's name for it, once we know it
     input_file_id: str | None = None

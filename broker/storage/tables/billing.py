@@ -5,12 +5,10 @@ from typing import Any, ClassVar
 from sqlalchemy import CheckConstraint, Column, Index, Text
 from sqlmodel import Field
 
-from broker.storage.tables.columns import TableModel, big, partial_index
+from broker.enums import BudgetScope, EntryKind, Reset
+from broker.storage.tables.columns import TableModel, big, enumeration, partial_index
 
-KINDS = (
-    *("hold", "extend", "settle", "release", "refund"),  # of a job
-    *("topup", "fee", "grant", "withdrawal"),  # of a workspace
-)
+KINDS = tuple(kind.value for kind in EntryKind)
 
 
 class LedgerEntry(TableModel, table=True):
@@ -59,7 +57,7 @@ class LedgerEntry(TableModel, table=True):
     workspace_id: str = Field(foreign_key="workspaces.id")
     api_key_id: str | None = None  # whose job it is
     job_id: str | None = None
-    kind: str  # one of KINDS, see `ledger.entries`
+    kind: EntryKind = Field(sa_column=enumeration(EntryKind))
     attempt: int = Field(default=0, sa_column_kwargs={"server_default": "0"})  # of an extension
     amount_nanos: int = Field(sa_column=big())  # what it does to the balance
     held_nanos: int = Field(sa_column=big(default=0))  # what it does to the open holds
@@ -96,9 +94,9 @@ class Budget(TableModel, table=True):
 
     id: str = Field(primary_key=True)  # bud_…
     workspace_id: str = Field(foreign_key="workspaces.id")
-    scope: str  # workspace | member | key
+    scope: BudgetScope = Field(sa_column=enumeration(BudgetScope))
     subject_id: str  # the workspace's, user's or key's id
-    reset: str  # daily | weekly | monthly | lifetime
+    reset: Reset = Field(sa_column=enumeration(Reset))
     limit_nanos: int = Field(sa_column=big())
     soft: bool = False  # tells, but never refuses
     created_at: int = Field(sa_column=big())

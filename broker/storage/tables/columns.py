@@ -1,9 +1,10 @@
 """Columns and indexes as tables share them, and the columns that a query reads."""
 
+from enum import StrEnum
 from types import NoneType, UnionType
 from typing import Any, get_args, get_type_hints
 
-from sqlalchemy import BigInteger, Column, Index, text
+from sqlalchemy import BigInteger, Column, Enum, Index, text
 from sqlmodel import AutoString, SQLModel
 from sqlmodel._compat import SQLModelConfig
 
@@ -18,6 +19,22 @@ def big(*, nullable: bool = False, default: int | None = None, key: bool = False
     """Declare a 64-bit integer: Unix milliseconds or nano-dollars."""
     server_default = None if default is None else str(default)
     return Column(BigInteger, nullable=nullable, server_default=server_default, primary_key=key)
+
+
+def enumeration(
+    kind: type[StrEnum], *, nullable: bool = False, default: StrEnum | None = None
+) -> Any:
+    """Declare a column of text whose values are those of an enumeration.
+
+    Rows have its members. Reading a stored text that is none of its values raises LookupError.
+    """
+    values = Enum(kind, values_callable=_texts, native_enum=False, length=None)
+    server_default = None if default is None else default.value
+    return Column(values, nullable=nullable, default=default, server_default=server_default)
+
+
+def _texts(kind: type[StrEnum]) -> list[str]:
+    return [member.value for member in kind]
 
 
 def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:

@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 from sqlalchemy import Column, Index, Text
 from sqlmodel import Field
 
-from broker.storage.tables.columns import TableModel, big, partial_index
+from broker.enums import FilePurpose
+from broker.storage.tables.columns import TableModel, big, enumeration, partial_index
 
-JOB_OUTPUT = "job_output"
 _EXPIRING = "expires_at IS NOT NULL"
 
 
@@ -24,7 +24,10 @@ class StoredFile(TableModel, table=True):
     workspace_id: str
     api_key_id: str | None = None  # whose it is; None: of nobody in particular
     job_id: str | None = Field(default=None, index=True)  # whose answer refers to it
-    purpose: str = Field(default=JOB_OUTPUT, sa_column_kwargs={"server_default": JOB_OUTPUT})
+    purpose: FilePurpose = Field(
+        default=FilePurpose.JOB_OUTPUT,
+        sa_column=enumeration(FilePurpose, default=FilePurpose.JOB_OUTPUT),
+    )
     filename: str | None = None
     media_type: str
     bytes: int

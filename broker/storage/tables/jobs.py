@@ -5,7 +5,10 @@ from typing import Any, ClassVar
 from sqlalchemy import Column, Index, LargeBinary, Text, false
 from sqlmodel import Field
 
-from broker.storage.tables.columns import TableModel, big, partial_index
+from broker.completion import AttemptOutcome
+from broker.enums import JobState, Kept, OnUnknown, Store
+from broker.requests.operations import Operation
+from broker.storage.tables.columns import TableModel, big, enumeration, partial_index
 
 _KEPT = "ended_at IS NOT NULL AND (kept IS NULL OR kept <> 'nothing')"
 _PRIVATE = "store IS NOT NULL AND (kept IS NULL OR kept <> 'nothing')"
@@ -54,8 +57,10 @@ class Job(TableModel, table=True):
     id: str = Field(primary_key=True)  # job_…
     workspace_id: str
     api_key_id: str
-    state: str
-    operation: str  # the API path the job stands for, e.g. /v1/chat/completions
+    state: JobState = Field(sa_column=enumeration(JobState))
+    operation: Operation = Field(
+        sa_column=enumeration(Operation)
+    )  # the API path the job stands for, e.g. /v1/chat/completions
     lane: str
     model: str  # the slug asked for first
     provider: str  # whose queue it is on now
@@ -65,7 +70,7 @@ class Job(TableModel, table=True):
     attempts_used: int = 0  # attempts that count against max_attempts
     tries_here: int = 0  # attempts in a row at this position
     max_attempts: int
-    on_unknown: str
+    on_unknown: OnUnknown = Field(sa_column=enumeration(OnUnknown))
     available_at: int = Field(sa_column=big())  # not to be claimed before
     dispatch_at: int = Field(sa_column=big())  # when the dispatcher publishes it (again)
     deadline_at: int = Field(sa_column=big())
@@ -89,8 +94,12 @@ class Job(TableModel, table=True):
         None  # the job that makes the call this one shares; itself, perhaps
     )
     webhook: str | None = Field(default=None, sa_column=Column(Text))  # JSON: {url, events}
-    store: str | None = None  # what is kept of its bodies, see privacy; None = everything
-    kept: str | None = None  # what is still there of them; None = everything
+    store: Store | None = Field(  # what is kept of its bodies once it ended; None = everything
+        default=None, sa_column=enumeration(Store, nullable=True)
+    )
+    kept: Kept | None = Field(  # what is still there of them; None = everything
+        default=None, sa_column=enumeration(Kept, nullable=True)
+    )
     fetched_at: int | None = Field(default=None, sa_column=big(nullable=True))  # if that ends it
     error: str | None = Field(default=None, sa_column=Column(Text))  # JSON, once it ended badly
     created_at: int = Field(sa_column=big())
@@ -127,7 +136,9 @@ class Attempt(TableModel, table=True):
     queued_ms: int  # from becoming available to being claimed
     started_at: int = Field(sa_column=big())
     ended_at: int | None = Field(default=None, sa_column=big(nullable=True))
-    outcome: str | None = None  # None while it runs
+    outcome: AttemptOutcome | None = Field(  # None while it runs
+        default=None, sa_column=enumeration(AttemptOutcome, nullable=True)
+    )
     http_status: int | None = None
     error_type: str | None = None
     error_message: str | None = Field(default=None, sa_column=Column(Text))

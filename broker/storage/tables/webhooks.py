@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 from sqlalchemy import Column, Index, LargeBinary, Text, false
 from sqlmodel import Field
 
-from broker.storage.tables.columns import TableModel, big, partial_index
+from broker.enums import DeliveryState, PayloadKind, Scheme, SignatureKind
+from broker.storage.tables.columns import TableModel, big, enumeration, partial_index
 
 
 class WebhookEndpoint(TableModel, table=True):
@@ -18,9 +19,9 @@ class WebhookEndpoint(TableModel, table=True):
     url: str
     description: str = ""
     events: str = Field(sa_column=Column(Text, nullable=False))  # JSON list; empty = all
-    payload: str  # thin | full
-    scheme: str  # standard | openrouter
-    signature: str  # v1 | v1a: what kind of secret it has
+    payload: PayloadKind = Field(sa_column=enumeration(PayloadKind))
+    scheme: Scheme = Field(sa_column=enumeration(Scheme))
+    signature: SignatureKind = Field(sa_column=enumeration(SignatureKind))  # of its secret
     secret: str
     public_key: str | None = None  # of a v1a secret: what its receiver verifies with
     previous_secret: str | None = None
@@ -72,7 +73,7 @@ class Delivery(TableModel, table=True):
     subject_id: str  # the job, batch or endpoint it is about
     payload: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     is_full: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
-    state: str  # pending | running | delivered | exhausted | cancelled
+    state: DeliveryState = Field(sa_column=enumeration(DeliveryState))
     attempt: int = 0  # number of the latest attempt; the fence of every running update
     failures: int = 0  # of this run through the schedule: the place in it
     next_at: int = Field(sa_column=big())  # not to be claimed before
