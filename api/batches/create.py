@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import replace
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,11 +24,12 @@ from broker.batches import (
     options_of,
     reports,
 )
-from broker.batches.creation import check_size, earlier, usable_lines
+from broker.batches.creation import check_size, find_earlier, usable_lines
 from broker.batches.forecast import forecast
 from broker.batches.lines import operation_of
 from broker.batches.reading import raw_lines
 from broker.batches.results import failed_lines
+from broker.batches.rows import BatchRow
 from broker.batches.view import batch as view
 from broker.batches.vocabulary import MAX_BYTES, OPERATIONS, window_ms
 from broker.clock import now_ms
@@ -96,13 +96,13 @@ async def retry_batch(
         options = _retry_options(row, wanted, key)
         content = f"failed lines, model {wanted.model}"
         new = new_batch(options, principal, now_ms(), input_file_id=draft.id, content=content)
-        if await services.database.read(earlier, new.row) is None:
+        if await services.database.read(find_earlier, new.row) is None:
             await _write_failed_lines(services, row, wanted.model, draft)
             new = await _with_input_file(new, draft)
         return await _write_batch(services, principal, new, draft, 202)
 
 
-def _retry_options(row: Any, wanted: RetryRequest, key: str | None) -> BatchOptions:
+def _retry_options(row: BatchRow, wanted: RetryRequest, key: str | None) -> BatchOptions:
     return BatchOptions(
         endpoint=Operation(row.endpoint),
         completion_window=wanted.completion_window or row.completion_window,
@@ -117,7 +117,7 @@ def _retry_options(row: Any, wanted: RetryRequest, key: str | None) -> BatchOpti
 
 
 async def _write_failed_lines(
-    services: Services, row: Any, model: str | None, draft: Draft
+    services: Services, row: BatchRow, model: str | None, draft: Draft
 ) -> None:
     done = await services.database.read(reports.completed_numbers, row.id)
 
@@ -141,9 +141,13 @@ async def _with_input_file(new: NewBatch, draft: Draft) -> NewBatch:
     check_size(draft.size, found.lines, param=REQUESTS)
     await asyncio.to_thread(draft.store)
     now = now_ms()
-    file = files.new_row(
-        *(draft.id, new.row["workspace_id"], FilePurpose.BATCH, draft.size, now),
-        api_key_id=new.row["api_key_id"],
+    file = files.FileRow(
+        draft.id,
+        new.row.workspace_id,
+        FilePurpose.BATCH,
+        draft.size,
+        now,
+        api_key_id=new.row.api_key_id,
         filename="requests.jsonl",
         media_type="application/jsonl",
         lines=found.lines,
@@ -169,7 +173,7 @@ async def _write_batch(
 async def _forecast_batch(services: Services, principal: Principal, new: NewBatch) -> Response:
     """Return the forecast of a batch. Nothing is written."""
     if new.own_file is None:
-        file_id, now = new.row["input_file_id"], now_ms()
+        file_id, now = new.row.input_file_id, now_ms()
         file = await services.database.read(files.find, file_id, principal.workspace_id, now)
         usable_lines(file, now)
     snapshot = services.observer.snapshot

@@ -28,7 +28,7 @@ from broker.completion import Json
 from broker.enums import FilePurpose
 from broker.errors import ConflictError, InvalidRequestError, NotFoundError
 from broker.storage import files
-from broker.storage.files import FilePage
+from broker.storage.files import FilePage, FileRow
 from broker.storage.files.records import UPLOADED
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 3600, 30 * 86400
@@ -182,7 +182,7 @@ def describe_count(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}" if number else ""
 
 
-def _new_row(form: UploadForm, draft: Draft, principal: Principal, days: int) -> dict[str, Any]:
+def _new_row(form: UploadForm, draft: Draft, principal: Principal, days: int) -> FileRow:
     purpose = form.fields.get("purpose", FilePurpose.USER_DATA.value)
     if purpose not in set(UPLOADED):
         known = ", ".join(UPLOADED)
@@ -202,7 +202,7 @@ def _new_row(form: UploadForm, draft: Draft, principal: Principal, days: int) ->
         more |= {"lines": found.lines, "problems": found.stored}
         lifetime = min(lifetime or BATCH_INPUT_SECONDS, BATCH_INPUT_SECONDS)
     more["expires_at"] = None if lifetime is None else now + lifetime * 1000
-    return files.new_row(
+    return files.FileRow(
         draft.id, principal.workspace_id, FilePurpose(purpose), draft.size, now, **more
     )
 

@@ -1,13 +1,13 @@
-"""A batch's output and error files, written a page of lines at a time. Blocking: run in a thread.
+"""Write a batch's output and error files, a page of lines at a time. Blocking: run in a thread.
 
-Their ids follow from the batch's: whoever was killed while writing is followed by another who
-writes the same files again.
+Their ids follow from the batch's id. If a process dies while it writes them, another one writes the
+same files again.
 """
 
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO
 
 import orjson
 
@@ -15,6 +15,8 @@ from broker.batches import reports
 from broker.batches.lines import LineError, read
 from broker.batches.reading import raw_lines
 from broker.batches.results import is_good, not_run, result
+from broker.batches.rows import BatchRow
+from broker.completion import Json
 from broker.enums import StopReason
 from broker.storage.database import Database
 from broker.storage.files import FileStore
@@ -24,7 +26,7 @@ PAGE_LINES = 200
 
 @dataclass(slots=True)
 class Written:
-    """A file of results: its id, how large it is, and how many lines it has."""
+    """A result file: its id, its bytes and its lines."""
 
     file_id: str
     size: int = 0
@@ -33,14 +35,14 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Assembler:
-    """Writes what came of batches."""
+    """Writes the result files of batches."""
 
     database: Database
     store: FileStore
     public_url: str
 
-    def write(self, batch: Any) -> tuple[Written, Written]:
-        """Write both files; return what is in them. One without lines is not kept."""
+    def write(self, batch: BatchRow) -> tuple[Written, Written]:
+        """Write both files and return them. A file without lines is deleted."""
         stem = f"file_{batch.id.removeprefix('batch_')}"
         output, errors = Written(f"{stem}O"), Written(f"{stem}E")
         with contextlib.ExitStack() as stack:
@@ -56,25 +58,25 @@ class Assembler:
                 self.store.delete(written.file_id)
         return output, errors
 
-    def results(self, batch: Any) -> Iterator[Any]:
+    def results(self, batch: BatchRow) -> Iterator[Json]:
         """Yield the result of every line, in the order of the input."""
         after = 0
         while page := self.database.read_now(reports.lines, batch.id, after, PAGE_LINES):
             for line in page:
                 yield result(batch, line, self.public_url)
             after = page[-1].number
-        yield from self._never_begun(batch)
+        yield from self._unread_lines(batch)
 
     def _open(self, stack: contextlib.ExitStack, written: Written) -> IO[bytes]:
         return stack.enter_context(self.store.writing(written.file_id))
 
-    def _never_begun(self, batch: Any) -> Iterator[Any]:
-        """Yield what there is to say of lines that had not been taken in when the batch stopped."""
+    def _unread_lines(self, batch: BatchRow) -> Iterator[Json]:
+        """Yield the results of lines that were no jobs yet when the batch stopped."""
         if batch.lines_read >= batch.lines_total:
             return
-        reason = StopReason(batch.stop_reason or StopReason.EXPIRED)
+        reason = batch.stop_reason or StopReason.EXPIRED
         number = batch.lines_read
-        with contextlib.suppress(FileNotFoundError):  # then nobody knows what they were called
+        with contextlib.suppress(FileNotFoundError):  # then their custom_ids are unknown
             for raw, _ in raw_lines(self.store, batch.input_file_id, batch.cursor):
                 number += 1
                 yield not_run(batch.id, number, _custom_id(raw), reason)

@@ -1,29 +1,31 @@
 """A new batch: check its input file and write the batch down. Its lines are taken in later."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import orjson
 from sqlalchemy import Connection, insert, select
 
 from broker.accounts import Principal, Scope
+from broker.batches.rows import BatchRow
 from broker.batches.vocabulary import MAX_BYTES, MAX_LINES, OPEN, Options, window_ms
 from broker.enums import BatchState, FilePurpose
 from broker.errors import IdempotencyMismatchError, InvalidRequestError
 from broker.ids import new_id
 from broker.requests.operations import Operation
 from broker.storage import files
-from broker.storage.tables import Batch, StoredFile, table
+from broker.storage.files import FileRow
+from broker.storage.tables import Batch, StoredFile, columns, table
 
 _batches = table(Batch)
 _files = table(StoredFile)
+_SELECT_FILES = select(*columns(FileRow, _files))
 _OPEN = [state.value for state in OPEN]
 
 
-def usable_lines(file: Any, now: int) -> int:
-    """Return how many lines a file has that is to be a batch's input. Raises for what is none."""
+def usable_lines(file: FileRow | None, now: int) -> int:
+    """Return the number of requests in a batch's input. Raises InvalidRequestError."""
     if file is None or (file.expires_at is not None and file.expires_at <= now):
         raise InvalidRequestError(
             "input_file_id: there is no such file: upload one with purpose `batch`.",
@@ -36,11 +38,11 @@ def usable_lines(file: Any, now: int) -> int:
             param="input_file_id",
         )
     check_size(file.bytes, file.lines or 0)
-    return int(file.lines or 0)
+    return file.lines or 0
 
 
 def check_size(size: int, lines: int, *, param: str = "input_file_id") -> None:
-    """Refuse an input that is empty or too large for one batch."""
+    """Raise InvalidRequestError for an input that is empty or too large for one batch."""
     if not lines:
         raise InvalidRequestError("The input has no request in it.", param=param)
     if size > MAX_BYTES:
@@ -55,24 +57,27 @@ def check_size(size: int, lines: int, *, param: str = "input_file_id") -> None:
         )
 
 
-def kept_input(connection: Connection, file_id: str, workspace_id: str) -> Any:
-    """Return the row of a workspace's file, which stays until the transaction ends; or None."""
-    return connection.execute(
-        select(_files)
-        .where(_files.c.id == file_id, _files.c.workspace_id == workspace_id)
-        .with_for_update(read=True)
+def _lock_input(connection: Connection, file_id: str, workspace_id: str) -> FileRow | None:
+    """Return a workspace's file, which cannot be deleted until the transaction ends."""
+    row = connection.execute(
+        _SELECT_FILES.where(
+            _files.c.id == file_id, _files.c.workspace_id == workspace_id
+        ).with_for_update(read=True)
     ).first()
+    return None if row is None else FileRow(*row)
 
 
-def input_file(connection: Connection, file_id: str) -> Any:
-    """Return the row of a batch's input, or None where it is gone."""
-    return connection.execute(select(_files).where(_files.c.id == file_id)).first()
+def find_input(connection: Connection, file_id: str) -> FileRow | None:
+    """Return the input file of a batch, or None if it was deleted."""
+    row = connection.execute(_SELECT_FILES.where(_files.c.id == file_id)).first()
+    return None if row is None else FileRow(*row)
 
 
 def delete_files_many(connection: Connection, file_ids: Sequence[str]) -> Sequence[bool]:
-    """Delete files' rows; False for one that a batch still reads. Their bytes go after the commit.
+    """Delete rows of files; return False for a file that an open batch reads.
 
-    A batch that is made meanwhile waits for this, and is refused: its input is not there.
+    The caller deletes the bytes after the commit. A batch that is created at the same time waits
+    for this transaction, and is refused then.
     """
     connection.execute(
         select(_files.c.id).where(_files.c.id.in_(file_ids)).order_by(_files.c.id).with_for_update()
@@ -105,16 +110,18 @@ class BatchOptions:
 
 @dataclass(frozen=True, slots=True)
 class NewBatch:
-    """A batch ready to be inserted; `own_file` is its input where that is not there yet."""
+    """A batch to insert, and its input file if that is to be inserted, too."""
 
-    row: Mapping[str, Any]
-    own_file: Mapping[str, Any] | None = None
+    row: BatchRow
+    own_file: FileRow | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Created:
+    """The id of a batch that was created now or earlier."""
+
     batch_id: str
-    replayed: bool  # the idempotency key was known: this is the earlier batch
+    replayed: bool  # it was created by an earlier request with the same idempotency key
 
 
 def new_batch(
@@ -126,33 +133,31 @@ def new_batch(
     content: str | None = None,
     inline: bool = False,
 ) -> NewBatch:
-    """Decide everything about a batch.
+    """Return the batch to insert.
 
-    `content` tells this input from others where the file's id does not: it is written for this.
+    `content` identifies the input if its file is new, so that a repeated request can be recognized.
     """
-    row = {
-        "id": new_id("batch_"),
-        "workspace_id": principal.workspace_id,
-        "api_key_id": principal.api_key_id,
-        "state": BatchState.VALIDATING.value,
-        "endpoint": wish.endpoint.value,
-        "input_file_id": input_file_id,
-        "inline": inline,
-        "completion_window": wish.completion_window,
-        "options": orjson.dumps(asdict(wish.options)).decode(),
-        "priority": wish.priority,
-        "max_concurrency": wish.max_concurrency,
-        "max_cost_nanos": wish.max_cost_nanos,
-        "webhook": wish.webhook,
-        "retry_of": wish.retry_of,
-        "idempotency_key": wish.idempotency_key,
-        "fingerprint": _fingerprint(wish, content or input_file_id, principal),
-        "cursor": 0,
-        "lines_read": 0,
-        "lines_total": 0,
-        "created_at": now,
-        "expires_at": now + window_ms(wish.completion_window),
-    }
+    row = BatchRow(
+        id=new_id("batch_"),
+        workspace_id=principal.workspace_id,
+        api_key_id=principal.api_key_id,
+        state=BatchState.VALIDATING,
+        endpoint=wish.endpoint,
+        input_file_id=input_file_id,
+        inline=inline,
+        completion_window=wish.completion_window,
+        options=orjson.dumps(asdict(wish.options)).decode(),
+        priority=wish.priority,
+        max_concurrency=wish.max_concurrency,
+        max_cost_nanos=wish.max_cost_nanos,
+        webhook=wish.webhook,
+        retry_of=wish.retry_of,
+        idempotency_key=wish.idempotency_key,
+        fingerprint=_fingerprint(wish, content or input_file_id, principal),
+        cursor=0,
+        created_at=now,
+        expires_at=now + window_ms(wish.completion_window),
+    )
     return NewBatch(row)
 
 
@@ -162,34 +167,34 @@ def insert_batch(connection: Connection, new: NewBatch) -> Created:
     Raises WaybillError for a batch that is refused.
     """
     row = new.row
-    if (known := earlier(connection, row)) is not None:
+    if (known := find_earlier(connection, row)) is not None:
         return known
     if new.own_file is not None:
-        connection.execute(insert(_files), [new.own_file])
-    file = kept_input(connection, row["input_file_id"], row["workspace_id"])
-    lines = usable_lines(file, row["created_at"])
-    connection.execute(_INSERT, [{**row, "lines_total": lines}])
-    return Created(row["id"], replayed=False)
+        connection.execute(insert(_files), [new.own_file._asdict()])
+    file = _lock_input(connection, row.input_file_id, row.workspace_id)
+    lines = usable_lines(file, row.created_at)
+    connection.execute(_INSERT, [row._replace(lines_total=lines)._asdict()])
+    return Created(row.id, replayed=False)
 
 
-def earlier(connection: Connection, row: Mapping[str, Any]) -> Created | None:
-    """Return the batch that was made with the idempotency key of this one's row.
+def find_earlier(connection: Connection, row: BatchRow) -> Created | None:
+    """Return the batch that an earlier request with the same idempotency key created.
 
-    Raises IdempotencyMismatchError where that was asked for something else.
+    Raises IdempotencyMismatchError if that was another request.
     """
-    if row["idempotency_key"] is None:
+    if row.idempotency_key is None:
         return None
     known = connection.execute(
         select(_batches.c.id, _batches.c.fingerprint).where(
-            _batches.c.workspace_id == row["workspace_id"],
-            _batches.c.idempotency_key == row["idempotency_key"],
+            _batches.c.workspace_id == row.workspace_id,
+            _batches.c.idempotency_key == row.idempotency_key,
         )
     ).first()
     if known is None:
         return None
-    if known.fingerprint != row["fingerprint"]:
+    if known.fingerprint != row.fingerprint:
         raise IdempotencyMismatchError(
-            f"Idempotency-Key {row['idempotency_key']!r} was used with another request (batch "
+            f"Idempotency-Key {row.idempotency_key!r} was used with another request (batch "
             f"{known.id}): send the same to get that batch, or another key for a new one.",
             param="Idempotency-Key",
         )
@@ -197,9 +202,9 @@ def earlier(connection: Connection, row: Mapping[str, Any]) -> Created | None:
 
 
 def _fingerprint(wish: BatchOptions, content: str, principal: Principal) -> str:
-    """Digest all that was asked: the same key with anything else is another request.
+    """Return a digest of the request, by which a repeated request is recognized.
 
-    So is the request of another caller, where either sees its own batches only.
+    It contains the key if that sees only its own batches.
     """
     asked = asdict(wish) | {"idempotency_key": None}
     owner = principal.owner_filter(Scope.JOBS)

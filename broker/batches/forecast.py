@@ -11,12 +11,13 @@ from broker.accounts import Principal
 from broker.batches.creation import NewBatch
 from broker.batches.lines import LineError, read
 from broker.batches.reading import Reader, options_of, raw_lines
+from broker.batches.rows import BatchRow
 from broker.completion import Json
 from broker.errors import WaybillError
 from broker.money import usd
 from broker.providers.configuration import load_providers
 from broker.storage.database import Database
-from broker.storage.tables import Batch, Generation, table
+from broker.storage.tables import Generation, table
 from broker.submission import NewJob
 
 LISTED = 100
@@ -47,7 +48,7 @@ def forecast(database: Database, reader: Reader, new: NewBatch, principal: Princ
     how long the providers' latest answers took and how many calls each may have in flight.
     """
     sums = _Sums()
-    batch = Batch(**new.row)
+    batch = new.row
     options = options_of(batch)
     for raw, _ in raw_lines(reader.store, batch.input_file_id):
         sums.lines += 1
@@ -112,7 +113,7 @@ def typical_seconds(connection: Connection, providers: list[str]) -> dict[str, f
     return found
 
 
-def _seconds(sums: _Sums, typical: Mapping[str, float], reader: Reader, batch: Batch) -> float:
+def _seconds(sums: _Sums, typical: Mapping[str, float], reader: Reader, batch: BatchRow) -> float:
     known = load_providers(reader.settings)
     slowest = 0.0
     for provider, count in sums.per_provider.items():

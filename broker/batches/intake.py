@@ -1,14 +1,16 @@
-"""validating → in_progress: turn lines into jobs, in groups, as far as rate limits allow."""
+"""validating → in_progress: insert jobs of lines, in groups, as far as rate limits allow."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import NamedTuple, TypeAlias
 
 import orjson
 from sqlalchemy import Connection, func, insert, select, update
 
 from broker import submission
 from broker.accounts import Principal
+from broker.batches.reports import lock_batch
+from broker.batches.rows import BatchRow
 from broker.batches.vocabulary import Wait
 from broker.enums import BatchState, StopReason
 from broker.errors import BudgetExceededError, InsufficientCreditsError, WaybillError
@@ -17,7 +19,7 @@ from broker.jobs.states import TERMINAL
 from broker.rate_limits import Limiter, RateLimit, limits_of
 from broker.settings import Settings
 from broker.storage.tables import Batch, BatchLine, Generation, Job, table
-from broker.submission import NewJob
+from broker.submission import NewJob, Submitted
 
 _batches = table(Batch)
 _lines = table(BatchLine)
@@ -25,14 +27,14 @@ _jobs = table(Job)
 _generations = table(Generation)
 _INSERT_LINES = insert(_lines)
 MARGIN = 2
-"""The most that a line sent alone may cost, as a multiple of its likely cost."""
+"""The highest hold of a line that runs alone, as a multiple of its likely cost."""
 
-_TAKING = (BatchState.VALIDATING.value, BatchState.IN_PROGRESS.value)
+_TAKING = (BatchState.VALIDATING, BatchState.IN_PROGRESS)
 
 
 @dataclass(frozen=True, slots=True)
 class ReadLine:
-    """A line of the input and what it is to become: a job, or an error."""
+    """A line of the input, with its job or its error."""
 
     end: int  # offset of the byte after it
     custom_id: str | None
@@ -43,22 +45,37 @@ class ReadLine:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The next lines of a batch; `budget` is what they may cost, in nano-dollars.
+    """The next lines of a batch; `budget` limits their holds, in nano-dollars.
 
-    `waits_for` says what keeps more lines from being among them.
+    `waits_for` is the reason why there are not more lines.
     """
 
     batch_id: str
-    cursor: int  # where they begin
+    cursor: int  # offset of their first byte
     lines: Sequence[ReadLine]
     budget: int | None
     now: int
     waits_for: Wait | None = None
 
 
+class _LineRow(NamedTuple):
+    """A row of `batch_lines`."""
+
+    batch_id: str
+    number: int
+    custom_id: str | None
+    job_id: str | None
+    digest: str | None
+    error: str | None
+
+
+Results: TypeAlias = Mapping[int, Submitted | Exception]
+"""The outcome of the submission of a line's job, by the line's index in the group."""
+
+
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The number of inserted lines of a group, and the reason why the next one waits."""
+    """The lines of a group that were inserted, and the reason why the next one waits."""
 
     lines: int
     waits_for: StopReason | Wait | None = None
@@ -67,9 +84,7 @@ class Taken:
 
 def insert_lines(connection: Connection, group: Group) -> Taken:
     """Insert lines and their jobs, unless the batch was stopped or its cursor has moved on."""
-    batch = connection.execute(
-        select(_batches).where(_batches.c.id == group.batch_id).with_for_update()
-    ).first()
+    batch = lock_batch(connection, group.batch_id)
     if batch is None or batch.state not in _TAKING or batch.cursor != group.cursor:
         return Taken(0)
     known = _known_digests(connection, group)
@@ -78,8 +93,9 @@ def insert_lines(connection: Connection, group: Group) -> Taken:
     if refused is not None:
         rows, waits_for = rows[:refused], StopReason.CREDITS
     if rows:
-        connection.execute(_INSERT_LINES, rows)
-    taken = Taken(len(rows), waits_for or group.waits_for, frozenset(row["job_id"] for row in rows))
+        connection.execute(_INSERT_LINES, [row._asdict() for row in rows])
+    jobs = frozenset(row.job_id for row in rows if row.job_id is not None)
+    taken = Taken(len(rows), waits_for or group.waits_for, jobs)
     _advance(connection, batch, group, taken)
     return taken
 
@@ -87,7 +103,7 @@ def insert_lines(connection: Connection, group: Group) -> Taken:
 def _affordable(
     group: Group, known: Mapping[str, str], *, is_idle: bool
 ) -> tuple[Sequence[ReadLine], StopReason | None]:
-    """Return the lines at the beginning that surely are within the budget."""
+    """Return the first lines whose holds are within the budget, and why there are not more."""
     if group.budget is None:
         return group.lines, None
     left, seen, is_alone = group.budget, set(known), is_idle
@@ -105,39 +121,38 @@ def _affordable(
 
 
 def _is_idle(connection: Connection, group: Group) -> bool:
-    """Tell whether no line of a batch with a cap is open."""
+    """Return whether a batch with a budget has no open job."""
     if group.budget is None:
         return False
-    final = [state.value for state in TERMINAL]
     found = select(_jobs.c.id).where(
-        _jobs.c.batch_id == group.batch_id, _jobs.c.state.not_in(final)
+        _jobs.c.batch_id == group.batch_id, _jobs.c.state.not_in(TERMINAL)
     )
     return connection.execute(found.limit(1)).first() is None
 
 
 def _submit(
-    connection: Connection, batch: Any, lines: Sequence[ReadLine], known: Mapping[str, str]
-) -> tuple[list[dict[str, Any]], int | None]:
-    """Insert the jobs of these lines; return the lines' rows.
+    connection: Connection, batch: BatchRow, lines: Sequence[ReadLine], known: Mapping[str, str]
+) -> tuple[list[_LineRow], int | None]:
+    """Insert the jobs of these lines; return the rows of the lines.
 
-    Where credits end at a line, nothing from there on is inserted, and its place is returned too.
+    If the credits do not cover a line, return its index, too: no job from there on is inserted.
     """
     jobs = _jobs_by_place(lines, known)
     if not jobs:
         return _rows(batch, lines, {}, dict(known)), None
     attempt = connection.begin_nested()
     results = dict(zip(jobs, submission.submit_many(connection, list(jobs.values())), strict=True))
-    broke = next((place for place, result in results.items() if _is_unpaid(result)), None)
-    if broke is not None:
+    unpaid = next((place for place, result in results.items() if _is_unpaid(result)), None)
+    if unpaid is not None:
         attempt.rollback()
-        rows, _ = _submit(connection, batch, lines[:broke], known) if broke else ([], None)
-        return rows, broke
+        rows, _ = _submit(connection, batch, lines[:unpaid], known) if unpaid else ([], None)
+        return rows, unpaid
     attempt.commit()
     return _rows(batch, lines, results, dict(known)), None
 
 
 def _jobs_by_place(lines: Sequence[ReadLine], known: Mapping[str, str]) -> dict[int, NewJob]:
-    """Return the jobs to insert, by place: of lines that ask for the same, the first one's."""
+    """Return the jobs to insert, by index: one job for all lines with the same digest."""
     jobs: dict[int, NewJob] = {}
     seen = set(known)
     for place, line in enumerate(lines):
@@ -150,8 +165,8 @@ def _jobs_by_place(lines: Sequence[ReadLine], known: Mapping[str, str]) -> dict[
 
 
 def _rows(
-    batch: Any, lines: Sequence[ReadLine], results: Mapping[int, Any], job_of: dict[str, str]
-) -> list[dict[str, Any]]:
+    batch: BatchRow, lines: Sequence[ReadLine], results: Results, job_of: dict[str, str]
+) -> list[_LineRow]:
     rows = []
     error_of: dict[str | None, str] = {}
     for place, line in enumerate(lines):
@@ -160,37 +175,37 @@ def _rows(
         error = refusal(result) if isinstance(result, Exception) else line.error
         if line.digest is not None and job_id is not None:
             job_of[line.digest] = job_id
-        elif line.digest is not None:  # what was refused once is so for all that ask for the same
+        elif line.digest is not None:  # an error is the same for all lines with this digest
             error = error_of.setdefault(line.digest, error or "")
         rows.append(
-            {
-                "batch_id": batch.id,
-                "number": batch.lines_read + place + 1,
-                "custom_id": line.custom_id,
-                "job_id": job_id,
-                "digest": line.digest,
-                "error": error,
-            }
+            _LineRow(
+                batch_id=batch.id,
+                number=batch.lines_read + place + 1,
+                custom_id=line.custom_id,
+                job_id=job_id,
+                digest=line.digest,
+                error=error,
+            )
         )
     return rows
 
 
-def _job_id(line: ReadLine, result: Any, job_of: Mapping[str, str]) -> str | None:
+def _job_id(line: ReadLine, result: Submitted | None, job_of: Mapping[str, str]) -> str | None:
     if result is not None:
-        return str(result.job_id)
+        return result.job_id
     return job_of.get(line.digest) if line.digest is not None else None
 
 
-def _is_unpaid(result: Any) -> bool:
+def _is_unpaid(result: Submitted | Exception) -> bool:
     return isinstance(result, InsufficientCreditsError | BudgetExceededError)
 
 
-def _advance(connection: Connection, batch: Any, group: Group, taken: Taken) -> None:
+def _advance(connection: Connection, batch: BatchRow, group: Group, taken: Taken) -> None:
     connection.execute(
         update(_batches)
         .where(_batches.c.id == batch.id)
         .values(
-            state=BatchState.IN_PROGRESS.value,
+            state=BatchState.IN_PROGRESS,
             in_progress_at=batch.in_progress_at or group.now,
             cursor=group.lines[taken.lines - 1].end if taken.lines else batch.cursor,
             lines_read=batch.lines_read + taken.lines,
@@ -214,7 +229,7 @@ def _known_digests(connection: Connection, group: Group) -> dict[str, str]:
 
 
 def refusal(error: Exception) -> str:
-    """Return why a line did not become a job, as it is stored: JSON {status, error}."""
+    """Return the error of a line without a job, as it is stored: JSON {status, error}."""
     refused = error if isinstance(error, WaybillError) else WaybillError("This line broke.")
     metadata = {"error_type": refused.error_type.value, **refused.metadata}
     body = envelope(refused.status, refused.message, metadata, refused.param)
@@ -222,10 +237,9 @@ def refusal(error: Exception) -> str:
 
 
 def budget(connection: Connection, batch_id: str, max_cost_nanos: int) -> int:
-    """Return what is left of a cap: less what was settled, less what open lines hold."""
-    final = [state.value for state in TERMINAL]
+    """Return the rest of a batch's max_cost in nano-dollars, after settlements and open holds."""
     held = select(func.coalesce(func.sum(_jobs.c.hold_nanos), 0)).where(
-        _jobs.c.batch_id == batch_id, _jobs.c.state.not_in(final)
+        _jobs.c.batch_id == batch_id, _jobs.c.state.not_in(TERMINAL)
     )
     paid = (
         select(func.coalesce(func.sum(_generations.c.cost_nanos), 0))
@@ -236,12 +250,12 @@ def budget(connection: Connection, batch_id: str, max_cost_nanos: int) -> int:
     return max_cost_nanos - int(spent)
 
 
-CALLS_SHARE = 5  # one part in so many of a limit is left to calls
+CALLS_SHARE = 5  # batches leave a fifth of each limit to other calls
 
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """The lines at the beginning that may be taken in, and what was counted for their jobs."""
+    """The first lines that rate limits allow, and the limits that counted their jobs."""
 
     lines: Sequence[ReadLine]
     counted: Mapping[str, Sequence[RateLimit]]  # by job id
@@ -250,7 +264,7 @@ class Allowed:
 async def let_in(
     limiter: Limiter, lines: Sequence[ReadLine], principal: Principal, settings: Settings, now: int
 ) -> Allowed:
-    """Count lines against their key's and workspace's limits, up to the first that is full."""
+    """Count lines against the limits of their key and workspace, until one is reached."""
     counted: dict[str, Sequence[RateLimit]] = {}
     for place, line in enumerate(lines):
         if line.job is None:
@@ -259,7 +273,7 @@ async def let_in(
         limits = limits_of(principal, job.row, settings, is_free=job.is_free)
         if not limits:
             continue
-        limits = [_less_the_calls_share(limit) for limit in limits]
+        limits = [_without_calls_share(limit) for limit in limits]
         if await limiter.take(limits, line.job.id, now) is not None:
             return Allowed(lines[:place], counted)
         counted[line.job.id] = limits
@@ -267,11 +281,11 @@ async def let_in(
 
 
 async def give_back(limiter: Limiter, allowed: Allowed, made: Collection[str], now: int) -> None:
-    """Uncount the lines of which no job was made."""
+    """Give back the counts of lines whose jobs were not inserted."""
     for job_id, limits in allowed.counted.items():
         if job_id not in made:
             await limiter.give_back(limits, job_id, now)
 
 
-def _less_the_calls_share(limit: RateLimit) -> RateLimit:
+def _without_calls_share(limit: RateLimit) -> RateLimit:
     return replace(limit, most=limit.most - limit.most // CALLS_SHARE)

@@ -1,9 +1,8 @@
-"""From bytes of an input to lines ready to be taken in. Blocking: run it in a thread."""
+"""Read the lines of an input and prepare their jobs. Blocking: run it in a thread."""
 
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import orjson
 
@@ -11,6 +10,7 @@ from broker import presets
 from broker.accounts import Principal
 from broker.batches.intake import ReadLine, refusal
 from broker.batches.lines import Line, LineError, Splitter, completed_body, digest, read
+from broker.batches.rows import BatchRow
 from broker.batches.vocabulary import OnError, Options
 from broker.catalog import Catalog
 from broker.completion import ErrorType, Json
@@ -34,7 +34,7 @@ BAD_REQUEST = 400
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Reads batches' inputs and makes jobs of their lines, as callers' own requests are made."""
+    """Reads inputs of batches and prepares jobs of their lines, as of callers' single requests."""
 
     store: FileStore
     catalog: Catalog
@@ -42,10 +42,10 @@ class Reader:
     database: Database
     snapshot: Snapshot = NO_SNAPSHOT
 
-    def group(self, batch: Any, principal: Principal) -> list[ReadLine]:
-        """Return the next lines of a batch that has some left to read.
+    def group(self, batch: BatchRow, principal: Principal) -> list[ReadLine]:
+        """Return the next lines of a batch that has lines left to read.
 
-        Raises FileNotFoundError where the input is gone, or shorter than it was.
+        Raises FileNotFoundError if the input was deleted, or is shorter than it was.
         """
         options = options_of(batch)
         found: list[ReadLine] = []
@@ -58,26 +58,26 @@ class Reader:
             raise FileNotFoundError(f"{batch.input_file_id} ends at {batch.cursor}")
         return found
 
-    def job(self, line: Line, batch: Any, principal: Principal, options: Options) -> NewJob:
-        """Return the job that a line is to become. Raises WaybillError."""
+    def job(self, line: Line, batch: BatchRow, principal: Principal, options: Options) -> NewJob:
+        """Return the job of a line. Raises WaybillError."""
         return self._job(line, self._body(line, batch, options), batch, principal)
 
-    def _body(self, line: Line, batch: Any, options: Options) -> Json:
-        """Return what a line asks: its own fields, then its preset's, then the batch's."""
+    def _body(self, line: Line, batch: BatchRow, options: Options) -> Json:
+        """Return the body of a line: its own fields, then its preset's, then the batch's."""
         if _operation(line, batch) is not Operation.CHAT:
             return completed_body(line.body, options)
         own = self._with_preset(line.body, batch)
         return self._with_preset(completed_body(own, options), batch)
 
-    def _with_preset(self, body: Json, batch: Any) -> Json:
+    def _with_preset(self, body: Json, batch: BatchRow) -> Json:
         slug = presets.find_slug(body)
         if slug is None:
             return body
         content = self.database.read_now(presets.get_content, batch.workspace_id, slug)
         return presets.merge(body, content)
 
-    def _job(self, line: Line, body: Json, batch: Any, principal: Principal) -> NewJob:
-        wish = JobOptions(
+    def _job(self, line: Line, body: Json, batch: BatchRow, principal: Principal) -> NewJob:
+        options = JobOptions(
             operation=_operation(line, batch),
             lane=Lane.BATCH,
             deadline=batch.expires_at,
@@ -90,11 +90,13 @@ class Reader:
             ),
         )
         now = RoutingContext(self.snapshot, seed=cache_affinity.derive_seed(batch.id, body))
-        job = admit(body, wish, principal, self.catalog, self.settings, inside="body", context=now)
-        return job if batch.max_cost_nanos is None else _holding_the_most(job)
+        job = admit(
+            body, options, principal, self.catalog, self.settings, inside="body", context=now
+        )
+        return job if batch.max_cost_nanos is None else _with_largest_hold(job)
 
     def _line(
-        self, raw: bytes, end: int, batch: Any, principal: Principal, options: Options
+        self, raw: bytes, end: int, batch: BatchRow, principal: Principal, options: Options
     ) -> ReadLine:
         try:
             line = read(raw)
@@ -110,7 +112,7 @@ class Reader:
 
 
 def raw_lines(store: FileStore, file_id: str, cursor: int = 0) -> Iterator[tuple[bytes, int]]:
-    """Yield lines of an input from an offset on, each with its end. Raises FileNotFoundError."""
+    """Yield the lines of an input from an offset, each with its end. Raises FileNotFoundError."""
     splitter = Splitter(cursor)
     with store.reading(file_id) as file:
         file.seek(cursor)
@@ -119,25 +121,28 @@ def raw_lines(store: FileStore, file_id: str, cursor: int = 0) -> Iterator[tuple
     yield from splitter.end()
 
 
-def _operation(line: Line, batch: Any) -> Operation:
-    return line.operation or Operation(batch.endpoint)
+def _operation(line: Line, batch: BatchRow) -> Operation:
+    return line.operation or batch.endpoint
 
 
-def _lines_webhook(batch: Any) -> str | None:
-    """Return the batch's receiver, where it asks for jobs by name: then it hears of each line."""
+def _lines_webhook(batch: BatchRow) -> str | None:
+    """Return the batch's webhook if it names events of jobs: then each line has it, too."""
     wanted = orjson.loads(batch.webhook)["events"] if batch.webhook else ()
-    return str(batch.webhook) if any(each.startswith("job.") for each in wanted) else None
+    return batch.webhook if any(each.startswith("job.") for each in wanted) else None
 
 
-def _holding_the_most(job: NewJob) -> NewJob:
-    """Return a job that holds what its dearest fallback may cost: a cap knows no extensions."""
+def _with_largest_hold(job: NewJob) -> NewJob:
+    """Return a job that holds the cost of its most expensive plan step.
+
+    A batch with `max_cost` allows no extensions.
+    """
     most = max(orjson.loads(job.payload["quotes"]))
     likely = max(job.held_for.least)
     return replace(job, row={**job.row, "hold_nanos": most}, least_nanos=likely)
 
 
-def options_of(batch: Any) -> Options:
-    """Return what a batch's row says in `options`."""
+def options_of(batch: BatchRow) -> Options:
+    """Return the options of a batch."""
     stored = orjson.loads(batch.options)
     return Options(**stored | {"on_error": OnError(stored["on_error"])})
 

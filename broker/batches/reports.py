@@ -1,20 +1,21 @@
-"""Read-only questions about batches. What a running one has done is counted from its jobs.
+"""Read batches, their totals and their lines.
 
-So counts are exact at every moment, and no line's end pays for them.
+The totals of an open batch are counted from its jobs. So they are always exact, and the end of a
+line costs no additional write.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import orjson
 from sqlalchemy import Connection, and_, func, or_, select
 
+from broker.batches.rows import BatchRow, LineRow
 from broker.batches.vocabulary import OPEN
 from broker.enums import BatchState, JobState, StopReason
 from broker.jobs.states import INACTIVE, TERMINAL, WAITING
 from broker.queues import NATIVE_LANE
-from broker.storage.tables import Batch, BatchLine, Generation, Job, JobPayload, table
+from broker.storage.tables import Batch, BatchLine, Generation, Job, JobPayload, columns, table
 
 _batches = table(Batch)
 _lines = table(BatchLine)
@@ -22,7 +23,9 @@ _jobs = table(Job)
 _payloads = table(JobPayload)
 _generations = table(Generation)
 
-_WAITING_OR_RUNNING = [state.value for state in JobState if state not in INACTIVE]
+_WAITING_OR_RUNNING = [state for state in JobState if state not in INACTIVE]
+
+_SELECT = select(*columns(BatchRow, _batches))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +41,16 @@ class BatchTotals:
     output_tokens: int
     reasoning_tokens: int
     cost_nanos: int
-    own_key_answers: int = 0  # lines answered by a call on a key of the workspace's own,
-    byok_cost_nanos: int = 0  # and what their providers take for them
+    own_key_answers: int = 0  # lines that were answered with the workspace's own credential
+    byok_cost_nanos: int = 0  # charged by providers for these
 
     @classmethod
-    def stored(cls, text: str) -> "BatchTotals":
+    def from_json(cls, text: str) -> "BatchTotals":
+        """Read totals as `batches.totals` has them."""
         return cls(**orjson.loads(text))
 
-    def text(self) -> str:
+    def to_json(self) -> str:
+        """Return the totals as `batches.totals` has them."""
         return orjson.dumps(asdict(self)).decode()
 
 
@@ -64,39 +69,50 @@ class BatchPage:
 
 @dataclass(frozen=True, slots=True)
 class BatchReport:
-    """A batch as its owner sees it, in rows."""
+    """A batch with its totals."""
 
-    row: Any
+    row: BatchRow
     totals: BatchTotals
+
+
+def find_batch(connection: Connection, batch_id: str) -> BatchRow | None:
+    """Return a batch, or None if there is none with this id."""
+    row = connection.execute(_SELECT.where(_batches.c.id == batch_id)).first()
+    return None if row is None else BatchRow(*row)
+
+
+def lock_batch(connection: Connection, batch_id: str) -> BatchRow | None:
+    """Return a batch, and lock its row until the transaction ends."""
+    query = _SELECT.where(_batches.c.id == batch_id).with_for_update()
+    row = connection.execute(query).first()
+    return None if row is None else BatchRow(*row)
 
 
 def find(connection: Connection, workspace_id: str, batch_id: str) -> BatchReport | None:
     """Return one batch of this workspace."""
-    row = connection.execute(
-        select(_batches).where(_batches.c.id == batch_id, _batches.c.workspace_id == workspace_id)
+    found = connection.execute(
+        _SELECT.where(_batches.c.id == batch_id, _batches.c.workspace_id == workspace_id)
     ).first()
-    return None if row is None else BatchReport(row, totals(connection, row))
+    if found is None:
+        return None
+    row = BatchRow(*found)
+    return BatchReport(row, totals(connection, row))
 
 
-def by_id(connection: Connection, batch_id: str) -> Any:
-    """Return a batch's row, or None."""
-    return connection.execute(select(_batches).where(_batches.c.id == batch_id)).first()
-
-
-def last_state(connection: Connection, row: Any) -> BatchState:
-    """Return the state that a batch ends in, now that none of its jobs is open."""
+def find_last_state(connection: Connection, row: BatchRow) -> BatchState:
+    """Return the terminal state of a batch without open jobs."""
     if row.stop_reason is StopReason.EXPIRED:
         return BatchState.EXPIRED
     if row.stop_reason is not None:
         return BatchState.CANCELLED
-    late = _has_job_in(connection, row.id, [JobState.EXPIRED.value])
-    return BatchState.EXPIRED if late else BatchState.COMPLETED
+    has_expired = _has_job_in(connection, row.id, [JobState.EXPIRED])
+    return BatchState.EXPIRED if has_expired else BatchState.COMPLETED
 
 
 def page(connection: Connection, wanted: BatchPage) -> list[BatchReport]:
+    """Return a page of batches with their totals."""
     query = (
-        select(_batches)
-        .where(_batches.c.workspace_id == wanted.workspace_id)
+        _SELECT.where(_batches.c.workspace_id == wanted.workspace_id)
         .order_by(_batches.c.id.desc())
         .limit(wanted.limit)
     )
@@ -105,51 +121,50 @@ def page(connection: Connection, wanted: BatchPage) -> list[BatchReport]:
     if wanted.api_key_id is not None:
         query = query.where(_batches.c.api_key_id == wanted.api_key_id)
     if wanted.states:
-        query = query.where(_batches.c.state.in_([state.value for state in wanted.states]))
+        query = query.where(_batches.c.state.in_(wanted.states))
     if wanted.created_after is not None:
         query = query.where(_batches.c.created_at > wanted.created_after)
     if wanted.created_before is not None:
         query = query.where(_batches.c.created_at < wanted.created_before)
-    return [BatchReport(row, totals(connection, row)) for row in connection.execute(query).all()]
+    rows = [BatchRow(*row) for row in connection.execute(query)]
+    return [BatchReport(row, totals(connection, row)) for row in rows]
 
 
-def open_batches(connection: Connection) -> Sequence[Any]:
-    """Return the rows of batches that have not ended, oldest first."""
-    states = [state.value for state in OPEN]
-    return connection.execute(
-        select(_batches).where(_batches.c.state.in_(states)).order_by(_batches.c.id)
-    ).all()
+def list_open(connection: Connection) -> Sequence[BatchRow]:
+    """Return the batches that have not ended, oldest first."""
+    query = _SELECT.where(_batches.c.state.in_(OPEN)).order_by(_batches.c.id)
+    return [BatchRow(*row) for row in connection.execute(query)]
 
 
-def ended_before(
+def list_ended_before(
     connection: Connection, workspace_id: str, before: int, most: int
 ) -> Sequence[str]:
-    """Return the ids of batches of this workspace that had ended by then."""
+    """Return the ids of up to `most` batches of a workspace that ended by `before`."""
     query = select(_batches.c.id).where(
         _batches.c.workspace_id == workspace_id, _batches.c.ended_at <= before
     )
     return connection.execute(query.limit(most)).scalars().all()
 
 
-def totals(connection: Connection, row: Any) -> BatchTotals:
-    """Count what a batch has done, or give what was counted when it ended."""
+def totals(connection: Connection, row: BatchRow) -> BatchTotals:
+    """Count the totals of an open batch, or return those that were stored when it ended."""
     if row.totals is not None:
-        return BatchTotals.stored(row.totals)
+        return BatchTotals.from_json(row.totals)
     counts = _counts(connection, row.id)
-    ended = sum(counts.get(state.value, 0) for state in INACTIVE)
-    completed = counts.get(JobState.COMPLETED.value, 0)
+    ended = sum(counts.get(state, 0) for state in INACTIVE)
+    completed = counts.get(JobState.COMPLETED, 0)
     usage = _usage(connection, row.id)
     return BatchTotals(
         total=row.lines_total,
         completed=completed,
         failed=ended - completed + counts.get(None, 0),
-        running=counts.get(JobState.RUNNING.value, 0),
+        running=counts.get(JobState.RUNNING, 0),
         **usage,
     )
 
 
-def _counts(connection: Connection, batch_id: str) -> dict[str | None, int]:
-    """Return how many lines are in each job state; under None those that became no job."""
+def _counts(connection: Connection, batch_id: str) -> dict[JobState | None, int]:
+    """Return the number of lines in each job state; None stands for lines that became no job."""
     query = (
         select(_jobs.c.state, func.count())
         .select_from(_lines.outerjoin(_jobs, _jobs.c.id == _lines.c.job_id))
@@ -181,14 +196,14 @@ def _usage(connection: Connection, batch_id: str) -> dict[str, int]:
     return dict(zip(sums, map(int, connection.execute(query).one()), strict=True))
 
 
-def unfinished(connection: Connection, batch_id: str) -> bool:
-    """Tell whether a job of the batch waits or runs."""
+def has_open_job(connection: Connection, batch_id: str) -> bool:
+    """Return whether a job of the batch waits or runs."""
     return _has_job_in(connection, batch_id, _WAITING_OR_RUNNING)
 
 
 def has_failed_line(connection: Connection, batch_id: str) -> bool:
-    """Tell whether a line of the batch has failed, as a job or before it became one."""
-    failed = [state.value for state in TERMINAL if state is not JobState.COMPLETED]
+    """Return whether a line of the batch has failed, as a job or before it became one."""
+    failed = [state for state in TERMINAL if state is not JobState.COMPLETED]
     if _has_job_in(connection, batch_id, failed):
         return True
     refused = select(_lines.c.number).where(
@@ -197,14 +212,14 @@ def has_failed_line(connection: Connection, batch_id: str) -> bool:
     return connection.execute(refused.limit(1)).first() is not None
 
 
-def _has_job_in(connection: Connection, batch_id: str, states: Sequence[str]) -> bool:
+def _has_job_in(connection: Connection, batch_id: str, states: Sequence[JobState]) -> bool:
     query = select(_jobs.c.id).where(_jobs.c.batch_id == batch_id, _jobs.c.state.in_(states))
     return connection.execute(query.limit(1)).first() is not None
 
 
 def waiting_jobs(connection: Connection, batch_id: str, most: int) -> Sequence[str]:
-    """Return jobs of the batch that nobody runs, or that lie in a provider's own batch."""
-    waiting = [*WAITING, JobState.NEEDS_REVIEW.value]
+    """Return up to `most` jobs of the batch that no worker runs, or that are in a native batch."""
+    waiting = [*WAITING, JobState.NEEDS_REVIEW]
     is_upstream = and_(
         _jobs.c.state == JobState.RUNNING,
         _jobs.c.lane == NATIVE_LANE,
@@ -224,11 +239,11 @@ def lines(
     *,
     ended: bool = True,
     ended_after: int | None = None,
-) -> Sequence[Any]:
-    """Return lines in the order of the input, with how their jobs ended.
+) -> Sequence[LineRow]:
+    """Return lines in the order of the input.
 
-    With `ended` those that wait or run are left out; with `ended_after` (Unix milliseconds) also
-    those whose jobs ended before that. Lines that became no job are always there.
+    `ended` leaves out lines whose jobs wait or run, `ended_after` (Unix milliseconds) those whose
+    jobs ended earlier. Lines that became no job are always included.
     """
     query = (
         select(
@@ -251,11 +266,10 @@ def lines(
         .limit(most)
     )
     if ended:
-        at_rest = [state.value for state in INACTIVE]
-        query = query.where(_lines.c.job_id.is_(None) | _jobs.c.state.in_(at_rest))
+        query = query.where(_lines.c.job_id.is_(None) | _jobs.c.state.in_(INACTIVE))
     if ended_after is not None:
         query = query.where(_lines.c.job_id.is_(None) | (_jobs.c.ended_at >= ended_after))
-    return connection.execute(query).all()
+    return [LineRow(*row) for row in connection.execute(query)]
 
 
 def completed_numbers(connection: Connection, batch_id: str) -> frozenset[int]:

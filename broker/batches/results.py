@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from broker.batches.rows import BatchRow, LineRow
 from broker.batches.vocabulary import line_stop_message
 from broker.completion import Json
 from broker.enums import JobState, StopReason
@@ -16,14 +17,14 @@ CONTENT_URL = "/api/v1/files/{file_id}/content"
 OK = 200
 
 
-def result(batch: Any, line: Any, public_url: str) -> Json:
+def result(batch: BatchRow, line: LineRow, public_url: str) -> Json:
     """Return the result of a line that has ended (a row of `reports.lines`)."""
     if line.refusal is not None:
         refused = orjson.loads(line.refusal)
         return _result(batch, line, _response(refused["status"], None, {"error": refused["error"]}))
     if line.state is JobState.COMPLETED:
         return _result(batch, line, _response(OK, line.job_id, _answer(line, public_url)))
-    if line.state in {JobState.CANCELLED.value, JobState.EXPIRED.value}:
+    if line.state in {JobState.CANCELLED, JobState.EXPIRED}:
         return not_run(batch.id, line.number, line.custom_id, _reason(batch, line.state))
     error = None if line.error is None else orjson.loads(line.error)
     status, message, metadata = failure({"status": line.state, "error": error})
@@ -48,13 +49,13 @@ def is_good(shown: Json) -> bool:
     return shown["response"] is not None and shown["response"]["status_code"] == OK
 
 
-def _reason(batch: Any, state: str) -> StopReason:
+def _reason(batch: BatchRow, state: JobState | None) -> StopReason:
     if batch.stop_reason is not None:
-        return StopReason(batch.stop_reason)
-    return StopReason.EXPIRED if state == JobState.EXPIRED.value else StopReason.CANCELLED
+        return batch.stop_reason
+    return StopReason.EXPIRED if state is JobState.EXPIRED else StopReason.CANCELLED
 
 
-def _result(batch: Any, line: Any, response: Json) -> Json:
+def _result(batch: BatchRow, line: LineRow, response: Json) -> Json:
     return {
         "id": _id(batch.id, line.number),
         "custom_id": line.custom_id,
@@ -71,11 +72,11 @@ def _response(status: int, request_id: str | None, body: Any) -> Json:
     return {"status_code": status, "request_id": request_id, "body": body}
 
 
-def _answer(line: Any, public_url: str) -> Any:
+def _answer(line: LineRow, public_url: str) -> Any:
     """Return an answer's body; pictures as addresses that the workspace's key opens."""
     if line.response is None:
         return FORGOTTEN
-    if line.operation != Operation.IMAGES.value:
+    if line.operation is not Operation.IMAGES:
         return orjson.Fragment(line.response)
     body: Json = orjson.loads(line.response)
     body.pop("response_format", None)

@@ -1,10 +1,9 @@
-"""A batch as its owner sees it: OpenAI's object, OpenRouter's usage, and our own fields."""
-
-from typing import Any
+"""Render a batch: OpenAI's object, OpenRouter's usage, and Waybill's own fields."""
 
 import orjson
 
 from broker.batches.reports import BatchReport, BatchTotals
+from broker.batches.rows import BatchRow
 from broker.clock import seconds
 from broker.completion import Json
 from broker.enums import BatchState
@@ -12,10 +11,10 @@ from broker.money import usd
 from broker.usage import render_usage
 
 ENDED_AT = {
-    BatchState.COMPLETED.value: "completed_at",
-    BatchState.FAILED.value: "failed_at",
-    BatchState.EXPIRED.value: "expired_at",
-    BatchState.CANCELLED.value: "cancelled_at",
+    BatchState.COMPLETED: "completed_at",
+    BatchState.FAILED: "failed_at",
+    BatchState.EXPIRED: "expired_at",
+    BatchState.CANCELLED: "cancelled_at",
 }
 
 
@@ -27,8 +26,8 @@ def batch(report: BatchReport) -> Json:
         "id": row.id,
         "object": "batch",
         "endpoint": row.endpoint,
-        "model": options["model"] or "",  # each line names its own; clients insist on a text
-        "provider": None,  # each line is routed by itself
+        "model": options["model"] or "",  # lines may name their own; clients need a text
+        "provider": None,  # each line has its own route
         "errors": _errors(row),
         "input_file_id": row.input_file_id,
         "completion_window": row.completion_window,
@@ -66,9 +65,9 @@ def batch(report: BatchReport) -> Json:
 
 
 def usage(totals: BatchTotals) -> Json:
-    """Tokens under OpenAI's names and OpenRouter's, with the cost: the sum of the lines'.
+    """Render the sums of the lines' tokens and costs, by OpenAI's names and OpenRouter's.
 
-    `is_byok` where a line was answered on a key of the workspace's own, as in a line's own usage.
+    `is_byok` is true if a line was answered with the workspace's own credential.
     """
     is_byok = totals.own_key_answers > 0
     return {
@@ -86,14 +85,14 @@ def usage(totals: BatchTotals) -> Json:
     }
 
 
-def _errors(row: Any) -> Json | None:
+def _errors(row: BatchRow) -> Json | None:
     if row.errors is None:
         return None
     return {"object": "list", "data": orjson.loads(row.errors)}
 
 
-def _error(row: Any) -> Json | None:
-    """OpenRouter's single error: the first of OpenAI's list."""
+def _error(row: BatchRow) -> Json | None:
+    """Return OpenRouter's single error: the first of OpenAI's list."""
     if row.errors is None:
         return None
     first = orjson.loads(row.errors)[0]

@@ -20,6 +20,7 @@ from broker.lifecycle.retries import Decision, GiveUp, Retry
 from broker.lifecycle.transitions import UNCLAIMED, apply, of_attempt, transition
 from broker.queues import NATIVE_LANE, REDISPATCH_MS, ordinary
 from broker.storage import files
+from broker.storage.files import FileRow
 from broker.storage.tables import Attempt, Generation, Job, JobPayload, columns, table
 from broker.usage import Consumer, Consumption, GenerationRow
 
@@ -48,7 +49,7 @@ class Finished:
     response: bytes
     timings: Timings
     events: bytes | None = None  # a stream's event log
-    files: Sequence[Mapping[str, Any]] = ()  # the columns of `files`: what the answer refers to
+    files: Sequence[FileRow] = ()  # files to which the answer refers
 
 
 @dataclass(frozen=True, slots=True)

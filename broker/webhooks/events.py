@@ -63,9 +63,14 @@ class WebhookEvent:
 class EventSubject(Protocol):
     """The subject of an event: a row of `jobs` or `batches`."""
 
-    id: str
-    workspace_id: str
-    webhook: str | None
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def workspace_id(self) -> str: ...
+
+    @property
+    def webhook(self) -> str | None: ...
 
 
 def build_job_event(

@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import orjson
 import structlog
@@ -44,7 +43,7 @@ from broker.routing import cache_affinity
 from broker.settings import Settings
 from broker.storage import files
 from broker.storage.database import Database
-from broker.storage.files import FileStore
+from broker.storage.files import FileRow, FileStore
 from broker.usage import GenerationRow
 from workers.adapters.errors.classification import redact_failure
 from workers.attempt.cost import AttemptCost, bill_unanswered
@@ -153,9 +152,7 @@ class Recording:
             log.warning("attempt.superseded", job=ending.job.id, attempt=ending.job.attempt)
         return recorded
 
-    async def save_media(
-        self, job: ClaimedJob, answer: Completion | Document
-    ) -> list[dict[str, Any]]:
+    async def save_media(self, job: ClaimedJob, answer: Completion | Document) -> list[FileRow]:
         """Write the bytes of an answer to the file store, and return their rows.
 
         The answer is paid for, so a full disk is tried again for the time of a lease.

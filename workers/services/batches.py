@@ -3,7 +3,6 @@
 import asyncio
 import time
 from dataclasses import replace
-from typing import Any
 
 import orjson
 import structlog
@@ -23,7 +22,8 @@ from broker.batches import (
     reports,
 )
 from broker.batches.assembly import Written
-from broker.batches.creation import delete_files_many, input_file
+from broker.batches.creation import delete_files_many, find_input
+from broker.batches.rows import BatchRow
 from broker.catalog import LiveCatalog
 from broker.clock import now_ms
 from broker.credentials import LiveCredentials
@@ -92,7 +92,7 @@ class BatchKeeper:
     async def look(self) -> None:
         """Begin to bring forward every open batch that nobody here is busy with."""
         now = time.monotonic()
-        rows = await self._database.read(reports.open_batches)
+        rows = await self._database.read(reports.list_open)
         for row in rows:
             if row.id not in self._busy and self._rest_until.get(row.id, 0) <= now:
                 self._busy[row.id] = asyncio.create_task(self._bring_forward(row))
@@ -103,15 +103,15 @@ class BatchKeeper:
         """Delete files whose time is over, and what nobody goes on writing."""
         abandoned = time.time() - ABANDONED_SECONDS
         await asyncio.to_thread(self._store.tidy, abandoned)
-        for file_id in await self._database.read(files.expired, now_ms(), SWEEP_GROUP):
+        for file_id in await self._database.read(files.list_expired, now_ms(), SWEEP_GROUP):
             if await self._database.write_grouped(delete_files_many, file_id):
                 await asyncio.to_thread(self._store.delete, file_id)
 
-    async def _bring_forward(self, row: Any) -> None:
+    async def _bring_forward(self, row: BatchRow) -> None:
         try:
-            if row.state == BatchState.FINALIZING.value:
+            if row.state is BatchState.FINALIZING:
                 await self._finish(row)
-            elif row.state == BatchState.CANCELLING.value:
+            elif row.state is BatchState.CANCELLING:
                 await self._cancel(row)
             else:
                 await self._take_in(row)
@@ -124,19 +124,19 @@ class BatchKeeper:
         finally:
             del self._busy[row.id]
 
-    def _rest(self, row: Any, seconds: float = WAIT_SECONDS) -> None:
+    def _rest(self, row: BatchRow, seconds: float = WAIT_SECONDS) -> None:
         self._rest_until[row.id] = time.monotonic() + seconds
 
     # --- validating, in_progress -----------------------------------------------------------------
 
-    async def _take_in(self, row: Any) -> None:
+    async def _take_in(self, row: BatchRow) -> None:
         """Take lines in, a group at a time, until there are none or they have to wait."""
-        if row.state == BatchState.VALIDATING.value and await self._is_unusable(row):
+        if row.state is BatchState.VALIDATING and await self._is_unusable(row):
             return
         while row.lines_read < row.lines_total:
             if await self._stops(row):
                 return
-            had_open = await self._database.read(reports.unfinished, row.id)
+            had_open = await self._database.read(reports.has_open_job, row.id)
             try:
                 taken = await self._take_group(row)
             except FileNotFoundError:
@@ -147,13 +147,14 @@ class BatchKeeper:
                     await self._stop(row, reason)
                 self._rest(row)
                 return
-            row = await self._again(row)
-            if row is None or row.state != BatchState.IN_PROGRESS.value:
+            again = await self._again(row)
+            if again is None or again.state is not BatchState.IN_PROGRESS:
                 return
+            row = again
         if not await self._stops(row):
             await self._finish_if_done(row)
 
-    async def _take_group(self, row: Any) -> Taken:
+    async def _take_group(self, row: BatchRow) -> Taken:
         principal = await self._database.read(
             accounts.find_principal, row.workspace_id, row.api_key_id
         )
@@ -179,7 +180,7 @@ class BatchKeeper:
             await batches.give_back(self._limiter, allowed, taken.jobs, now)
         return taken
 
-    async def _stops(self, row: Any) -> bool:
+    async def _stops(self, row: BatchRow) -> bool:
         """Stop a batch whose time is over before its lines were in, or that met its first error."""
         if now_ms() >= row.expires_at and row.lines_read < row.lines_total:
             return await self._stop(row, StopReason.EXPIRED)
@@ -188,14 +189,14 @@ class BatchKeeper:
             return await self._stop(row, StopReason.ON_ERROR)
         return False
 
-    async def _stop(self, row: Any, reason: StopReason) -> bool:
+    async def _stop(self, row: BatchRow, reason: StopReason) -> bool:
         await self._database.write(batches.stop_batch, row.id, reason, now_ms())
         log.info("batch.stops", batch=row.id, reason=reason.value)
         return True
 
-    async def _is_unusable(self, row: Any) -> bool:
+    async def _is_unusable(self, row: BatchRow) -> bool:
         """End a batch whose input is no list of requests, or names one twice: nothing is run."""
-        file = await self._database.read(input_file, row.input_file_id)
+        file = await self._database.read(find_input, row.input_file_id)
         if file is None or file.problems is None:
             return False
         found = orjson.loads(file.problems)
@@ -206,7 +207,7 @@ class BatchKeeper:
 
     # --- cancelling ------------------------------------------------------------------------------
 
-    async def _cancel(self, row: Any) -> None:
+    async def _cancel(self, row: BatchRow) -> None:
         """End what waits; what runs may end by itself: it is paid for anyway."""
         while await self._database.write(batches.cancel_jobs, row.id, now_ms()):
             pass
@@ -214,8 +215,8 @@ class BatchKeeper:
 
     # --- finalizing ------------------------------------------------------------------------------
 
-    async def _finish_if_done(self, row: Any) -> None:
-        if await self._database.read(reports.unfinished, row.id):
+    async def _finish_if_done(self, row: BatchRow) -> None:
+        if await self._database.read(reports.has_open_job, row.id):
             age = (now_ms() - row.created_at) / 1000
             self._rest(row, min(age * PATIENCE, LONGEST_REST_SECONDS))
             return
@@ -224,22 +225,26 @@ class BatchKeeper:
             if again is not None:
                 await self._finish(again)
 
-    async def _finish(self, row: Any) -> None:
+    async def _finish(self, row: BatchRow) -> None:
         """Write the files, then say that the batch has ended: never the other way round."""
         output, errors = await asyncio.to_thread(self._assembler.write, row)
-        state = await self._database.read(reports.last_state, row)
+        state = await self._database.read(reports.find_last_state, row)
         end = BatchEnd(row.id, state, now_ms(), self._file(row, output), self._file(row, errors))
         if await self._database.write(batches.end_batch, end):
             log.info("batch.ended", batch=row.id, state=state.value, lines=row.lines_total)
 
-    def _file(self, row: Any, written: Written) -> dict[str, Any] | None:
+    def _file(self, row: BatchRow, written: Written) -> files.FileRow | None:
         if not written.lines:
             return None
         now = now_ms()
         kept = batches.options_of(row).output_expires_seconds
         kind = "errors" if written.file_id.endswith("E") else "output"
-        return files.new_row(
-            *(written.file_id, row.workspace_id, FilePurpose.BATCH_OUTPUT, written.size, now),
+        return files.FileRow(
+            written.file_id,
+            row.workspace_id,
+            FilePurpose.BATCH_OUTPUT,
+            written.size,
+            now,
             api_key_id=row.api_key_id,
             filename=f"{row.id}_{kind}.jsonl",
             media_type="application/jsonl",
@@ -247,5 +252,5 @@ class BatchKeeper:
             expires_at=None if kept is None else now + kept * 1000,
         )
 
-    async def _again(self, row: Any) -> Any:
-        return await self._database.read(reports.by_id, row.id)
+    async def _again(self, row: BatchRow) -> BatchRow | None:
+        return await self._database.read(reports.find_batch, row.id)

@@ -75,7 +75,7 @@ class RetentionService:
 
     async def _retire_batches(self, workspace_id: str, before: int) -> bool:
         """Delete old batches as their owner would; tell whether there may be more."""
-        found = await self.database.read(reports.ended_before, workspace_id, before, GROUP)
+        found = await self.database.read(reports.list_ended_before, workspace_id, before, GROUP)
         for batch_id in found:
             deleted = await self.database.write(delete_batch, batch_id, workspace_id)
             for file_id in deleted:

@@ -1,22 +1,39 @@
 """The rows of files: name, purpose, expiry; and the quota of a workspace."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, exists, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, or_, select
 
 from broker.completion import Media
 from broker.enums import FilePurpose
 from broker.errors import PayloadTooLargeError
-from broker.storage.tables import Job, StoredFile, table
+from broker.storage.tables import Job, StoredFile, columns, table
 
 _files = table(StoredFile)
 _jobs = table(Job)
 _INSERT = insert(_files)
 
-StoredFileRow: TypeAlias = Any  # a row of `files`
 
+class FileRow(NamedTuple):
+    """A row of `files`. Times are Unix milliseconds."""
+
+    id: str
+    workspace_id: str
+    purpose: FilePurpose
+    bytes: int
+    created_at: int
+    media_type: str = "application/octet-stream"
+    api_key_id: str | None = None  # the key that uploaded it
+    job_id: str | None = None  # the job whose answer contains it
+    filename: str | None = None
+    lines: int | None = None  # requests in the input of a batch
+    problems: str | None = None  # JSON: the problems of that input
+    expires_at: int | None = None
+
+
+_SELECT = select(*columns(FileRow, _files))
 
 UPLOADED = tuple(
     each for each in FilePurpose if each not in {FilePurpose.BATCH_OUTPUT, FilePurpose.JOB_OUTPUT}
@@ -36,39 +53,18 @@ class FilePage:
     api_key_id: str | None = None  # None: of all keys
 
 
-def media_row(media: Media, *, workspace_id: str, job_id: str, now: int) -> dict[str, Any]:
-    """Return the columns of `files` for what a job produced."""
-    return new_row(
+def media_row(media: Media, *, workspace_id: str, job_id: str, now: int) -> FileRow:
+    """Return the row of an image or audio that a job produced."""
+    return FileRow(
         media.id, workspace_id, FilePurpose.JOB_OUTPUT, len(media.content), now,
         job_id=job_id, media_type=media.media_type,
     )  # fmt: skip
 
 
-def new_row(
-    file_id: str, workspace_id: str, purpose: FilePurpose, size: int, now: int, **more: Any
-) -> dict[str, Any]:
-    """Return the columns of `files`; `more` are those that not every file has."""
-    return {
-        "id": file_id,
-        "workspace_id": workspace_id,
-        "api_key_id": None,
-        "job_id": None,
-        "purpose": purpose.value,
-        "filename": None,
-        "media_type": "application/octet-stream",
-        "bytes": size,
-        "lines": None,
-        "problems": None,
-        "created_at": now,
-        "expires_at": None,
-        **more,
-    }
-
-
-def add(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Record what was saved: in the transaction that records who made it."""
+def add(connection: Connection, rows: Sequence[FileRow]) -> None:
+    """Insert the rows of files whose bytes are stored already."""
     if rows:
-        connection.execute(_INSERT, rows)
+        connection.execute(_INSERT, [row._asdict() for row in rows])
 
 
 def find(
@@ -77,49 +73,53 @@ def find(
     workspace_id: str | None,
     now: int,
     api_key_id: str | None = None,
-) -> StoredFileRow | None:
-    """Return a file that has not expired, or None; a workspace, or a key, sees only its own."""
-    query = select(_files).where(_files.c.id == file_id)
+) -> FileRow | None:
+    """Return a file that has not expired, or None.
+
+    With `workspace_id` and `api_key_id`, only a file of this workspace and key is found.
+    """
+    query = _SELECT.where(_files.c.id == file_id)
     if workspace_id is not None:
         query = query.where(_files.c.workspace_id == workspace_id)
     if api_key_id is not None:
         query = query.where(_is_of(api_key_id))
-    row = connection.execute(query).first()
-    return None if row is None or _is_over(row, now) else row
+    found = connection.execute(query).first()
+    row = None if found is None else FileRow(*found)
+    return None if row is None or _has_expired(row, now) else row
 
 
-def page(connection: Connection, wanted: FilePage) -> Sequence[StoredFileRow]:
+def page(connection: Connection, wanted: FilePage) -> Sequence[FileRow]:
     """Return files of a workspace, newest first unless `oldest_first` is set."""
     order = _files.c.id if wanted.oldest_first else _files.c.id.desc()
-    query = select(_files).where(_files.c.workspace_id == wanted.workspace_id).order_by(order)
+    query = _SELECT.where(_files.c.workspace_id == wanted.workspace_id).order_by(order)
     if wanted.api_key_id is not None:
         query = query.where(_is_of(wanted.api_key_id))
     if wanted.after is not None:
         later = _files.c.id > wanted.after if wanted.oldest_first else _files.c.id < wanted.after
         query = query.where(later)
     if wanted.purpose is not None:
-        query = query.where(_files.c.purpose == wanted.purpose.value)
-    return connection.execute(query.limit(wanted.limit)).all()
+        query = query.where(_files.c.purpose == wanted.purpose)
+    return [FileRow(*row) for row in connection.execute(query.limit(wanted.limit))]
 
 
-def _is_of(api_key_id: str) -> Any:
+def _is_of(api_key_id: str) -> ColumnElement[bool]:
     """Return whether a file belongs to this key, or to a job of it."""
     of_job = exists().where(_jobs.c.id == _files.c.job_id, _jobs.c.api_key_id == api_key_id)
     return or_(_files.c.api_key_id == api_key_id, of_job)
 
 
-def expired(connection: Connection, now: int, most: int) -> Sequence[str]:
-    """Return the ids of files whose time is over."""
-    over = select(_files.c.id).where(_files.c.expires_at <= now).limit(most)
-    return connection.execute(over).scalars().all()
+def list_expired(connection: Connection, now: int, limit: int) -> Sequence[str]:
+    """Return the ids of up to `limit` files that have expired."""
+    query = select(_files.c.id).where(_files.c.expires_at <= now).limit(limit)
+    return connection.execute(query).scalars().all()
 
 
 def remove(connection: Connection, file_ids: Sequence[str]) -> None:
-    """Delete rows. Their bytes go after the commit."""
+    """Delete rows. The caller deletes the bytes after the commit."""
     connection.execute(delete(_files).where(_files.c.id.in_(file_ids)))
 
 
-def _is_over(row: StoredFileRow, now: int) -> bool:
+def _has_expired(row: FileRow, now: int) -> bool:
     return row.expires_at is not None and row.expires_at <= now
 
 
@@ -135,12 +135,12 @@ class Quota:
 class Upload:
     """The row of an uploaded file, and what its workspace may keep."""
 
-    row: Mapping[str, Any]
+    row: FileRow
     quota: Quota
 
 
 def check_quota(connection: Connection, workspace_id: str, quota: Quota, size: int = 0) -> None:
-    """Raise PayloadTooLargeError where a workspace has no room for one more file."""
+    """Raise PayloadTooLargeError if another file of `size` bytes exceeds a workspace's quota."""
     uploaded = [each.value for each in UPLOADED]
     kept, used = connection.execute(
         select(func.count(), func.coalesce(func.sum(_files.c.bytes), 0)).where(
@@ -165,5 +165,5 @@ def check_quota(connection: Connection, workspace_id: str, quota: Quota, size: i
 def add_upload(connection: Connection, upload: Upload) -> None:
     """Record an upload. Raises PayloadTooLargeError if its workspace has no room for it."""
     row = upload.row
-    check_quota(connection, row["workspace_id"], upload.quota, row["bytes"])
+    check_quota(connection, row.workspace_id, upload.quota, row.bytes)
     add(connection, [row])

@@ -6,6 +6,7 @@ from sqlalchemy import Column, Index, Text
 from sqlmodel import Field
 
 from broker.enums import BatchState, NativeBatchState, StopReason
+from broker.requests.operations import Operation
 from broker.storage.tables.columns import TableModel, big, enumeration, partial_index
 
 _OPEN = "state IN ('validating', 'in_progress', 'finalizing', 'cancelling')"
@@ -29,7 +30,7 @@ class Batch(TableModel, table=True):
     workspace_id: str
     api_key_id: str
     state: BatchState = Field(sa_column=enumeration(BatchState))
-    endpoint: str  # the operation of lines that name none
+    endpoint: Operation = Field(sa_column=enumeration(Operation))  # of lines that name none
     input_file_id: str
     inline: bool = False  # the requests came in the body: so do the results
     output_file_id: str | None = None
@@ -91,7 +92,7 @@ class NativeBatch(TableModel, table=True):
     id: str = Field(primary_key=True)  # nb_…; also the marker that the provider is sent
     provider: str
     native_model: str
-    operation: str
+    operation: Operation = Field(sa_column=enumeration(Operation))
     state: NativeBatchState = Field(sa_column=enumeration(NativeBatchState))
     lines: int  # jobs it was made of
     upstream_id: str | None = None  # the provider's name for it, once we know it

@@ -3,6 +3,7 @@
 from broker import batches
 from broker.batches import BatchOptions, Group, Options, StopReason, new_batch, reports
 from broker.batches.intake import ReadLine
+from broker.batches.reports import find_batch
 from broker.enums import FilePurpose
 from broker.ids import new_id
 from broker.queues import Lane
@@ -14,13 +15,13 @@ LINE_BYTES = 100
 
 
 def make_file(database, caller, *, lines=3, size=None, purpose=FilePurpose.BATCH, **more):
-    row = files.new_row(
+    row = files.FileRow(
         *(new_id("file_"), caller.workspace_id, purpose, size or lines * LINE_BYTES, NOW),
         lines=lines,
         **more,
     )
     write(database, files.add_upload, files.Upload(row, files.Quota(0, 0)))
-    return row["id"]
+    return row.id
 
 
 def make_batch(database, caller, *, lines=3, options=None, **wish):
@@ -64,7 +65,7 @@ def stop(database, batch_id, reason=StopReason.CANCELLED, workspace_id=None):
 
 
 def batch_row(database, batch_id):
-    return database.read_now(reports.by_id, batch_id)
+    return database.read_now(find_batch, batch_id)
 
 
 def totals(database, batch_id):

@@ -79,7 +79,7 @@ def test_totals_that_were_written_down_before_own_keys_were_counted(database, ca
     stored = orjson.loads(batch_row(database, batch_id).totals)
     older = {name: stored[name] for name in stored if "key" not in name and "byok" not in name}
     assert len(older) == len(stored) - 2
-    assert usage(reports.BatchTotals.stored(orjson.dumps(older).decode()))["is_byok"] is False
+    assert usage(reports.BatchTotals.from_json(orjson.dumps(older).decode()))["is_byok"] is False
 
 
 def usage_of(database, batch_id):
@@ -108,12 +108,12 @@ def test_stopping_ends_what_waits_and_leaves_what_runs(database, caller):
     # Then the waiting line gives its hold back, and the running one may finish
     assert job_row(database, waiting).state == "cancelled"
     assert sum(entries(database, waiting).values()) == 0
-    assert database.read_now(reports.unfinished, batch_id)
+    assert database.read_now(reports.has_open_job, batch_id)
     record(database, failed(claimed))  # queued again: called off at the next look
     assert write(database, batches.cancel_jobs, batch_id, NOW) == 1
-    assert not database.read_now(reports.unfinished, batch_id)
+    assert not database.read_now(reports.has_open_job, batch_id)
     row = batch_row(database, batch_id)
-    assert database.read_now(reports.last_state, row) is BatchState.CANCELLED
+    assert database.read_now(reports.find_last_state, row) is BatchState.CANCELLED
     end(database, batch_id, BatchState.CANCELLED)
     assert (totals(database, batch_id).completed, totals(database, batch_id).failed) == (1, 2)
 
@@ -155,7 +155,7 @@ def test_a_batch_says_why_it_stopped(database, caller, reason):
     batch_id = make_batch(database, caller)
     stop(database, batch_id, reason)
     row = batch_row(database, batch_id)
-    assert database.read_now(reports.last_state, row) is BatchState.CANCELLED
+    assert database.read_now(reports.find_last_state, row) is BatchState.CANCELLED
     end(database, batch_id, BatchState.CANCELLED)
     [told] = orjson.loads(batch_row(database, batch_id).errors)
     assert told["code"] == reason.value

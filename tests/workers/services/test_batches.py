@@ -13,6 +13,7 @@ from sqlalchemy import select, update
 from broker import accounts, batches, presets, webhooks
 from broker.batches import BatchOptions, Inspector, Options, new_batch, reports
 from broker.batches.reading import GROUP_LINES
+from broker.batches.reports import find_batch
 from broker.clock import now_ms
 from broker.credentials import LiveCredentials
 from broker.enums import FilePurpose
@@ -106,7 +107,7 @@ def make_batch(tools, lines, *, age_ms=0, **wish):
     file_id = new_id("file_")
     with tools.files.writing(file_id) as file:
         file.write(content)
-    row = files.new_row(
+    row = files.FileRow(
         *(file_id, caller.workspace_id, FilePurpose.BATCH, len(content), now_ms()),
         lines=found.lines,
         problems=found.stored,
@@ -124,7 +125,7 @@ def line(custom_id, **body):
 
 
 def row_of(tools, batch_id):
-    return tools.database.read_now(reports.by_id, batch_id)
+    return tools.database.read_now(find_batch, batch_id)
 
 
 async def bring_forward(tools, batch_id, looks=1):
@@ -404,7 +405,7 @@ async def test_files_whose_time_is_over_are_deleted_but_not_from_under_a_batch(t
         tools.database,
         files.add_upload,
         files.Upload(
-            files.new_row(old, "ws", FilePurpose.VISION, 1, 0, expires_at=1), files.Quota(0, 0)
+            files.FileRow(old, "ws", FilePurpose.VISION, 1, 0, expires_at=1), files.Quota(0, 0)
         ),
     )
     with tools.database.transaction() as connection:
