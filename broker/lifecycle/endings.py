@@ -146,7 +146,7 @@ class ReviewedJob(Protocol):
 
     id: str
     workspace_id: str
-    state: str
+    state: JobState
     provider: str
     lane: str
 

@@ -25,8 +25,8 @@ class _EndpointRow(Protocol):
     id: str
     workspace_id: str
     events: str  # JSON list; empty = all
-    payload: str  # see `enums.PayloadKind`
-    scheme: str  # see `enums.Scheme`
+    payload: PayloadKind  # see `enums.PayloadKind`
+    scheme: Scheme  # see `enums.Scheme`
     disabled: bool
 
 
