@@ -6,9 +6,11 @@ import pytest
 from sqlalchemy import insert, update
 
 from broker.dispatch.dispatch import Due, Memory, dispatch_due
+from broker.enums import BatchState
 from broker.lifecycle import Deferral, defer_many
 from broker.providers.pacing import Busy, Cause
 from broker.queues import Lane
+from broker.requests.operations import Operation
 from broker.routing.waiting import Congestion
 from broker.storage.tables import Batch, Job, Workspace
 from broker.submission import submit_many
@@ -47,13 +49,13 @@ def work(database, job_ids):
         record(database, finished(claim_one(database, job_id)))
 
 
-def make_batch(database, caller, batch_id, *, state="in_progress", max_concurrency=None):
+def make_batch(database, caller, batch_id, *, state=BatchState.IN_PROGRESS, max_concurrency=None):
     row = Batch(
         id=batch_id,
         workspace_id=caller.workspace_id,
         api_key_id=caller.api_key_id,
         state=state,
-        endpoint="/v1/chat/completions",
+        endpoint=Operation.CHAT,
         input_file_id="file_1",
         completion_window="24h",
         options="{}",
@@ -139,7 +141,12 @@ def test_lines_in_a_providers_batch_take_no_place_of_those_outside(database, cal
 
 @pytest.mark.parametrize("state", ["cancelling", "finalizing", "expired"])
 def test_a_batch_that_ends_is_fed_no_further(database, caller, state):
-    queue(database, caller, 3, batch_id=make_batch(database, caller, "batch_1", state=state))
+    queue(
+        database,
+        caller,
+        3,
+        batch_id=make_batch(database, caller, "batch_1", state=BatchState(state)),
+    )
     mine = queue(database, caller, 1)
     assert look(database, 100) == mine
 
