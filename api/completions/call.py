@@ -36,7 +36,7 @@ async def answer_call(
 
     async def served_answer() -> Response:
         if is_streamed:
-            return await _stream(request, services, principal, job)
+            return await _stream_job(request, services, principal, job)
         response = await serve(request, services, principal, job)
         if operation in STREAMED and routing_metadata.is_requested(request):
             return await routing_metadata.add_metadata(services, principal, response)
@@ -44,7 +44,7 @@ async def answer_call(
 
     async def replayed_answer(job_id: str) -> Response:
         if is_streamed:
-            return await _chunks(request, services, principal, job, job_id)
+            return await _stream_chunks(request, services, principal, job, job_id)
         return await responses.stored_response(services, principal, job_id)
 
     if is_streamed:
@@ -53,7 +53,7 @@ async def answer_call(
     return await response_cache.serve_cached(services, cache, job, served_answer, replayed_answer)
 
 
-async def _stream(
+async def _stream_job(
     request: Request, services: Services, principal: Principal, job: NewJob
 ) -> Response:
     """Submit a job; return its chunks as they arrive."""
@@ -67,14 +67,14 @@ async def _stream(
             if cancels and not submitted.replayed:  # a replayed job has other callers
                 await actions.cancel_quietly(services, principal, job_id, waits=waits)
 
-        return await _chunks(request, services, principal, job, job_id, on_gone)
+        return await _stream_chunks(request, services, principal, job, job_id, on_gone)
 
 
 async def _ignore_disconnect() -> None:
     """Do nothing when the caller of a stored answer disconnects."""
 
 
-async def _chunks(
+async def _stream_chunks(
     request: Request,
     services: Services,
     principal: Principal,
@@ -83,7 +83,7 @@ async def _chunks(
     on_gone: Callable[[], Coroutine[Any, Any, None]] = _ignore_disconnect,
 ) -> Response:
     """Return the chunks of the job that was submitted for `job`."""
-    source = _events(services, principal, job_id)
+    source = _follow_events(services, principal, job_id)
     source = delete_after_delivery.mark_after_stream(services, job_id, job.row["store"], source)
     if routing_metadata.is_requested(request):
         source = routing_metadata.add_metadata_to_stream(services, principal, job_id, source)
@@ -100,7 +100,7 @@ async def _chunks(
     )
 
 
-async def _events(
+async def _follow_events(
     services: Services, principal: Principal, job_id: str
 ) -> AsyncGenerator[list[Event]]:
     with services.subscriptions.listen(job_id) as listener:

@@ -232,12 +232,12 @@ async def follow_job(
     if await services.database.read(reports.is_read, found, last):
         return Response(status_code=204, headers=responses.job_headers(job_id))
     services.open_streams.take(request, principal)
-    source = _events(services, principal, job_id, last)
+    source = _follow_events(services, principal, job_id, last)
     source = delete_after_delivery.mark_after_stream(services, job_id, found.job.store, source)
     return log_response(source, job_id, keep_alive=services.settings.keep_alive_seconds)
 
 
-async def _events(
+async def _follow_events(
     services: Services, principal: Principal, job_id: str, after: int
 ) -> AsyncGenerator[list[Event]]:
     with services.subscriptions.listen(job_id) as listener:

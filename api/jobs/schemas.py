@@ -35,24 +35,24 @@ CHAT_EXAMPLE: Json = {
 
 JobId: TypeAlias = Annotated[str, Path(description="The id of the job (`job_…`).")]
 
-MOST_URGENT = 100
+MAX_PRIORITY = 100
 
 
-def _priority(value: Any) -> Lane | int:
+def _read_priority(value: Any) -> Lane | int:
     if isinstance(value, str) and value in set(Lane):
         return Lane(value)
-    if type(value) is int and abs(value) <= MOST_URGENT:
+    if type(value) is int and abs(value) <= MAX_PRIORITY:
         return value
     raise ValueError(f"must be a lane ({', '.join(Lane)}) or a whole number from -100 to 100")
 
 
 Priority = Annotated[
     Lane | int,
-    PlainValidator(_priority),
+    PlainValidator(_read_priority),
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "integer", "minimum": -MOST_URGENT, "maximum": MOST_URGENT},
+                {"type": "integer", "minimum": -MAX_PRIORITY, "maximum": MAX_PRIORITY},
                 {"enum": [lane.value for lane in Lane]},
             ]
         }

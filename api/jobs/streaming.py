@@ -56,7 +56,7 @@ class ChunkStream:
         A caller that has received no chunk yet receives none of failed attempts, either.
         """
         self._lines = []
-        for event in events if self.shown else _last_attempt(events):
+        for event in events if self.shown else _skip_failed_attempts(events):
             if not self.ended:
                 self._take(event)
         return b"".join(self._lines)
@@ -68,10 +68,10 @@ class ChunkStream:
             self.queued_ms = orjson.loads(event.data).get("queued_ms")
         elif event.type == job_events.CHUNK:
             self.shown = True
-            self._lines.append(_frame(event.data, event.number))
+            self._lines.append(_render_frame(event.data, event.number))
         elif event.type == job_events.USAGE:
             self.shown = True
-            self._lines.append(_frame(event.data))
+            self._lines.append(_render_frame(event.data))
         elif event.type == JobState.COMPLETED:
             self._end()
         elif event.is_end:
@@ -102,7 +102,7 @@ class ChunkStream:
             },
             "choices": [operations.empty_choice(self.operation, "error")],
         }
-        self._lines.append(_frame(orjson.dumps(body), number))
+        self._lines.append(_render_frame(orjson.dumps(body), number))
         self._end()
 
     def _end(self) -> None:
@@ -131,12 +131,12 @@ async def chunk_response(
         if events[-1].is_end and events[-1].type != JobState.COMPLETED and not _has_chunk(events):
             return failed_response(stream.job_id, orjson.loads(events[-1].data))
         first = stream.render(events)
-    body = _sliced(_chunk_bytes(feed, stream, first, keep_alive, on_gone))
+    body = _split_pieces(_yield_chunks(feed, stream, first, keep_alive, on_gone))
     headers = job_headers(stream.job_id, stream.queued_ms)
     return StreamingResponse(body, headers=HEADERS | headers, media_type="text/event-stream")
 
 
-async def _chunk_bytes(
+async def _yield_chunks(
     feed: "_Feed",
     stream: ChunkStream,
     first: bytes,
@@ -173,24 +173,26 @@ async def _finish(closing: Coroutine[Any, Any, None]) -> None:
 def log_response(source: Source, job_id: str, *, keep_alive: float) -> Response:
     """Return a job's event log, live to its end."""
     return StreamingResponse(
-        _sliced(_log_bytes(_Feed(source), keep_alive)),
+        _split_pieces(_yield_log(_Feed(source), keep_alive)),
         headers=HEADERS | job_headers(job_id),
         media_type="text/event-stream",
     )
 
 
-async def _log_bytes(feed: "_Feed", keep_alive: float) -> AsyncGenerator[bytes]:
+async def _yield_log(feed: "_Feed", keep_alive: float) -> AsyncGenerator[bytes]:
     try:
         while (events := await feed.next(keep_alive)) != []:
             if events is None:
                 yield KEEP_ALIVE
                 continue
-            yield b"".join(_frame(each.data, each.number, each.public_type) for each in events)
+            yield b"".join(
+                _render_frame(each.data, each.number, each.public_type) for each in events
+            )
     finally:
         await _finish(feed.close())
 
 
-async def _sliced(body: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+async def _split_pieces(body: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
     """Yield a body in pieces that fit into the buffer of a connection."""
     async with contextlib.aclosing(body):
         async for piece in body:
@@ -221,16 +223,18 @@ class _Feed:
         await self._source.aclose()
 
 
-def _last_attempt(events: Sequence[Event]) -> Sequence[Event]:
+def _skip_failed_attempts(events: Sequence[Event]) -> Sequence[Event]:
+    """Return the events of the last attempt."""
     begins = [index for index, event in enumerate(events) if event.type == job_events.RETRYING]
     return events[begins[-1] + 1 :] if begins else events
 
 
 def _has_chunk(events: Sequence[Event]) -> bool:
-    return any(event.is_chunk for event in _last_attempt(events))
+    return any(event.is_chunk for event in _skip_failed_attempts(events))
 
 
-def _frame(data: bytes, number: int | None = None, type_: str | None = None) -> bytes:
+def _render_frame(data: bytes, number: int | None = None, type_: str | None = None) -> bytes:
+    """Return one server-sent event."""
     id_ = b"" if number is None else b"id: %d\n" % number
     name = b"event: %s\n" % type_.encode() if type_ else b""
     return b"%s%sdata: %s\n\n" % (id_, name, data)

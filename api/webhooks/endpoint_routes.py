@@ -100,18 +100,18 @@ async def change_webhook_endpoint(
     if changes.get("scheme") is Scheme.OPENROUTER:
         row = await _find(services, principal, endpoint_id)
         _check_signature(Scheme.OPENROUTER, SignatureKind(row.signature), param="scheme")
-    fresh = {
+    secrets = {
         kind: webhooks.build_secret_columns(kind, services.encryption) for kind in SignatureKind
     }
     change = EndpointChange(
         *(principal.workspace_id, endpoint_id, now_ms()),
         webhooks.build_endpoint_columns(changes, services.encryption),
-        {kind.value: columns for kind, (columns, _) in fresh.items()},
+        {kind.value: columns for kind, (columns, _) in secrets.items()},
     )
     row = await carry_out(
         services.database, lambda connection: administration.change(connection, actor, change)
     )
-    columns, secret = fresh[SignatureKind(row.signature)]
+    columns, secret = secrets[SignatureKind(row.signature)]
     if row.secret == columns["secret"]:
         return json_response(_with_secret(services, row, secret))
     return json_response(views.render_endpoint(row, services.encryption))

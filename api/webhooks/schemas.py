@@ -26,7 +26,7 @@ Events = Annotated[list[Annotated[str, StringConstraints(max_length=100)]], Fiel
 RateLimit = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]  # deliveries a minute
 
 
-def _unix_seconds(value: Any) -> float:
+def _read_seconds(value: Any) -> float:
     try:
         seconds = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
@@ -38,7 +38,7 @@ def _unix_seconds(value: Any) -> float:
 
 Moment = Annotated[
     float,
-    PlainValidator(_unix_seconds),
+    PlainValidator(_read_seconds),
     WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "description": "Unix seconds."}),
 ]
 
