@@ -6,9 +6,10 @@ one line, to the next is a step in the index `ix_jobs_line`.
 
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, bindparam, func, select, text
+from sqlalchemy import Connection, bindparam, func, literal, select, text
 
 from broker.jobs.states import WAITING
+from broker.queues import Lane
 from broker.storage.tables import Job, columns, table
 
 DUE_GROUP = 1_000
@@ -35,15 +36,17 @@ class Head(Protocol):
     on_queue: int  # published and not claimed yet
 
 
+_IS_DUE = (
+    _jobs.c.state.in_(WAITING),
+    _jobs.c.lane == bindparam("lane"),
+    _jobs.c.dispatch_at <= bindparam("now"),
+    _jobs.c.deadline_at > bindparam("now"),  # `expire` ends the others
+    _jobs.c.line.is_(None),
+)
+_ANY_DUE = select(literal(1)).where(*_IS_DUE).limit(1)
 DUE = (
     select(*columns(DueJob, _jobs))
-    .where(
-        _jobs.c.state.in_(WAITING),
-        _jobs.c.lane == bindparam("lane"),
-        _jobs.c.dispatch_at <= bindparam("now"),
-        _jobs.c.deadline_at > bindparam("now"),  # `expire` ends the others
-        _jobs.c.line.is_(None),
-    )
+    .where(*_IS_DUE)
     .order_by(_jobs.c.dispatch_at, _jobs.c.id)
     .limit(DUE_GROUP)
     .with_for_update(skip_locked=True)
@@ -115,3 +118,10 @@ NEXT_IN_LINE = (
 def waiting_providers(connection: Connection) -> list[str]:
     """Return the providers at which something waits in line."""
     return list(connection.execute(_PROVIDERS, {"after": ""}).scalars())
+
+
+def has_due_jobs(connection: Connection, now: int) -> bool:
+    """Return whether a job is due, or waits in line at its provider. Change nothing."""
+    lanes = [{"lane": lane.value, "now": now} for lane in Lane]
+    due = any(connection.execute(_ANY_DUE, lane).first() is not None for lane in lanes)
+    return due or bool(waiting_providers(connection))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, func, literal, or_, select, update
 
 from broker.enums import DeliveryState
 from broker.storage.tables import Delivery, WebhookEndpoint, table
@@ -30,6 +30,7 @@ _NOW: Any = bindparam("now")
 _PENDING = _deliveries.c.state == DeliveryState.PENDING.value
 _DUE = and_(_PENDING, _deliveries.c.dispatch_at <= _NOW)
 _DUE_RECEIVERS = select(_deliveries.c.workspace_id, _deliveries.c.receiver).where(_DUE).distinct()
+_ANY_DUE = select(literal(1)).select_from(_deliveries).where(_DUE).limit(1)
 _IN_FLIGHT = or_(
     _deliveries.c.state == DeliveryState.RUNNING.value,
     and_(
@@ -64,6 +65,11 @@ _MARK_PUBLISHED = (
     .where(_deliveries.c.id.in_(bindparam("ids", expanding=True)), _PENDING)
     .values(dispatch_at=bindparam("again_at"))
 )
+
+
+def has_due(connection: Connection, now: int) -> bool:
+    """Return whether a delivery is due. Change nothing."""
+    return connection.execute(_ANY_DUE, {"now": now}).first() is not None
 
 
 def publish_due(connection: Connection, now: int) -> list[str]:

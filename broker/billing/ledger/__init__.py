@@ -9,7 +9,7 @@ updated by every request and no counter can drift.
 """
 
 from broker.billing.ledger.balances import NOTHING, LedgerTotals, balance, key_totals, lock, totals
-from broker.billing.ledger.chain import CHAIN_GROUP, Chained, chain_entries
+from broker.billing.ledger.chain import CHAIN_GROUP, Chained, chain_entries, has_new_entries
 from broker.billing.ledger.entries import (
     BookedJob,
     HeldJob,
@@ -45,6 +45,7 @@ __all__ = [
     "extend",
     "fee",
     "grant",
+    "has_new_entries",
     "hold",
     "key_totals",
     "lock",

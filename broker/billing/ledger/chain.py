@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, literal, select, update
 
 from broker.billing.ledger.balances import NOTHING, LedgerTotals, entry_totals
 from broker.enums import EntryKind
@@ -65,6 +65,9 @@ _UNCHAINED = (
     .order_by(_entries.c.workspace_id, _entries.c.id)
     .limit(CHAIN_GROUP)
 )
+_ANY_UNCHAINED = (
+    select(literal(1)).select_from(_entries).where(_entries.c.sequence.is_(None)).limit(1)
+)
 _ACCOUNTS = (
     select(_accounts)
     .where(_accounts.c.id.in_(bindparam("ids", expanding=True)))
@@ -111,6 +114,11 @@ class _Account:
             "sequence": self.sequence,
             "hash": self.hash,
         }
+
+
+def has_new_entries(connection: Connection) -> bool:
+    """Return whether an entry is not chained yet. Change nothing."""
+    return connection.execute(_ANY_UNCHAINED).first() is not None
 
 
 def chain_entries(connection: Connection) -> Chained:

@@ -24,7 +24,7 @@ from tests.factories import (
     write,
 )
 from tests.workers.parts import Publisher, make_routes, pacing_of
-from workers.services.dispatcher import Dispatcher
+from workers.services.dispatcher import Dispatcher, find_work
 from workers.services.leader_election import LeaderElection
 
 GONE = ("gone", "acme/small")
@@ -152,3 +152,20 @@ async def test_what_falls_out_of_a_providers_batch_waits_for_a_place_too(dispatc
         jobs.remove(job_id)
         record(database, finished(claim_one(database, job_id, now=later), now=later))
     assert jobs == []
+
+
+async def test_a_step_without_work_writes_nothing(redis, database):
+    async with dispatching(redis, database, "acme") as dispatcher:
+        with mock.patch.object(type(database), "write", side_effect=AssertionError("a write")):
+            await dispatcher.dispatch_and_chain()
+
+
+@pytest.mark.parametrize("lane", list(Lane))
+async def test_a_step_finds_what_is_due_by_itself(redis, database, lane):
+    job_id = waiting(database, lane, ("acme", "acme/small"))
+    async with dispatching(redis, database, "acme") as dispatcher:
+        await dispatcher.dispatch_and_chain()
+        assert dispatcher.publisher.jobs == [("acme", job_id)]
+        # the hold of the job is chained
+        await dispatcher.dispatch_and_chain()
+        assert not database.read_now(find_work, now_ms()).has_entries
