@@ -49,7 +49,7 @@ from broker.errors import (
 from broker.providers import configuration
 from broker.providers.health import Observer
 from broker.rate_limits import Limiter, connect
-from broker.requests.bodies import plainly
+from broker.requests.bodies import describe_problem
 from broker.security.encryption import Encryption
 from broker.security.signing import Signer
 from broker.settings.installation_key import older_keys, signing_key
@@ -181,7 +181,9 @@ async def _invalid_parameter(request: Request, error: RequestValidationError) ->
         return error_response(request, refusal)
     problem = error.errors()[0]
     field = str(problem["loc"][-1])
-    return error_response(request, InvalidRequestError(f"{field}: {plainly(problem)}", param=field))
+    return error_response(
+        request, InvalidRequestError(f"{field}: {describe_problem(problem)}", param=field)
+    )
 
 
 def _shape_errors(app: FastAPI) -> None:

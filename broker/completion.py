@@ -213,12 +213,12 @@ class Failure:
     outcome: AttemptOutcome
     error_type: ErrorType
     message: str
-    http_status: int | None = None  # what the provider answered
-    provider_code: str | None = None  # the provider's own word for it
-    retry_after: float | None = None  # seconds the provider asked us to wait
+    http_status: int | None = None  # the status of the provider's answer
+    provider_code: str | None = None  # the provider's error code
+    retry_after: float | None = None  # seconds, from the provider's `Retry-After`
     raw: str | None = None  # the provider's body, cut and without secrets
     answered: bool = False  # a whole answer came that cannot be used: it is billed all the same
-    usage: Usage | None = None  # what such an answer states
+    usage: Usage | None = None  # the usage of such an answer
 
 
 AttemptAnswer: TypeAlias = Completion | Document | Failure

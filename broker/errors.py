@@ -68,29 +68,29 @@ class ModalityError(NoEndpointError):
     def __init__(self, models: Sequence[str], needs: Collection[str]) -> None:
         self.models = models
         self.needs = needs
-        what = " and ".join(sorted(needs))
+        inputs = " and ".join(sorted(needs))
         # The shape of OpenRouter's `availability` object (its docs, "Errors").
         availability = {
             "code": "constraint_filtered",
             "retryable": False,
             "requested_models": list(models),
-            "constraint": {"field": "messages", "detail": f"input modalities: {what}"},
+            "constraint": {"field": "messages", "detail": f"input modalities: {inputs}"},
         }
         super().__init__(
-            f"{', '.join(models)} cannot take {what} input, as far as it is served here.",
+            f"{', '.join(models)} cannot take {inputs} input, as far as it is served here.",
             param="messages",
             metadata={"availability": availability},
         )
 
-    def naming(self, others: Sequence[str]) -> "ModalityError":
+    def with_alternatives(self, alternatives: Sequence[str]) -> "ModalityError":
         """Return this error with the models that could be asked instead."""
         error = ModalityError(self.models, self.needs)
         error.message += (
-            f" Models that can: {', '.join(others)}."
-            if others
+            f" Models that can: {', '.join(alternatives)}."
+            if alternatives
             else " No configured model is known to."
         )
-        error.metadata["availability"]["fallback_models"] = list(others)
+        error.metadata["availability"]["fallback_models"] = list(alternatives)
         return error
 
 

@@ -1,7 +1,7 @@
 """Logging: one structured event a line, as JSON or, on a terminal, for people.
 
-Every text in a log line passes the redactor. A failure that lasts (a full disk, say) is logged
-twice a minute, not each time that somebody meets it.
+Every text in a log line passes the redactor. A lasting failure (such as a full disk) is logged
+twice a minute, not each time.
 """
 
 import logging
@@ -69,8 +69,8 @@ class Repeats:
         """Return an event of structlog. Raises DropEvent for a failure that is logged already."""
         if "error" not in event:
             return event
-        said = sorted((k, str(v)[:200]) for k, v in event.items() if k not in _VARYING)
-        dropped = self.dropped_before(str(said))
+        details = sorted((k, str(v)[:200]) for k, v in event.items() if k not in _VARYING)
+        dropped = self.dropped_before(str(details))
         if dropped is None:
             raise structlog.DropEvent
         return {**event, "repeated": dropped} if dropped else event

@@ -16,7 +16,7 @@ BUNDLE_SIZE = 32  # ids in one message, at most
 
 VISIBILITY_TIMEOUT_SECONDS = 6 * 3600
 """When Redis hands out an unacknowledged message again. Only a backstop (claims are guarded, the
-dispatcher re-publishes what was lost), so it is set beyond the longest attempt."""
+dispatcher republishes lost ones), so it is set beyond the longest attempt."""
 
 REDISPATCH_MS = 15_000
 """A published job that nobody claimed within this time is published again."""

@@ -92,7 +92,7 @@ class JobSubscriptions:
         listener = Listener(job_id)
         self._listeners.setdefault(job_id, []).append(listener)
         self._unused.discard(job_id)
-        self._subscribe_soon(job_events.channel(job_id))
+        self._subscribe_soon(job_events.channel_of(job_id))
         try:
             yield listener
         finally:
@@ -144,7 +144,7 @@ class JobSubscriptions:
             received = await listener.next()
             if received is not None and received[-1].number <= last:
                 continue
-            events = job_events.unbroken(received or (), last)
+            events = job_events.find_unbroken(received or (), last)
             if events:
                 last = events[-1].number
                 yield events
@@ -170,7 +170,7 @@ class JobSubscriptions:
         """Yield the events of an ended job above `last`; none if the reader has seen all."""
         if latest and last == 0 and report.payload.has_log:
             last = await self._database.read(StoredLog(report.job.id).latest_start)
-        log = reports.log_of(report, last)
+        log = reports.open_log(report, last)
         events: list[Event] = []
         while page := await self._database.read(log.page):
             events = page
@@ -186,19 +186,19 @@ class JobSubscriptions:
     ) -> AsyncIterator[list[Event]]:
         """Yield the known events above `last`, without a gap, of a job that has not ended."""
         if not report.job.stream:
-            if events := job_events.rest(reports.past_events(report), last):
+            if events := job_events.find_rest(reports.past_events(report), last):
                 yield events
             return
         job_id = report.job.id
         with contextlib.suppress(RedisError, OSError):
             if latest and last == 0:
-                async for events in job_events.kept(self._redis, job_id):
+                async for events in job_events.read_kept(self._redis, job_id):
                     starts = [
                         each.number - 1 for each in events if each.type == job_events.RETRYING
                     ]
                     last = max([last, *starts])
-            async for page in job_events.kept(self._redis, job_id, last):
-                if events := job_events.unbroken(page, last):
+            async for page in job_events.read_kept(self._redis, job_id, last):
+                if events := job_events.find_unbroken(page, last):
                     last = events[-1].number
                     yield events
                 if len(events) < len(page):
@@ -222,7 +222,7 @@ class JobSubscriptions:
     async def _unsubscribe(self) -> None:
         """Unsubscribe from the channels of jobs without a listener."""
         unused, self._unused = self._unused, set()
-        channels = [job_events.channel(job_id) for job_id in unused]
+        channels = [job_events.channel_of(job_id) for job_id in unused]
         if channels and self._pubsub is not None:
             with contextlib.suppress(RedisError, OSError):  # a new connection has none of them
                 await self._pubsub.unsubscribe(*channels)
@@ -241,11 +241,11 @@ class JobSubscriptions:
         await pubsub.subscribe(_CONSTANT_CHANNEL)
         self._pubsub = pubsub
         if self._listeners:
-            await pubsub.subscribe(*map(job_events.channel, self._listeners))
+            await pubsub.subscribe(*map(job_events.channel_of, self._listeners))
             self._wake(list(self._listeners))  # events until now were missed
         async for message in pubsub.listen():
             if message["type"] == "message":
-                self._deliver(job_events.job_of(message["channel"].decode()), message["data"])
+                self._deliver(job_events.find_job_id(message["channel"].decode()), message["data"])
 
     def _deliver(self, job_id: str, lines: bytes) -> None:
         listeners = self._listeners.get(job_id)

@@ -19,7 +19,7 @@ from broker.completion import Json
 from broker.enums import JobState
 from broker.events.job_events import Event
 from broker.ids import generation_id
-from broker.jobs.error_envelope import envelope, failure
+from broker.jobs.error_envelope import describe_job_failure, envelope
 from broker.jobs.views import job_urls
 from broker.submission import Submitted
 
@@ -78,7 +78,7 @@ async def stored_response(services: Services, principal: Principal, job_id: str)
 
 def failed_response(job_id: str, outcome: Json) -> Response:
     """Return the error of a job in OpenRouter's envelope; `outcome` is its last event's data."""
-    status, message, metadata = failure(outcome)
+    status, message, metadata = describe_job_failure(outcome)
     headers = job_headers(job_id)
     retry_after = (outcome.get("error") or {}).get("retry_after")
     if retry_after is not None:

@@ -229,7 +229,7 @@ async def follow_job(
     """
     found = await actions.find_job(services, principal, job_id)
     last = _resume_point(request, after)
-    if await services.database.read(reports.is_read, found, last):
+    if await services.database.read(reports.is_read_to_end, found, last):
         return Response(status_code=204, headers=responses.job_headers(job_id))
     services.open_streams.take(request, principal)
     source = _follow_events(services, principal, job_id, last)

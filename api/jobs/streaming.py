@@ -22,7 +22,7 @@ from broker.completion import ErrorType, Json
 from broker.enums import JobState
 from broker.events import job_events
 from broker.events.job_events import Event
-from broker.jobs.error_envelope import failure
+from broker.jobs.error_envelope import describe_job_failure
 from broker.jobs.views import job_urls
 from broker.requests import operations
 from broker.requests.operations import Operation
@@ -75,7 +75,7 @@ class ChunkStream:
         elif event.type == JobState.COMPLETED:
             self._end()
         elif event.is_end:
-            self._fail(event.number, *failure(orjson.loads(event.data)))
+            self._fail(event.number, *describe_job_failure(orjson.loads(event.data)))
 
     def _break_off(self, number: int) -> None:
         """End this stream: the answer begins again, and sent chunks cannot be withdrawn."""

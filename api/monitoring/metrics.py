@@ -39,7 +39,7 @@ class Measurement:
     """The values of all metrics at `now` (Unix milliseconds)."""
 
     now: int
-    jobs: Sequence[Any]  # see `reports.counts`
+    jobs: Sequence[Any]  # see `reports.count_open`
     deliveries: Sequence[WaitingDeliveries]
     workers: int
     ended: Sequence[tuple[str, str, str, int]]  # provider, lane, status, jobs

@@ -102,7 +102,7 @@ async def _check_workers(services: Services) -> dict[str, object]:
     counted: list[int] = []
 
     async def count() -> None:
-        counted.append(await signals.alive_workers(services.redis, time.time()))
+        counted.append(await signals.count_alive(services.redis, time.time()))
 
     found = await _check(count())
     return found if not found["ok"] else {"ok": counted[0] > 0, "count": counted[0]}
@@ -155,10 +155,10 @@ async def _measure(services: Services) -> "Measurement":
     client: Any = services.redis  # its annotations mix the sync and async clients
     return Measurement(
         now=now_ms(),
-        jobs=await services.database.read(reports.counts),
+        jobs=await services.database.read(reports.count_open),
         deliveries=await services.database.read(webhooks.count_waiting),
-        workers=await signals.alive_workers(services.redis, time.time()),
-        ended=await signals.ended(services.redis),
+        workers=await signals.count_alive(services.redis, time.time()),
+        ended=await signals.read_ended(services.redis),
         totals=fold_labels(counts.decode_counts(await client.hgetall(TOTALS)), known),
         snapshot=narrow_labels(services.observer.snapshot, known),
     )

@@ -16,7 +16,7 @@ from broker.accounts.users import Membership, UserRow
 from broker.administration import apps, carry_out
 from broker.administration.apps import Grant
 from broker.errors import InvalidRequestError, WaybillError
-from broker.requests.bodies.problems import invalid
+from broker.requests.bodies.problems import build_error
 
 router = APIRouter()
 PARAMETERS = tuple(AppCodeRequest.model_fields)
@@ -98,7 +98,7 @@ def _read_parameters(parameters: dict[str, str]) -> tuple[AppCodeRequest, str]:
     try:
         key_request = AppCodeRequest.model_validate(values)
     except ValidationError as error:
-        raise invalid(error) from None
+        raise build_error(error) from None
     host = apps.check_callback(key_request.callback_url)
     columns_of_grant(key_request)
     return key_request, host if "callback_url" in parameters else "a program without a browser"

@@ -9,7 +9,7 @@ from broker.batches.rows import BatchRow, LineRow
 from broker.batches.vocabulary import line_stop_message
 from broker.completion import Json
 from broker.enums import JobState, StopReason
-from broker.jobs.error_envelope import envelope, failure
+from broker.jobs.error_envelope import describe_job_failure, envelope
 from broker.presets.merging import MARK
 from broker.requests.operations import Operation
 
@@ -27,7 +27,7 @@ def result(batch: BatchRow, line: LineRow, public_url: str) -> Json:
     if line.state in {JobState.CANCELLED, JobState.EXPIRED}:
         return not_run(batch.id, line.number, line.custom_id, _reason(batch, line.state))
     error = None if line.error is None else orjson.loads(line.error)
-    status, message, metadata = failure({"status": line.state, "error": error})
+    status, message, metadata = describe_job_failure({"status": line.state, "error": error})
     return _result(batch, line, _response(status, line.job_id, envelope(status, message, metadata)))
 
 

@@ -267,7 +267,7 @@ def _encode(offer: Offer) -> str:
     facts |= {name: _sort(getattr(endpoint, name)) for name in SETS}
     facts |= {"output_modalities": _sort(offer.output_modalities)}
     known = {name: value for name, value in facts.items() if value is not None}
-    return orjson.dumps(known | {"price": endpoint.price.stored()}).decode()
+    return orjson.dumps(known | {"price": endpoint.price.encode()}).decode()
 
 
 def _decode(row: _OfferRow) -> Offer | None:
@@ -276,7 +276,7 @@ def _decode(row: _OfferRow) -> Offer | None:
     stored: Json = orjson.loads(row.offer)
     facts: dict[str, Any] = {name: stored.get(name) for name in ENDPOINT_FACTS}
     facts |= {name: frozenset(stored[name]) for name in SETS if name in stored}
-    price = Price.recalled(stored["price"])
+    price = Price.decode(stored["price"])
     endpoint = Endpoint(provider=row.provider, model=row.model, price=price, **facts)
     stated = {name: stored.get(name) for name in OFFER_FACTS}
     return Offer(endpoint, **stated, output_modalities=stored.get("output_modalities"))

@@ -11,7 +11,14 @@ from broker.pricing import Price
 from broker.providers.configuration import Provider
 from broker.providers.endpoints import Endpoint
 from broker.providers.vendors import vendors
-from broker.requests.operations import Interface, Operation, gives, may_give, serves, speaks
+from broker.requests.operations import (
+    Interface,
+    Operation,
+    gives,
+    may_give,
+    serves,
+    supports_interface,
+)
 from broker.routing import (
     NO_REQUIREMENTS,
     ROUTERS,
@@ -43,7 +50,9 @@ def build_hint(name: str, names: Collection[str]) -> str:
 def describe_remedy(model: Model, providers: Collection[str], wires: Mapping[str, str]) -> str:
     """Describe why a known model is not available: its API, or a missing key."""
     for each in model.endpoints:
-        if each.provider in providers and not speaks(wires[each.provider], each.interface):
+        if each.provider in providers and not supports_interface(
+            wires[each.provider], each.interface
+        ):
             return (
                 f"{each.provider} serves it by {APIS[each.interface]} only, which Waybill does not "
                 "call."
@@ -53,7 +62,7 @@ def describe_remedy(model: Model, providers: Collection[str], wires: Mapping[str
         for each in model.endpoints
         if each.provider in vendors()
         and vendors()[each.provider].key
-        and speaks(wires[each.provider], each.interface)
+        and supports_interface(wires[each.provider], each.interface)
     ]
     if not keys:
         return "no provider serves it by an API that Waybill calls."
@@ -205,7 +214,8 @@ class Catalog:
         return [
             each
             for each in model.endpoints
-            if each.provider in providers and speaks(self._wires[each.provider], each.interface)
+            if each.provider in providers
+            and supports_interface(self._wires[each.provider], each.interface)
         ]
 
     def _filter_serving(

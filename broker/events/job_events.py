@@ -1,22 +1,21 @@
-"""A job's numbered event log: written by its worker, read by whoever waits or streams.
+"""The numbered event log of a job: its worker writes it, and waiting callers read it.
 
-Events of one job are numbered 1, 2, 3 … through all its attempts. An attempt whose predecessor did
-not tell its end (its worker was lost, or Redis lost the log) begins at `first_number` with
-`retrying`: the two can never write the same number, and a reader may follow across that gap.
+Events of one job are numbered 1, 2, 3 … through all its attempts. An attempt whose predecessor has
+no end in the log (its worker was lost, or Redis lost the log) begins at `first_number` with
+`retrying`. So two attempts never write the same number, and a reader may continue after that gap.
 
 On the wire (pub/sub, Redis Stream, and the copy kept in the database) an event is one line,
-`number type json`. Several events may travel together, so a busy log costs one command, not one a
-chunk.
+`number type json`. One message may contain several events, so that a busy log needs fewer commands.
 
     started      {"attempt", "provider", "model", "queued_ms"}
     chunk        a chunk of the answer, ready for the caller
-    usage        the last chunk: it has the usage, and readers see it under the name `chunk`
+    usage        the last chunk, with the usage; readers see it as `chunk`
     retrying     {"attempt", "outcome", "error_type", "message", "provider", "delay_seconds"}
     completed | failed | cancelled | expired | needs_review
                  {"job_id", "status", "generation_id", "queued_ms" | "error", "response"}
 
-Only streamed jobs keep a Redis Stream while they run: what other jobs have to tell is in the
-database, and `reports.past_events` numbers it the same way.
+Only streamed jobs have a Redis Stream while they run. The events of other jobs follow from the
+database, and `reports.past_events` numbers them the same way.
 """
 
 import asyncio
@@ -34,19 +33,19 @@ USAGE = "usage"
 STARTED = "started"
 RETRYING = "retrying"
 ENDS = frozenset({"completed", "failed", "cancelled", "expired", "needs_review"})
-_FOR_GOOD = ENDS - {"needs_review"}  # what is reviewed may be tried again
+_FINAL_ENDS = ENDS - {"needs_review"}  # a reviewed job may run again
 ATTEMPT_STEP = 10_000_000  # more events than one attempt has
 PAGE_BYTES = 64 * 1024
-"""About how much of a log is handled at once."""
+"""The approximate size of a page of a log."""
 
-KEPT_PAGES = 64
-"""Pages of a running stream that Redis keeps; the database gets all of it at the end."""
+MAX_STREAM_PAGES = 64
+"""Pages of a running stream in Redis; at the end the whole log is stored in the database."""
 
-GATHERED_BYTES = 64 * 1024 * 1024
-"""The most that waits to be sent to a Redis that is slow; more is dropped."""
+MAX_PENDING_BYTES = 64 * 1024 * 1024
+"""The limit of events that wait for a slow Redis; further events are dropped."""
 
-_ENTRIES_AT_ONCE = 32
-ENDED_TTL_SECONDS = 60  # of a log whose job has ended: the database has it then
+_ENTRIES_PER_READ = 32
+ENDED_TTL_SECONDS = 60  # of the log of an ended job, which the database also has
 _PREFIX = "waybill:job:"
 
 log = structlog.get_logger()
@@ -62,7 +61,7 @@ class Event:
 
     @property
     def public_type(self) -> str:
-        """The name under which a reader of the log sees this event."""
+        """The type that readers of the log see."""
         return CHUNK if self.type == USAGE else self.type
 
     @property
@@ -72,7 +71,7 @@ class Event:
 
     @property
     def is_end(self) -> bool:
-        """True for the event after which nothing more happens by itself."""
+        """True for the event that ends the job, at least until a review."""
         return self.type in ENDS
 
 
@@ -93,39 +92,39 @@ def first_number(attempt: int) -> int:
     return (attempt - 1) * ATTEMPT_STEP + 1
 
 
-def unbroken(log: Iterable[Event], after: int) -> list[Event]:
+def find_unbroken(log: Iterable[Event], after: int) -> list[Event]:
     """Return the events above `after` up to the first gap.
 
-    A gap before `retrying` is none: that event begins a new attempt, which makes what a reader
-    missed of the attempt before worthless.
+    A gap before `retrying` does not count: a new attempt begins there, which replaces the events
+    of the previous attempt.
     """
-    whole: list[Event] = []
+    found: list[Event] = []
     for event in log:
         if event.number <= after:
             continue
         if event.number != after + 1 and event.type != RETRYING:
             break
-        whole.append(event)
+        found.append(event)
         after = event.number
-    return whole
+    return found
 
 
-def rest(log: Iterable[Event], after: int) -> list[Event]:
-    """Return the events above `after` of a log that has its end.
+def find_rest(log: Iterable[Event], after: int) -> list[Event]:
+    """Return the events above `after` of a log with an end.
 
-    Where the log lost some of an attempt that was given up, the rest of that attempt is left out.
+    If events of a failed attempt are lost, the rest of that attempt is omitted.
     """
     above = [event for event in log if event.number > after]
-    if above == unbroken(above, after):
+    if above == find_unbroken(above, after):
         return above
     return [*itertools.dropwhile(lambda event: event.type != RETRYING, above)] or above
 
 
-def channel(job_id: str) -> str:
+def channel_of(job_id: str) -> str:
     return _PREFIX + job_id
 
 
-def job_of(channel_name: str) -> str:
+def find_job_id(channel_name: str) -> str:
     return channel_name.removeprefix(_PREFIX)
 
 
@@ -138,22 +137,22 @@ def fence_key(job_id: str) -> str:
     return f"waybill:fence:{job_id}"
 
 
-async def kept(redis: Redis, job_id: str, after: int = 0) -> AsyncIterator[list[Event]]:
-    """Yield the events that Redis keeps of a streamed job above `after`, some at a time."""
+async def read_kept(redis: Redis, job_id: str, after: int = 0) -> AsyncIterator[list[Event]]:
+    """Yield the events of a streamed job in Redis above `after`, in pages."""
     while True:
         # an entry is numbered by its last event, so the first may begin at or below `after`
         entries: Any = await redis.xrange(
-            stream_key(job_id), min=f"({after}-0", count=_ENTRIES_AT_ONCE
+            stream_key(job_id), min=f"({after}-0", count=_ENTRIES_PER_READ
         )
-        told = [event for _, fields in entries for event in decode(fields[b"e"])]
-        page = [event for event in told if event.number > after]
+        events = [event for _, fields in entries for event in decode(fields[b"e"])]
+        page = [event for event in events if event.number > after]
         if not page:
             return
         after = page[-1].number
         yield page
 
 
-KEEP_AND_TELL = """
+STORE_AND_PUBLISH = """
 if tonumber(ARGV[1]) < tonumber(redis.call('GET', KEYS[2]) or '0') then return 0 end
 redis.call('XADD', KEYS[1], ARGV[2], 'e', ARGV[3])
 redis.call('XTRIM', KEYS[1], 'MINID', ARGV[6])
@@ -161,37 +160,37 @@ redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('PUBLISH', ARGV[5], ARGV[3])
 return 1
 """
-"""Keep events and tell them, unless a later attempt has taken the log over."""
+"""Store and publish events, unless a later attempt has taken over the log."""
 
 
 async def take_over(
     redis: Redis, job_id: str, attempt: int, *, ttl_seconds: int
 ) -> AsyncIterator[list[Event]]:
-    """Shut earlier attempts out of a streamed job's log, and yield what they told.
+    """Exclude earlier attempts from a streamed job's log, and yield their events.
 
-    A worker that was thought dead may still be streaming: from now on nobody hears it.
+    A worker that lost its job may still send events; from now on they are refused.
     """
     await redis.set(fence_key(job_id), attempt, ex=ttl_seconds)
-    async for told in kept(redis, job_id):
-        yield told
+    async for events in read_kept(redis, job_id):
+        yield events
 
 
 class EventWriter:
-    """The worker's side: collects events and sends what has gathered in one round trip.
+    """Collects the events of a worker and sends them together.
 
-    While a round trip is under way new events gather, so a burst of chunks is coalesced instead of
-    falling behind. Losing one is survivable: readers fall back on the database.
+    New events collect during a round trip, so that a burst of chunks needs few of them. Events may
+    be lost: readers then use the database.
     """
 
     def __init__(self, redis: Redis, *, ttl_seconds: int) -> None:
         self._redis = redis
         self._ttl = ttl_seconds
-        self._gathered: dict[str, list[Event]] = {}
-        self._size = 0  # of what has gathered, in bytes
-        self._forgettable: dict[str, int] = {}  # numbers below which a log is not kept, by job id
-        self._facts: dict[str, tuple[str, int]] = {}  # value and seconds to live, by key
-        self._attempts: dict[str, int] = {}  # of gathered logs that are kept, by job id
-        self._something = asyncio.Event()
+        self._pending: dict[str, list[Event]] = {}
+        self._size = 0  # of the pending events, in bytes
+        self._first_kept: dict[str, int] = {}  # the first number that a stream keeps, by job id
+        self._keys: dict[str, tuple[str, int]] = {}  # value and seconds to live, by key
+        self._attempts: dict[str, int] = {}  # of pending streams, by job id
+        self._work = asyncio.Event()
         self._closing = False
         self._task = asyncio.create_task(self._run())
 
@@ -201,78 +200,78 @@ class EventWriter:
         events: Sequence[Event],
         *,
         attempt: int | None,
-        forget_below: int = 0,
+        keep_from: int = 0,
     ) -> None:
-        """Send events soon, in order; those of a streamed job's `attempt` are also kept.
+        """Send events soon, in order; those of a streamed job's `attempt` are also stored.
 
-        Its events with numbers under `forget_below` need not be kept any longer.
+        Its events with numbers below `keep_from` are deleted from Redis.
         """
         size = sum(len(event.data) for event in events)
-        if self._size + size > GATHERED_BYTES and not events[-1].is_end:
+        if self._size + size > MAX_PENDING_BYTES and not events[-1].is_end:
             return
         self._size += size
-        self._gathered.setdefault(job_id, []).extend(events)
+        self._pending.setdefault(job_id, []).extend(events)
         if attempt is not None:
             self._attempts[job_id] = attempt
-            self._forgettable[job_id] = forget_below
-        self._something.set()
+            self._first_kept[job_id] = keep_from
+        self._work.set()
 
-    def remember(self, key: str, value: str, *, seconds: int) -> None:
-        """Set a key for a while, together with the next events that are sent."""
-        self._facts[key] = (value, seconds)
+    def set_key(self, key: str, value: str, *, seconds: int) -> None:
+        """Set a Redis key with a lifetime, together with the next events."""
+        self._keys[key] = (value, seconds)
 
     async def close(self) -> None:
-        """Send what has gathered and stop."""
+        """Send the pending events and stop."""
         self._closing = True
-        self._something.set()
+        self._work.set()
         await self._task
 
     async def _run(self) -> None:
         while not self._closing:
-            await self._something.wait()
+            await self._work.wait()
             await self._flush()
         await self._flush()
 
     async def _flush(self) -> None:
-        self._something.clear()
-        gathered, self._gathered = self._gathered, {}
+        self._work.clear()
+        pending, self._pending = self._pending, {}
         attempts, self._attempts = self._attempts, {}
-        forgettable, self._forgettable = self._forgettable, {}
+        first_kept, self._first_kept = self._first_kept, {}
         self._size = 0
-        if not gathered:
+        if not pending:
             return
         pipeline = self._redis.pipeline(transaction=False)
-        facts, self._facts = self._facts, {}
-        for key, (value, seconds) in facts.items():
+        values, self._keys = self._keys, {}
+        for key, (value, seconds) in values.items():
             pipeline.set(key, value, ex=seconds)
-        for job_id, events in gathered.items():
+        for job_id, events in pending.items():
             keys = (stream_key(job_id), fence_key(job_id))
-            for entry in _entries(events):
+            for entry in _group_pages(events):
                 lines, last = encode(entry), entry[-1]
                 if job_id not in attempts:
-                    pipeline.publish(channel(job_id), lines)
+                    pipeline.publish(channel_of(job_id), lines)
                     continue
                 ttl = min(self._ttl, ENDED_TTL_SECONDS) if last.is_end else self._ttl
-                # the database has the log of an ended job: the end alone is left here
-                first = last.number if last.type in _FOR_GOOD else forgettable[job_id]
+                # the database has the log of an ended job, so only the end stays here
+                first = last.number if last.type in _FINAL_ENDS else first_kept[job_id]
                 number = f"{last.number}-0"
-                arguments = (attempts[job_id], number, lines, ttl, channel(job_id), f"{first}-0")
-                pipeline.eval(KEEP_AND_TELL, len(keys), *keys, *arguments)
+                arguments = (attempts[job_id], number, lines, ttl, channel_of(job_id), f"{first}-0")
+                pipeline.eval(STORE_AND_PUBLISH, len(keys), *keys, *arguments)
         try:
             results = await pipeline.execute(raise_on_error=False)
         except RedisError as error:
-            log.warning("events.not_sent", jobs=len(gathered), error=str(error))
+            log.warning("events.not_sent", jobs=len(pending), error=str(error))
             return
         for result in results:
             if isinstance(result, ResponseError):
                 log.info("events.refused", error=str(result))
 
 
-def _entries(told: Iterable[Event]) -> Iterator[list[Event]]:
+def _group_pages(events: Iterable[Event]) -> Iterator[list[Event]]:
     """Yield events in lists of about a page each."""
     entry: list[Event] = []
     size = 0
-    for event in told:
+    for event in events:
         entry.append(event)
         size += len(event.data)
         if size >= PAGE_BYTES:

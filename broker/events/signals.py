@@ -1,7 +1,7 @@
-"""Small words between processes, through Redis: workers that are alive, jobs that are called off.
+"""Signals between processes through Redis: live workers and cancelled jobs.
 
-All of them are hints with a slower truth behind: a worker that is not heard is found by its leases,
-a cancellation that is not heard is read at the next heartbeat.
+A lost signal does no harm: leases show a lost worker, and the next heartbeat reads a cancellation
+from the database.
 """
 
 import socket
@@ -12,39 +12,39 @@ from redis.asyncio import Redis
 
 from broker.ids import new_id
 
-CALLED_OFF_CHANNEL = "waybill:called-off"
+CANCELLATION_CHANNEL = "waybill:called-off"
 _WORKERS = "waybill:workers"
-_ENDED = "waybill:ended"  # jobs since the beginning, for counters that never fall
+_ENDED = "waybill:ended"  # jobs since the installation began, for metrics
 SILENCE_SECONDS = 30
 
 
 async def cancel_job(redis: Redis, job_id: str, *, waits: bool) -> None:
-    """Tell all workers that the caller of this job cancelled it.
+    """Publish to all workers that the caller of this job cancelled it.
 
     `waits`: its provider may still state the usage, see `workers.attempt.cost`.
     """
-    await redis.publish(CALLED_OFF_CHANNEL, job_id if waits else f"{job_id} now")
+    await redis.publish(CANCELLATION_CHANNEL, job_id if waits else f"{job_id} now")
 
 
 def read_cancellation(message: bytes) -> tuple[str, bool]:
-    """Return the job of such a message, and whether its usage may be waited for."""
+    """Return the job of a cancellation, and whether its usage may be waited for."""
     job_id, _, urgency = message.decode().partition(" ")
     return job_id, not urgency
 
 
 async def report_alive(redis: Redis, worker_id: str, now: float) -> None:
-    """Say that a worker takes jobs."""
+    """Record that a worker takes jobs."""
     await redis.zadd(_WORKERS, {worker_id: now})
     await redis.zremrangebyscore(_WORKERS, 0, now - 10 * SILENCE_SECONDS)
 
 
 async def report_gone(redis: Redis, worker_id: str) -> None:
-    """Say that a worker takes no more jobs."""
+    """Record that a worker takes no more jobs."""
     await redis.zrem(_WORKERS, worker_id)
 
 
-async def alive_workers(redis: Redis, now: float) -> int:
-    """Return how many workers were heard of lately."""
+async def count_alive(redis: Redis, now: float) -> int:
+    """Return the number of workers that reported within SILENCE_SECONDS."""
     return int(await redis.zcount(_WORKERS, now - SILENCE_SECONDS, "+inf"))
 
 
@@ -77,7 +77,7 @@ async def count_ended(redis: Redis, ends: Iterable[tuple[str, str, str, int]]) -
     await pipeline.execute()
 
 
-async def ended(redis: Redis) -> list[tuple[str, str, str, int]]:
+async def read_ended(redis: Redis) -> list[tuple[str, str, str, int]]:
     """Return how many jobs have ended: (provider, lane, state, jobs)."""
     client: Any = redis  # its annotations mix the sync and async clients
     found = await client.hgetall(_ENDED)

@@ -1,7 +1,7 @@
-"""The event log of an ended job as the database keeps it: packed as it grows, read page by page.
+"""The stored event log of an ended job: compressed while it grows, and read in pages.
 
-A stored log is a row of zlib streams, each a page of whole lines (see `events.encode`). Neither who
-writes it nor who reads it ever holds all of it.
+A stored log is a sequence of zlib streams, each a page of whole lines (see `job_events.encode`).
+Writers and readers never have the whole log in memory.
 """
 
 import zlib
@@ -20,31 +20,31 @@ _payloads = table(JobPayload)
 
 
 class LogPacker:
-    """Packs a log while it is told, so that its events need not stay in memory."""
+    """Compresses a log while it grows, so that its events need not stay in memory."""
 
     def __init__(self) -> None:
         self._packed: list[bytes] = []
         self._page = bytearray()
 
-    def add(self, told: Iterable[Event]) -> bool:
+    def add(self, events: Iterable[Event]) -> bool:
         """Append events; return whether they completed a page."""
-        _append(self._page, told)
+        _append(self._page, events)
         if len(self._page) < PAGE_BYTES:
             return False
-        self._packed.append(_compressed(self._page))
+        self._packed.append(_compress(self._page))
         self._page = bytearray()
         return True
 
-    def packed(self, untold: Iterable[Event] = ()) -> bytes:
-        """Return the log with `untold` at its end; it can still grow."""
+    def pack(self, more: Iterable[Event] = ()) -> bytes:
+        """Return the compressed log with `more` at its end; it can still grow."""
         page = bytearray(self._page)
-        _append(page, untold)
-        return b"".join([*self._packed, _compressed(page)] if page else self._packed)
+        _append(page, more)
+        return b"".join([*self._packed, _compress(page)] if page else self._packed)
 
 
-def pack(told: Iterable[Event]) -> bytes:
-    """Return a log that is known at once."""
-    return LogPacker().packed(told)
+def pack(events: Iterable[Event]) -> bytes:
+    """Return the compressed log of these events."""
+    return LogPacker().pack(events)
 
 
 class LogReader:
@@ -53,14 +53,14 @@ class LogReader:
     def __init__(self) -> None:
         self._unzip = zlib.decompressobj()
         self._packed = b""
-        self._partial = b""  # a line whose end is not unpacked yet
+        self._partial = b""  # the beginning of an incomplete line
 
     def feed(self, packed: bytes) -> None:
-        """Take the next slice in."""
+        """Add the next slice."""
         self._packed += packed
 
     def page(self) -> list[Event]:
-        """Return the next events; none where another slice is needed, or nothing follows."""
+        """Return the next events; none if another slice is needed or the log has ended."""
         while self._packed or not self._unzip.eof:
             text = self._unzip.decompress(self._packed, PAGE_BYTES)
             self._packed = self._unzip.unconsumed_tail
@@ -89,23 +89,22 @@ class StoredLog:
     def page(self, connection: Connection) -> list[Event]:
         """Return the next events, none after the last.
 
-        Where the log lost some of an attempt that was given up, the rest of that attempt is left
-        out.
+        If events of a failed attempt are lost, the rest of that attempt is omitted.
         """
-        while told := self._next(connection):
-            if page := self._readable(told):
+        while events := self._next(connection):
+            if page := self._find_readable(events):
                 return page
         return []
 
     def latest_start(self, connection: Connection) -> int:
         """Return the number after which the last attempt begins. This reads the whole log."""
         start = 0
-        while told := self._next(connection):
-            start = max([start, *(each.number - 1 for each in told if each.type == RETRYING)])
+        while events := self._next(connection):
+            start = max([start, *(each.number - 1 for each in events if each.type == RETRYING)])
         return start
 
     def _next(self, connection: Connection) -> list[Event]:
-        while not (told := self._reader.page()):
+        while not (events := self._reader.page()):
             packed = connection.execute(
                 select(func.substr(_payloads.c.events, self._offset + 1, SLICE_BYTES)).where(
                     _payloads.c.job_id == self._job_id
@@ -115,11 +114,11 @@ class StoredLog:
                 return []
             self._offset += len(packed)
             self._reader.feed(bytes(packed))
-        return told
+        return events
 
-    def _readable(self, told: Iterable[Event]) -> list[Event]:
+    def _find_readable(self, events: Iterable[Event]) -> list[Event]:
         page = []
-        for event in told:
+        for event in events:
             if event.number <= self._last:
                 continue
             if event.type == RETRYING or event.is_end:
@@ -132,12 +131,12 @@ class StoredLog:
         return page
 
 
-def _append(page: bytearray, told: Iterable[Event]) -> None:
-    lines = job_events.encode(told)
+def _append(page: bytearray, events: Iterable[Event]) -> None:
+    lines = job_events.encode(events)
     if page and lines:
         page += b"\n"
     page += lines
 
 
-def _compressed(page: bytearray) -> bytes:
+def _compress(page: bytearray) -> bytes:
     return zlib.compress(page, level=1)

@@ -1,4 +1,4 @@
-"""OpenRouter's error envelope, and a job that ended without an answer in that form."""
+"""OpenRouter's error envelope, also for jobs that ended without an answer."""
 
 from broker.completion import ErrorType, Json
 from broker.enums import JobState
@@ -7,11 +7,11 @@ from broker.errors import http_status
 PROVIDER_CREDENTIALS = frozenset(
     {ErrorType.AUTHENTICATION, ErrorType.PAYMENT_REQUIRED, ErrorType.PERMISSION_DENIED}
 )
-"""At a provider these concern *our* account there: to the caller the provider is unavailable."""
+"""Errors about the installation's account: the caller sees an unavailable provider."""
 
 SILENT = (
     "The provider fell silent after the request was sent and may have billed it; the job waits for "
-    "review, as its on_unknown policy asks."
+    "review, as its on_unknown policy requires."
 )
 
 
@@ -23,17 +23,17 @@ def envelope(status: int, message: str, metadata: Json, param: str | None = None
     return {"error": error}
 
 
-def failure(told: Json) -> tuple[int, str, Json]:
-    """Return status, message and metadata for the last event of a job that brought no answer."""
-    status = told["status"]
+def describe_job_failure(end: Json) -> tuple[int, str, Json]:
+    """Return status, message and metadata for the end event of a job without an answer."""
+    status = end["status"]
     if status == JobState.CANCELLED:
-        return _own(ErrorType.CANCELLED, "The job was cancelled.")
+        return _describe_own(ErrorType.CANCELLED, "The job was cancelled.")
     if status == JobState.NEEDS_REVIEW:
-        return _own(ErrorType.NEEDS_REVIEW, SILENT)
-    return provider_error(told.get("error") or {"message": "The job failed."})
+        return _describe_own(ErrorType.NEEDS_REVIEW, SILENT)
+    return provider_error(end.get("error") or {"message": "The job failed."})
 
 
-def _own(error_type: ErrorType, message: str) -> tuple[int, str, Json]:
+def _describe_own(error_type: ErrorType, message: str) -> tuple[int, str, Json]:
     return http_status(error_type), message, {"error_type": error_type.value}
 
 

@@ -17,39 +17,39 @@ _generations = table(Generation)
 _entries = table(LedgerEntry)
 
 
-def exported(database: Database, workspace_id: str) -> dict[str, Iterator[bytes]]:
+def export_workspace(database: Database, workspace_id: str) -> dict[str, Iterator[bytes]]:
     """Return the lines of each file, by name; read a page at a time, oldest first."""
     return {
-        "jobs.jsonl": _job_lines(database, workspace_id),
-        "generations.jsonl": _lines(database, _generations, workspace_id),
-        "ledger.jsonl": _lines(database, _entries, workspace_id),
+        "jobs.jsonl": _list_job_lines(database, workspace_id),
+        "generations.jsonl": _list_lines(database, _generations, workspace_id),
+        "ledger.jsonl": _list_lines(database, _entries, workspace_id),
     }
 
 
-def _job_lines(database: Database, workspace_id: str) -> Iterator[bytes]:
-    for row in _rows(database, _jobs, workspace_id):
+def _list_job_lines(database: Database, workspace_id: str) -> Iterator[bytes]:
+    for row in _list_rows(database, _jobs, workspace_id):
         report = database.read_now(reports.job, workspace_id, row["id"])
         if report is not None:
-            asked = orjson.Fragment(report.payload.request) if report.payload.request else None
-            yield _line(views.job(report) | {"request": asked})
+            request = orjson.Fragment(report.payload.request) if report.payload.request else None
+            yield _encode_line(views.job(report) | {"request": request})
 
 
-def _lines(database: Database, table: Any, workspace_id: str) -> Iterator[bytes]:
-    for row in _rows(database, table, workspace_id):
-        yield _line(dict(row))
+def _list_lines(database: Database, table: Any, workspace_id: str) -> Iterator[bytes]:
+    for row in _list_rows(database, table, workspace_id):
+        yield _encode_line(dict(row))
 
 
-def _rows(database: Database, table: Any, workspace_id: str) -> Iterator[Any]:
+def _list_rows(database: Database, table: Any, workspace_id: str) -> Iterator[Any]:
     after = ""
-    while page := database.read_now(_page, table, workspace_id, after):
+    while page := database.read_now(_read_page, table, workspace_id, after):
         yield from page
         after = page[-1]["id"]
 
 
-def _page(connection: Any, table: Any, workspace_id: str, after: str) -> Any:
+def _read_page(connection: Any, table: Any, workspace_id: str, after: str) -> Any:
     query = select(table).where(table.c.workspace_id == workspace_id, table.c.id > after)
     return connection.execute(query.order_by(table.c.id).limit(PAGE)).mappings().all()
 
 
-def _line(value: Any) -> bytes:
+def _encode_line(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)

@@ -1,7 +1,7 @@
 """Decide what is stored of a job's prompt and answer. Pure.
 
-The strictest wish counts: the workspace's setting (or the installation's), the job's own, and
-OpenAI's `store: false`, which means that the prompt is not to be kept.
+The strictest setting counts: that of the workspace (or the installation), that of the job, and
+OpenAI's `store: false`, which means that the prompt is not stored.
 """
 
 from collections.abc import Mapping
@@ -16,23 +16,23 @@ DAY_MS = 86_400_000
 _ORDER = list(Store)
 
 
-def store_of(
-    body: Json, wish: str | None, workspace: Mapping[str, Any], default: str
+def choose_store(
+    body: Json, requested: str | None, workspace: Mapping[str, Any], default: str
 ) -> str | None:
-    """Return what to keep of a job, as its row says it: None = everything."""
-    asked = [workspace.get("store") or default, wish]
+    """Return the value of the column `store`: what to store of a job; None = everything."""
+    settings = [workspace.get("store") or default, requested]
     if body.get("store") is False:
-        asked.append(Store.RESULT_ONLY)
-    known = [Store(each) for each in asked if each in set(Store)]
+        settings.append(Store.RESULT_ONLY)
+    known = [Store(each) for each in settings if each in set(Store)]
     strictest = max(known, key=_ORDER.index, default=Store.FULL)
     return None if strictest is Store.FULL else strictest.value
 
 
-def deleted_before(workspace: Mapping[str, Any], default_days: int, now: int) -> int | None:
-    """Return until when jobs must have ended to be forgotten (Unix ms); None = no job is."""
+def find_deletion_time(workspace: Mapping[str, Any], default_days: int, now: int) -> int | None:
+    """Return the time (Unix ms): jobs that ended earlier are deleted. None = none are."""
     days = workspace.get("retention_days")
     days = days if isinstance(days, int) and days > 0 else default_days
-    moments = [now - days * DAY_MS] if days else []
-    if isinstance(asked := workspace.get("forget_before"), int):
-        moments.append(asked)
-    return max(moments, default=None)
+    times = [now - days * DAY_MS] if days else []
+    if isinstance(before := workspace.get("forget_before"), int):
+        times.append(before)
+    return max(times, default=None)

@@ -34,7 +34,7 @@ class JobSearch:
     end_user: str | None = None
     session_id: str | None = None
     trace_id: str | None = None
-    owner: str | None = None  # the key whose jobs alone are shown
+    owner: str | None = None  # only the jobs of this key
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -54,17 +54,17 @@ def narrow(query: Select[Any], search: JobSearch, dialect: str) -> Select[Any]:
         query = query.where(_jobs.c.api_key_id == search.owner)
     if search.state is not None:
         query = query.where(_jobs.c.state == search.state.value)
-    said = {("metadata", name): value for name, value in search.metadata.items()}
+    conditions = {("metadata", name): value for name, value in search.metadata.items()}
     if search.trace_id is not None:
-        said["trace", "trace_id"] = search.trace_id
-    if said:
+        conditions["trace", "trace_id"] = search.trace_id
+    if conditions:
         query = query.join(_payloads, _payloads.c.job_id == _jobs.c.id)
-    for path, value in said.items():
-        query = query.where(_says(path, value, dialect))
+    for path, value in conditions.items():
+        query = query.where(_build_condition(path, value, dialect))
     return query
 
 
-def _says(path: tuple[str, str], value: str, dialect: str) -> Any:
+def _build_condition(path: tuple[str, str], value: str, dialect: str) -> Any:
     """Return the condition that a job's `extra` has this text at this path."""
     if dialect == "postgresql":
         extra = _payloads.c.extra  # JSONB refuses a NUL, and one such job would end every search
@@ -167,12 +167,10 @@ def settled(connection: Connection, job_ids: Sequence[str]) -> list[str]:
     )
 
 
-def counts(connection: Connection) -> list[Any]:
+def count_open(connection: Connection) -> list[Any]:
     """Return (provider, lane, state, jobs, when the oldest was due) of everything not yet ended.
 
-    A job that found its provider busy keeps the time when it was due first.
-
-    What waits for somebody's review is among it: nobody else would think of it.
+    A job that found its provider busy keeps its first due time. Jobs in review are included.
     """
     open_ = [state.value for state in JobState if state not in TERMINAL]
     query = (
@@ -189,7 +187,7 @@ def counts(connection: Connection) -> list[Any]:
     return list(connection.execute(query).all())
 
 
-def ends(connection: Connection, job_ids: Sequence[str]) -> list[Any]:
+def count_ended(connection: Connection, job_ids: Sequence[str]) -> list[Any]:
     """Return (provider, lane, state, jobs) of these jobs, which have ended."""
     kind = (_jobs.c.provider, _jobs.c.lane, _jobs.c.state)
     query = select(*kind, func.count()).where(_jobs.c.id.in_(job_ids)).group_by(*kind)
@@ -200,19 +198,19 @@ def past_events(report: JobReport) -> list[Event]:
     """Return the events of a job without a stored log, numbered as its worker numbered them.
 
     They follow from its attempts: one `started` each, one `retrying` after each that was followed
-    by another or by waiting for one, then the end. A streamed job that was ended without its worker
-    has no stored log: how many events its readers got is not known, so its end has a number above
-    all others.
+    by another or by a wait for one, then the end. A streamed job that ended without its worker has
+    no stored log. The number of events that its readers received is unknown, so its end has a
+    number above all others.
     """
     state = JobState(report.job.state)
-    told: list[tuple[str, dict[str, Any]]] = []
+    log_events: list[tuple[str, dict[str, Any]]] = []
     for attempt in report.attempts:
-        told.append((job_events.STARTED, started_event(attempt)))
-        if attempt is not report.attempts[-1] or _waited_again(report.job, state, attempt):
-            told.append((job_events.RETRYING, _retrying_event(attempt)))
+        log_events.append((job_events.STARTED, started_event(attempt)))
+        if attempt is not report.attempts[-1] or _was_queued_again(report.job, state, attempt):
+            log_events.append((job_events.RETRYING, _retrying_event(attempt)))
     log = [
         Event(number, type_, orjson.dumps(data))
-        for number, (type_, data) in enumerate(told, start=1)
+        for number, (type_, data) in enumerate(log_events, start=1)
     ]
     if state in INACTIVE:
         last = END_OF_LOST_LOG if report.job.stream else len(log) + 1
@@ -230,30 +228,30 @@ class EventLog(Protocol):
 class _KnownLog:
     """The only page of a job without a stored log."""
 
-    def __init__(self, told: list[Event]) -> None:
-        self._told = told
+    def __init__(self, log_events: list[Event]) -> None:
+        self._events = log_events
 
     def page(self, _: Connection) -> list[Event]:
-        told, self._told = self._told, []
-        return told
+        log_events, self._events = self._events, []
+        return log_events
 
 
-def log_of(report: JobReport, after: int = 0) -> EventLog:
+def open_log(report: JobReport, after: int = 0) -> EventLog:
     """Return a job's event log above `after`. That of a streamed job is stored when it ends."""
     if report.payload.has_log:
         return StoredLog(report.job.id, after)
-    return _KnownLog(job_events.rest(past_events(report), after))
+    return _KnownLog(job_events.find_rest(past_events(report), after))
 
 
-def is_read(connection: Connection, report: JobReport, after: int) -> bool:
-    """Tell whether a reader who has the events up to `after` has the job's last event."""
+def is_read_to_end(connection: Connection, report: JobReport, after: int) -> bool:
+    """Return whether a reader who has the events up to `after` has the job's last event."""
     if after == 0 or JobState(report.job.state) not in INACTIVE:
         return False
-    return not log_of(report, after).page(connection)
+    return not open_log(report, after).page(connection)
 
 
-def _waited_again(job: Any, state: JobState, last: Any) -> bool:
-    """Tell whether the job was queued again after its last attempt, and perhaps ended there."""
+def _was_queued_again(job: Any, state: JobState, last: Any) -> bool:
+    """Return whether the job was queued again after its last attempt, and perhaps ended there."""
     if state is JobState.CANCELLED:
         return bool(last.outcome != AttemptOutcome.CANCELLED.value)
     if state is JobState.EXPIRED:

@@ -101,8 +101,8 @@ def job_summary(row: Any) -> Json:
 
 def _waiting_for(stored: str) -> Json:
     """Render the reason for which a job waits, and until when (Unix seconds)."""
-    told: Json = orjson.loads(stored)
-    return told | {"until": seconds(told["until"])}
+    reason: Json = orjson.loads(stored)
+    return reason | {"until": seconds(reason["until"])}
 
 
 def job_urls(job_id: str) -> Json:
@@ -224,6 +224,6 @@ def _strategy(requested: str, plan: Plan, served: tuple[str, str] | None) -> str
 
 
 def _summary(strategy: str, plan: Plan, served: tuple[str, str] | None) -> str:
-    who = "nobody has answered yet" if served is None else f"{served[0]} served {served[1]}"
-    why = f"; {plan.choice['why']}" if plan.choice else ""
-    return f"{strategy}: {who}, of {len(plan)} endpoints in the plan{why}"
+    served_by = "nobody has answered yet" if served is None else f"{served[0]} served {served[1]}"
+    choice = f"; {plan.choice['why']}" if plan.choice else ""
+    return f"{strategy}: {served_by}, of {len(plan)} endpoints in the plan{choice}"

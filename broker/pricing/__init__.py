@@ -1,6 +1,6 @@
 """Prices, and what calls cost. Pure; integers of nano-dollars throughout.
 
-In reading order: `price` (of an endpoint), `costs` (of a usage), `demand` (a call's likely usage).
+Reading order: `price` (of an endpoint), `costs` (of a usage), `demand` (the estimated usage).
 """
 
 from broker.pricing.costs import byok_fee, charge, cost, render_prices, search_cost
@@ -8,11 +8,11 @@ from broker.pricing.demand import (
     LIKELY_PICTURE_TOKENS,
     AnswerBounds,
     Demand,
-    demand,
-    describe,
-    likely_cost,
-    most_cost,
-    speech_tokens,
+    compute_likely_cost,
+    compute_max_cost,
+    describe_usage,
+    estimate_demand,
+    estimate_speech_tokens,
 )
 from broker.pricing.price import BATCH_TIER, FLEX_PERCENT, PRIORITY_PERCENT, Price, Tier
 
@@ -27,12 +27,12 @@ __all__ = [
     "Tier",
     "byok_fee",
     "charge",
+    "compute_likely_cost",
+    "compute_max_cost",
     "cost",
-    "demand",
-    "describe",
-    "likely_cost",
-    "most_cost",
+    "describe_usage",
+    "estimate_demand",
+    "estimate_speech_tokens",
     "render_prices",
     "search_cost",
-    "speech_tokens",
 ]

@@ -1,4 +1,4 @@
-"""The cost of a call, its upper bound, and prices as OpenRouter writes them."""
+"""Compute the cost of a call, and render prices in OpenRouter's form."""
 
 from collections.abc import Iterator
 from decimal import ROUND_HALF_UP, Decimal
@@ -26,14 +26,14 @@ def quote(price: Price, *, input_tokens: int, output_tokens: int) -> int:
 def cost(price: Price, usage: Usage, *, tier: str | None = None) -> int:
     """Return the nano-dollars that `usage` costs at `price`, in the tier that served the call.
 
-    Every token is counted once: a part (cached for an hour, audio, image, reasoning) is taken out
-    of its whole, and is never larger than it. What the provider says it bills counts before what
-    it says it counted. Searches cost the same in every tier.
+    Every token is counted once: a part (cached for an hour, audio, image, reasoning) is subtracted
+    from its whole, and is never larger than it. Billed counts of the provider have precedence over
+    measured ones. Searches cost the same in every tier.
     """
     if price.as_stated:
         return usage.cost_nanos or 0
     rates = price.at(usage.prompt_tokens)
-    tokens = sum(count * rate for count, rate in _tokens(rates, usage))
+    tokens = sum(count * rate for count, rate in _list_tokens(rates, usage))
     tokens += (usage.input_characters or 0) * rates.characters  # by the million, as tokens
     pieces = (
         (usage.input_images or 0) * rates.image
@@ -48,12 +48,12 @@ def cost(price: Price, usage: Usage, *, tier: str | None = None) -> int:
 
 
 def search_cost(price: Price, usage: Usage) -> int:
-    """Return what the vendor's own web searches cost."""
+    """Return the cost of the vendor's own web searches."""
     return 0 if price.as_stated else (usage.searches or 0) * (price.web_search or 0)
 
 
 def charge(price: Price, usage: Usage, completion: Completion, *, tier: str | None = None) -> int:
-    """Return what the caller pays: the cost, or nothing for an answer that is none.
+    """Return the amount that the caller pays: the cost, or 0 for an empty answer.
 
     OpenRouter's zero-completion insurance: no output (tokens or pictures) and a blank finish
     reason, or a finish reason of `error`, cost nothing.
@@ -64,37 +64,37 @@ def charge(price: Price, usage: Usage, completion: Completion, *, tier: str | No
 
 
 def byok_fee(nanos: int, percent: str) -> int:
-    """Return what we charge where the provider charges the caller's own key `nanos`."""
+    """Return the fee for a call with a workspace credential that costs `nanos` at the provider."""
     return int((Decimal(nanos) * Decimal(percent) / 100).quantize(Decimal(1), ROUND_HALF_UP))
 
 
-def _tokens(rates: Price, usage: Usage) -> Iterator[tuple[int, int]]:
+def _list_tokens(rates: Price, usage: Usage) -> Iterator[tuple[int, int]]:
     """Yield (tokens, rate) of parts that do not overlap and together are all tokens."""
     if usage.billed_input is not None:
         yield usage.billed_input, rates.prompt
-        yield _or(usage.billed_output, usage.output or 0), rates.completion
+        yield _default(usage.billed_output, usage.output or 0), rates.completion
         return
-    by_the_hour = bool(rates.audio_hour and usage.input_audio_ms)  # sound is paid by its length
-    write = _or(rates.cache_write, rates.prompt)
-    yield usage.cache_read or 0, _or(rates.cache_read, rates.prompt)
+    is_by_hour = bool(rates.audio_hour and usage.input_audio_ms)  # sound is paid by its length
+    write = _default(rates.cache_write, rates.prompt)
+    yield usage.cache_read or 0, _default(rates.cache_read, rates.prompt)
     yield from _split(
-        usage.cache_write, write, [(usage.cache_write_1h, _or(rates.cache_write_1h, write))]
+        usage.cache_write, write, [(usage.cache_write_1h, _default(rates.cache_write_1h, write))]
     )
     yield from _split(
         usage.input,
         rates.prompt,
         [
-            (usage.input_audio, 0 if by_the_hour else _or(rates.audio, rates.prompt)),
-            (usage.input_image, _or(rates.image_token, rates.prompt)),
+            (usage.input_audio, 0 if is_by_hour else _default(rates.audio, rates.prompt)),
+            (usage.input_image, _default(rates.image_token, rates.prompt)),
         ],
     )
     yield from _split(
         usage.output,
         rates.completion,
         [
-            (usage.output_audio, _or(rates.audio_output, rates.completion)),
-            (usage.output_image, _or(rates.image_output_token, rates.completion)),
-            (usage.reasoning, _or(rates.reasoning, rates.completion)),
+            (usage.output_audio, _default(rates.audio_output, rates.completion)),
+            (usage.output_image, _default(rates.image_output_token, rates.completion)),
+            (usage.reasoning, _default(rates.reasoning, rates.completion)),
         ],
     )
 
@@ -102,21 +102,21 @@ def _tokens(rates: Price, usage: Usage) -> Iterator[tuple[int, int]]:
 def _split(
     whole: int | None, rate: int, parts: list[tuple[int | None, int]]
 ) -> Iterator[tuple[int, int]]:
-    """Yield each part at its own rate, then what is left of the whole at the rate of the whole."""
-    left = whole or 0
-    for count, own in parts:
-        part = min(count or 0, left)
-        left -= part
-        yield part, own
-    yield left, rate
+    """Yield each part at its own rate, then the rest at the rate of the whole."""
+    rest = whole or 0
+    for count, part_rate in parts:
+        part = min(count or 0, rest)
+        rest -= part
+        yield part, part_rate
+    yield rest, rate
 
 
-def _or(own: int | None, usual: int) -> int:
-    return usual if own is None else own
+def _default(part_rate: int | None, default: int) -> int:
+    return default if part_rate is None else part_rate
 
 
-ALWAYS = {"prompt": "prompt", "completion": "completion"}
-IF_OWN = {
+REQUIRED_PRICES = {"prompt": "prompt", "completion": "completion"}
+OPTIONAL_PRICES = {
     "internal_reasoning": "reasoning",
     "input_cache_read": "cache_read",
     "input_cache_write": "cache_write",
@@ -125,13 +125,13 @@ IF_OWN = {
     "audio_output": "audio_output",
     "image_token": "image_token",
 }
-"""OpenRouter's names for what is priced by the token; `image_output` there is a picture."""
+"""OpenRouter's names of prices per token; its `image_output` is a price per picture."""
 
 
 def render_prices(price: Price) -> Json:
     """Return the prices under OpenRouter's names, each in US dollars per token, picture or call.
 
-    What has no price of its own is left out. `overrides` are the prices of long prompts.
+    Items without a price of their own are omitted. `overrides` are the prices of long prompts.
     """
     shown = {
         **_per_token(price),
@@ -151,7 +151,11 @@ def render_prices(price: Price) -> Json:
 
 
 def _per_token(price: Price) -> Json:
-    own = {shown: getattr(price, name) for shown, name in (ALWAYS | IF_OWN).items()}
+    part_rate = {
+        shown: getattr(price, name) for shown, name in (REQUIRED_PRICES | OPTIONAL_PRICES).items()
+    }
     return {
-        name: usd_text(Decimal(nanos) / MILLION) for name, nanos in own.items() if nanos is not None
+        name: usd_text(Decimal(nanos) / MILLION)
+        for name, nanos in part_rate.items()
+        if nanos is not None
     }

@@ -9,24 +9,24 @@ from broker.requests.content_sizes import Range, Sent, measure
 from broker.requests.operations import WITHOUT_OUTPUT, Operation
 from broker.requests.token_estimates import (
     LIKELY_IMAGE_TOKENS,
-    answers,
-    likely_input_tokens,
-    likely_sound_tokens,
-    most_image_tokens,
-    most_input_tokens,
-    most_sound_tokens,
+    count_answers,
+    estimate_sound_tokens,
+    estimate_tokens_read,
+    max_image_tokens,
+    max_input_tokens,
+    max_sound_tokens,
     output_limit,
 )
 
-LEAST_REASONING_TOKENS = 1_024
-"""The least reasoning budget of some vendors, beside the requested output."""
+MIN_REASONING_TOKENS = 1_024
+"""The smallest reasoning budget of some vendors, besides the requested output."""
 
 LIKELY_PICTURE_TOKENS = 1_100  # one picture made
 MOST_PICTURE_TOKENS = 6_300  # OpenAI's largest
 MOST_PICTURES = 4  # in an answer of a chat
 SPEECH_TOKENS_PER_CHARACTER = 1.5
 MOST_SPEECH_TOKENS_PER_CHARACTER = 3
-SPOKEN_TOKENS = Range(4, 10)  # of a transcription, for a second of sound
+TRANSCRIPTION_TOKENS = Range(4, 10)  # of a transcription, for a second of sound
 DOCUMENTS_PER_REQUEST = 100  # of a rerank: Cohere's search unit
 WHOLE = 100  # per cent
 NOTHING = Price()
@@ -35,17 +35,17 @@ DOCUMENT_TOKENS = 500  # a longer document counts as several
 
 @dataclass(frozen=True, slots=True)
 class AnswerBounds:
-    """The bounds of an answer: the endpoint's own maximum, else the one in the settings."""
+    """The expected and the largest answer; the largest is the endpoint's maximum or a setting."""
 
-    likely: int  # output tokens of an answer whose body does not say
-    most: int  # likewise, at most
+    likely: int  # output tokens of an answer without a limit
+    most: int  # the maximum of these
     native_model: str = ""
     makes_pictures: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """The most that a call may consume, in each unit of price."""
+    """The likely and the largest consumption of a call."""
 
     likely: Usage
     most: Usage
@@ -53,55 +53,55 @@ class Demand:
     caches_an_hour: bool = False
 
 
-def demand(body: Json, operation: Operation, sent: Sent, limits: AnswerBounds) -> Demand:
+def estimate_demand(body: Json, operation: Operation, sent: Sent, limits: AnswerBounds) -> Demand:
     """Return the likely and the highest consumption of a call at an endpoint with these bounds."""
-    output = _output(body, operation, sent, limits)
-    pictures = _pictures(body, operation, limits)
-    spoken = body.get("input")
-    characters = len(spoken) if operation is Operation.SPEECH and isinstance(spoken, str) else 0
-    requests = _requests(body, operation)
-    many = answers(body)
+    output = _estimate_output(body, operation, sent, limits)
+    pictures = _estimate_pictures(body, operation, limits)
+    text = body.get("input")
+    characters = len(text) if operation is Operation.SPEECH and isinstance(text, str) else 0
+    requests = _estimate_requests(body, operation)
+    count = count_answers(body)
 
-    def usage(which: int, given: int, sound: int, image: int) -> Usage:
+    def usage(index: int, inputs: int, sound: int, image: int) -> Usage:
         return Usage(
-            input=given,
-            output=output[which],
+            input=inputs,
+            output=output[index],
             input_audio=sound or None,
             input_image=image or None,
-            output_audio=output[which] if _speaks(body, operation) else None,
-            output_image=output[which] if pictures[which] else None,
-            input_audio_ms=sent.milliseconds[which],
+            output_audio=output[index] if _has_audio_output(body, operation) else None,
+            output_image=output[index] if pictures[index] else None,
+            input_audio_ms=sent.milliseconds[index],
             input_characters=characters,
             input_images=sent.images,
-            input_pages=sent.pages[which],
-            output_images=pictures[which],
-            searches=sent.searches[which] * many,
-            requests=requests[which],
+            input_pages=sent.pages[index],
+            output_images=pictures[index],
+            searches=sent.searches[index] * count,
+            requests=requests[index],
         )
 
     tier = body.get("service_tier")
     return Demand(
         usage(
             0,
-            likely_input_tokens(sent),
-            likely_sound_tokens(sent),
+            estimate_tokens_read(sent),
+            estimate_sound_tokens(sent),
             sent.images * LIKELY_IMAGE_TOKENS,
         ),
         usage(
             1,
-            most_input_tokens(sent, limits.native_model),
-            most_sound_tokens(sent),
-            most_image_tokens(sent, limits.native_model),
+            max_input_tokens(sent, limits.native_model),
+            max_sound_tokens(sent),
+            max_image_tokens(sent, limits.native_model),
         ),
         tier if isinstance(tier, str) else None,
         sent.caches_an_hour,
     )
 
 
-def describe(usage: Usage, why: str) -> str:
-    """Describe a call's consumption for people; `why` names the source of the output tokens."""
-    told = [f"{usage.input:,} input tokens"] if usage.input else []
-    told += [f"{usage.output:,} output tokens ({why})"] if usage.output else []
+def describe_usage(usage: Usage, source: str) -> str:
+    """Describe a call's consumption for people; `source` names the source of the output tokens."""
+    parts = [f"{usage.input:,} input tokens"] if usage.input else []
+    parts += [f"{usage.output:,} output tokens ({source})"] if usage.output else []
     pieces = {
         "characters": usage.input_characters,
         "pictures sent": usage.input_images,
@@ -110,29 +110,31 @@ def describe(usage: Usage, why: str) -> str:
         "pages": usage.input_pages,
         "searches": usage.searches,
     }
-    told += [f"{count:,} {name}" for name, count in pieces.items() if count]
-    return "about " + " and ".join(told)
+    parts += [f"{count:,} {name}" for name, count in pieces.items() if count]
+    return "about " + " and ".join(parts)
 
 
-def likely_cost(price: Price, expected: Demand) -> int:
-    """Return what the call probably costs, at most in the tier that it asks for."""
+def compute_likely_cost(price: Price, expected: Demand) -> int:
+    """Return the probable cost, in the requested tier if that costs more."""
     tier = expected.service_tier
-    dearer = tier if tier != "auto" and price.percent(tier) > WHOLE else None
-    return cost(price, expected.likely, tier=dearer)
+    expensive_tier = tier if tier != "auto" and price.percent(tier) > WHOLE else None
+    return cost(price, expected.likely, tier=expensive_tier)
 
 
-def most_cost(price: Price, expected: Demand) -> int:
-    """Return a bound of what the call costs: every token at the highest price that it may have."""
+def compute_max_cost(price: Price, expected: Demand) -> int:
+    """Return an upper bound of the cost: each token at its highest possible price."""
     usage = expected.most
     rates = [price, *(t.price for t in price.tiers if t.min_prompt_tokens <= (usage.input or 0))]
-    asked = expected.service_tier
-    tier = "priority" if asked == "auto" else asked
-    dearer = tier if price.percent(tier) > WHOLE else None
+    requested = expected.service_tier
+    tier = "priority" if requested == "auto" else requested
+    expensive_tier = tier if price.percent(tier) > WHOLE else None
     tokens = max(
         cost(
-            _at_shares_of(price, _highest_rates(each, caches_an_hour=expected.caches_an_hour)),
+            _add_tier_shares(
+                price, _find_highest_rates(each, caches_an_hour=expected.caches_an_hour)
+            ),
             usage,
-            tier=dearer,
+            tier=expensive_tier,
         )
         for each in rates
     )
@@ -140,8 +142,8 @@ def most_cost(price: Price, expected: Demand) -> int:
     return tokens + cost(by_the_hour, Usage(input_audio_ms=usage.input_audio_ms))
 
 
-def _at_shares_of(price: Price, rates: Price) -> Price:
-    """Return rates with the shares of service tiers that the whole price states."""
+def _add_tier_shares(price: Price, rates: Price) -> Price:
+    """Return rates with the shares of service tiers of the price."""
     return replace(
         rates,
         flex_percent=price.flex_percent,
@@ -150,16 +152,16 @@ def _at_shares_of(price: Price, rates: Price) -> Price:
     )
 
 
-def _highest_rates(rates: Price, *, caches_an_hour: bool) -> Price:
-    """Return prices at which no kind of token is cheaper than what it may turn out to be."""
-    written = [rates.cache_write or 0, (rates.cache_write_1h or 0) if caches_an_hour else 0]
-    given = max(rates.prompt, rates.cache_read or 0, *written)
+def _find_highest_rates(rates: Price, *, caches_an_hour: bool) -> Price:
+    """Return prices at which each kind of token has its highest possible price."""
+    cache_writes = [rates.cache_write or 0, (rates.cache_write_1h or 0) if caches_an_hour else 0]
+    inputs = max(rates.prompt, rates.cache_read or 0, *cache_writes)
     output = max(rates.completion, rates.reasoning or 0)
     return Price(
-        prompt=given,
+        prompt=inputs,
         completion=output,
-        audio=max(given, rates.audio or 0),
-        image_token=max(given, rates.image_token or 0),
+        audio=max(inputs, rates.audio or 0),
+        image_token=max(inputs, rates.image_token or 0),
         audio_output=max(output, rates.audio_output or 0),
         image_output_token=max(output, rates.image_output_token or 0),
         request=rates.request,
@@ -174,57 +176,59 @@ def _highest_rates(rates: Price, *, caches_an_hour: bool) -> Price:
     )
 
 
-def _output(body: Json, operation: Operation, sent: Sent, limits: AnswerBounds) -> Range:
+def _estimate_output(body: Json, operation: Operation, sent: Sent, limits: AnswerBounds) -> Range:
     if operation in WITHOUT_OUTPUT:
         return Range()
     if operation is Operation.SPEECH:
-        return speech_tokens(body)
+        return estimate_speech_tokens(body)
     if operation is Operation.TRANSCRIPTIONS:
         seconds = Range(*(each // 1000 + 1 for each in sent.milliseconds))
-        return Range(seconds.likely * SPOKEN_TOKENS.likely, seconds.most * SPOKEN_TOKENS.most)
-    many = answers(body)
+        return Range(
+            seconds.likely * TRANSCRIPTION_TOKENS.likely, seconds.most * TRANSCRIPTION_TOKENS.most
+        )
+    count = count_answers(body)
     if operation is Operation.IMAGES:
-        return Range(many * LIKELY_PICTURE_TOKENS, many * MOST_PICTURE_TOKENS)
+        return Range(count * LIKELY_PICTURE_TOKENS, count * MOST_PICTURE_TOKENS)
     limit = output_limit(body)
     likely = limits.likely if limit is None else limit
-    most = limits.most if limit is None else limit + _reasoning(body)
-    return Range(min(likely, most) * many, most * many)
+    most = limits.most if limit is None else limit + _find_reasoning(body)
+    return Range(min(likely, most) * count, most * count)
 
 
-def speech_tokens(body: Json) -> Range:
-    """Return the tokens of sound that a text to speak becomes: no vendor states them."""
-    spoken = body.get("input")
-    length = len(spoken) if isinstance(spoken, str) else 0
+def estimate_speech_tokens(body: Json) -> Range:
+    """Return the estimated audio tokens of a text to speak; no vendor states them."""
+    text = body.get("input")
+    length = len(text) if isinstance(text, str) else 0
     return Range(
         round(length * SPEECH_TOKENS_PER_CHARACTER), length * MOST_SPEECH_TOKENS_PER_CHARACTER
     )
 
 
-def _reasoning(body: Json) -> int:
-    """Return the reasoning that may come on top of what is asked for, where any is asked for."""
+def _find_reasoning(body: Json) -> int:
+    """Return the reasoning tokens that may be added to the requested output, if any."""
     reasoning = body.get("reasoning")
     if not reasoning and not body.get("reasoning_effort") and not body.get("thinking"):
         return 0
-    asked = reasoning.get("max_tokens") if isinstance(reasoning, dict) else None
-    budget = asked if isinstance(asked, int) else 0
-    return max(LEAST_REASONING_TOKENS, budget)
+    requested = reasoning.get("max_tokens") if isinstance(reasoning, dict) else None
+    budget = requested if isinstance(requested, int) else 0
+    return max(MIN_REASONING_TOKENS, budget)
 
 
-def _speaks(body: Json, operation: Operation) -> bool:
-    wanted = body.get("modalities")
-    return operation is Operation.SPEECH or (isinstance(wanted, list) and "audio" in wanted)
+def _has_audio_output(body: Json, operation: Operation) -> bool:
+    modalities = body.get("modalities")
+    return operation is Operation.SPEECH or (isinstance(modalities, list) and "audio" in modalities)
 
 
-def _pictures(body: Json, operation: Operation, limits: AnswerBounds) -> Range:
+def _estimate_pictures(body: Json, operation: Operation, limits: AnswerBounds) -> Range:
     if operation is Operation.IMAGES:
-        return Range(answers(body), answers(body))
+        return Range(count_answers(body), count_answers(body))
     if operation is not Operation.CHAT or not limits.makes_pictures:
         return Range()
-    return Range(answers(body), answers(body) * MOST_PICTURES)
+    return Range(count_answers(body), count_answers(body) * MOST_PICTURES)
 
 
-def _requests(body: Json, operation: Operation) -> Range:
-    """Return how many requests a call is billed as: a rerank of many documents is several."""
+def _estimate_requests(body: Json, operation: Operation) -> Range:
+    """Return the number of billed requests: a rerank of many documents counts as several."""
     documents = body.get("documents")
     if operation is not Operation.RERANK or not isinstance(documents, list):
         return Range(1, 1)

@@ -1,4 +1,4 @@
-"""Prices of an endpoint: integers, each with its unit.
+"""The prices of an endpoint: integers with units.
 
 A price is nano-dollars per *million* tokens, so that every list price is a whole number
 (0.0375 USD per million = 37_500_000).
@@ -10,7 +10,7 @@ from typing import Any
 from broker.completion import Json
 
 BATCH_TIER = "batch"
-"""The `service_tier` of a call that went through the provider's own batch lane."""
+"""The `service_tier` of a call in a native batch."""
 
 FLEX_PERCENT = 50
 PRIORITY_PERCENT = 200
@@ -24,7 +24,7 @@ TIER_NAMES = {"fast": "priority"}
 class Price:
     """One endpoint's prices. Nano-dollars per million tokens unless a comment says otherwise.
 
-    None means that the thing has no price of its own: it costs what the comment names.
+    None means that an item has no price of its own: the comment names the price that applies.
     """
 
     prompt: int = 0  # fresh input tokens
@@ -44,10 +44,10 @@ class Price:
     audio_hour: int = 0  # nano-dollars per hour of sound sent, where tokens are not counted
     page: int = 0  # nano-dollars per page of a document sent
     web_search: int | None = None  # nano-dollars per search by the vendor's own tool; else: unknown
-    batch_discount: int = 0  # per cent off in the provider's own batch lane
+    batch_discount: int = 0  # per cent off in a native batch
     flex_percent: int = FLEX_PERCENT  # of these prices, where the tier `flex` served the call
     priority_percent: int = PRIORITY_PERCENT  # likewise of the tier `priority`
-    as_stated: bool = False  # not known in advance: the charge in the provider's answer counts
+    as_stated: bool = False  # unknown in advance: the charge in the provider's answer counts
     tiers: "tuple[Tier, ...]" = ()  # ascending
 
     @property
@@ -72,17 +72,19 @@ class Price:
                 return tier.price
         return self
 
-    def stored(self) -> Json:
-        """Return it as JSON, without what is as usual; `Price.recalled` reads it back."""
-        told = {name: value for name in _NAMES if (value := getattr(self, name)) != _USUAL[name]}
+    def encode(self) -> Json:
+        """Return the price as JSON without default values, for `Price.decode`."""
+        stored = {
+            name: value for name in _NAMES if (value := getattr(self, name)) != _DEFAULTS[name]
+        }
         if self.tiers:
-            told["tiers"] = [[tier.min_prompt_tokens, tier.price.stored()] for tier in self.tiers]
-        return told
+            stored["tiers"] = [[tier.min_prompt_tokens, tier.price.encode()] for tier in self.tiers]
+        return stored
 
     @classmethod
-    def recalled(cls, stored: Json) -> "Price":
-        """Read what `stored` wrote, also in an earlier version that knew fewer prices."""
-        tiers = tuple(Tier(size, cls.recalled(price)) for size, price in stored.get("tiers") or ())
+    def decode(cls, stored: Json) -> "Price":
+        """Read the JSON of `encode`, also that of an earlier version with fewer prices."""
+        tiers = tuple(Tier(size, cls.decode(price)) for size, price in stored.get("tiers") or ())
         return cls(**{**stored, "tiers": tiers})
 
 
@@ -105,5 +107,5 @@ COSTS = tuple(
 )
 """The fields of a price that are money for an ordinary call."""
 
-_USUAL: dict[str, Any] = {each.name: each.default for each in fields(Price)}
-_NAMES = tuple(name for name in _USUAL if name != "tiers")
+_DEFAULTS: dict[str, Any] = {each.name: each.default for each in fields(Price)}
+_NAMES = tuple(name for name in _DEFAULTS if name != "tiers")

@@ -64,4 +64,4 @@ class Endpoint:
         """Return which of these parameters it does not support."""
         if self.supported_parameters is None:
             return frozenset()
-        return requested - parameters.known(self.supported_parameters)
+        return requested - parameters.normalize(self.supported_parameters)

@@ -1,9 +1,9 @@
-"""OpenRouter's `context-compression` plugin (`middle-out`): a chat that fits its model. Pure.
+"""Apply OpenRouter's `context-compression` plugin (`middle-out`) to a chat. Pure.
 
-What models recall worst is the middle of a long prompt, so it goes first: whole turns from the
-middle outwards, never instructions, never the last turn, never a tool's answer without its call.
-Where that is not enough, the longest texts lose their middles. Asked for by the plugin or by
-`transforms: ["middle-out"]`; endpoints of up to 8,192 tokens have it unless it is turned off.
+Models recall the middle of a long prompt worst, so whole turns are removed from the middle
+outwards. Instructions and the last turn stay, and a tool's answer goes with its call. If that is
+not enough, the longest texts lose their middles. The plugin or `transforms: ["middle-out"]` request
+it; it is on by default for contexts of up to 8,192 tokens.
 
 Source: openrouter.ai/docs/guides/features/message-transforms.
 """
@@ -15,14 +15,14 @@ from broker.completion import Json
 from broker.requests import plugins
 from broker.requests.token_estimates import CHARACTERS_PER_TOKEN, estimate_input_tokens
 
-SMALL_CONTEXT = 8_192  # up to here it is on by itself
+SMALL_CONTEXT = 8_192  # up to here it is on by default
 SPARE = 0.05  # of the context, since tokens are estimated
 LIKELY_OUTPUT = 0.25  # of the context, where the body names no max_tokens
 CUT = "\n…\n"
 
 
 def is_requested(body: Json, context_length: int | None) -> bool:
-    """Tell whether a body may be compressed for an endpoint with this context."""
+    """Return whether a body may be compressed for an endpoint with this context."""
     settings = plugins.find(body.get("plugins"), plugins.CONTEXT_COMPRESSION)
     if settings is not None:
         return plugins.is_on(settings)
@@ -32,30 +32,34 @@ def is_requested(body: Json, context_length: int | None) -> bool:
     return context_length is not None and context_length <= SMALL_CONTEXT
 
 
-def compressed(body: Json, context_length: int | None) -> Json:
-    """Return the body so that it fits the context by estimate, or as it is where it does."""
+def compress(body: Json, context_length: int | None) -> Json:
+    """Return the body shortened to fit the context by estimate; unchanged if it fits."""
     if context_length is None or not isinstance(body.get("messages"), list):
         return body
-    room = _room(body, context_length)
-    if estimate_input_tokens(body) <= room:
+    limit = _find_limit(body, context_length)
+    if estimate_input_tokens(body) <= limit:
         return body
-    fitting = _without_middle(body, room)
-    return fitting if estimate_input_tokens(fitting) <= room else _with_shorter_texts(fitting, room)
+    shortened = _without_middle(body, limit)
+    return (
+        shortened
+        if estimate_input_tokens(shortened) <= limit
+        else _with_shorter_texts(shortened, limit)
+    )
 
 
-def _room(body: Json, context_length: int) -> int:
-    asked = body.get("max_completion_tokens") or body.get("max_tokens")
-    output = min(asked or context_length, int(context_length * LIKELY_OUTPUT))
-    if isinstance(asked, int) and asked < context_length:
-        output = asked
+def _find_limit(body: Json, context_length: int) -> int:
+    requested = body.get("max_completion_tokens") or body.get("max_tokens")
+    output = min(requested or context_length, int(context_length * LIKELY_OUTPUT))
+    if isinstance(requested, int) and requested < context_length:
+        output = requested
     return max(int(context_length * (1 - SPARE)) - output, 1)
 
 
-def _without_middle(body: Json, room: int) -> Json:
+def _without_middle(body: Json, limit: int) -> Json:
     """Drop turns from the middle outwards until the rest fits, or only the kept ones are left."""
     turns = _turns(body["messages"])
     sizes = [estimate_input_tokens({"messages": turn}) for turn in turns]
-    excess = estimate_input_tokens(body) - room
+    excess = estimate_input_tokens(body) - limit
     dropped: set[int] = set()
     for place in _middle_out([i for i, turn in enumerate(turns[:-1]) if not _is_kept(turn)]):
         if excess <= 0:
@@ -89,12 +93,12 @@ def _middle_out(places: Sequence[int]) -> list[int]:
     return [places[index] for index in order]
 
 
-def _with_shorter_texts(body: Json, room: int) -> Json:
+def _with_shorter_texts(body: Json, limit: int) -> Json:
     """Cut the middle out of texts, all to the longest length at which the whole fits."""
     least, most = 0, max((len(text) for text in _texts(body["messages"])), default=0)
     while least < most:
         length = (least + most + 1) // 2
-        if estimate_input_tokens(_shortened(body, length)) <= room:
+        if estimate_input_tokens(_shortened(body, length)) <= limit:
             least = length
         else:
             most = length - 1

@@ -19,7 +19,7 @@ class Operation(StrEnum):
 
 
 WITHOUT_OUTPUT = frozenset({Operation.EMBEDDINGS, Operation.RERANK})
-"""Operations that produce no tokens: nothing is held for any."""
+"""Operations without output tokens, for which none are held."""
 
 STREAMED = frozenset({Operation.CHAT, Operation.COMPLETIONS})
 """Operations whose answers can come as a stream."""
@@ -33,22 +33,22 @@ SERVED: dict[str, frozenset[Operation]] = {
     "gemini": frozenset({Operation.CHAT, Operation.EMBEDDINGS, Operation.IMAGES}),
     "cohere": frozenset({Operation.CHAT, Operation.EMBEDDINGS, Operation.RERANK}),
 }
-"""By wire; one that is absent serves chat only. A test holds it against the workers' registry."""
+"""By wire; a missing wire serves chat only. A test compares it with the workers' registry."""
 
 
 class Interface(StrEnum):
     """The API of a vendor that a model is served by."""
 
-    PATHS = "paths"  # the paths of `Operation`, or what the wire has in their place
+    PATHS = "paths"  # the paths of `Operation`, or the wire's equivalents
     TEXT = "text"  # text completions only: no chat
     RESPONSES = "responses"  # OpenAI's Responses API only
     REALTIME = "realtime"  # a session over a socket
 
 
-SPOKEN: Mapping[str, frozenset[Interface]] = {}
-"""By wire: interfaces that it speaks besides PATHS and TEXT. An entry here offers the models."""
+EXTRA_INTERFACES: Mapping[str, frozenset[Interface]] = {}
+"""By wire: interfaces that it supports besides PATHS and TEXT. An entry offers their models."""
 
-ALWAYS_SPOKEN = frozenset({Interface.PATHS, Interface.TEXT})
+DEFAULT_INTERFACES = frozenset({Interface.PATHS, Interface.TEXT})
 
 RETURNS: Mapping[Operation, frozenset[str]] = {
     Operation.CHAT: frozenset({"text", "audio"}),
@@ -62,21 +62,21 @@ RETURNS: Mapping[Operation, frozenset[str]] = {
 """A model serves an operation if it gives one of these."""
 
 UNSTATED = frozenset({"text"})
-"""The output of a model of which nothing else is known."""
+"""The assumed output of a model with unknown outputs."""
 
 
-def speaks(wire: str, interface: Interface) -> bool:
-    """Tell whether a wire can call a model that is served by this interface."""
-    return interface in ALWAYS_SPOKEN or interface in SPOKEN.get(wire, ())
+def supports_interface(wire: str, interface: Interface) -> bool:
+    """Return whether a wire can call a model that is served by this interface."""
+    return interface in DEFAULT_INTERFACES or interface in EXTRA_INTERFACES.get(wire, ())
 
 
 def gives(outputs: Collection[str], operation: Operation) -> bool:
-    """Tell whether a model with these output modalities is known to serve an operation."""
+    """Return whether a model with these output modalities is known to serve an operation."""
     return not RETURNS[operation].isdisjoint(outputs)
 
 
 def may_give(outputs: Collection[str], operation: Operation) -> bool:
-    """Tell whether a model may serve an operation: nothing that is known speaks against it.
+    """Return whether a model may serve an operation, as far as its outputs are known.
 
     Some hosts serve models that draw by chats; whether the chat asks for an image is its own need.
     """
@@ -85,8 +85,8 @@ def may_give(outputs: Collection[str], operation: Operation) -> bool:
 
 
 def serves(wire: str, operation: Operation, interface: Interface = Interface.PATHS) -> bool:
-    """Tell whether a wire serves an operation of a model that is behind this interface."""
-    if not speaks(wire, interface):
+    """Return whether a wire serves an operation of a model that is behind this interface."""
+    if not supports_interface(wire, interface):
         return False
     if interface is Interface.TEXT:
         return operation is Operation.COMPLETIONS and operation in SERVED.get(wire, ())
@@ -102,7 +102,7 @@ def chunk_object(operation: Operation) -> str:
 
 
 def empty_choice(operation: Operation, finish_reason: str | None = None) -> Json:
-    """Return a choice that adds nothing to the answer."""
+    """Return an empty choice of a chunk."""
     addition: Json = {"delta": {"content": ""}} if operation is Operation.CHAT else {"text": ""}
     return {
         "index": 0,

@@ -24,7 +24,7 @@ FIELDS = {
     "reasoning_effort": "reasoning",
     "include_reasoning": "reasoning",
 }
-"""Body field → the parameter it stands for."""
+"""Body field → parameter."""
 
 ALIASES = {
     "max_completion_tokens": "max_tokens",
@@ -36,30 +36,30 @@ ALIASES = {
 
 NEVER_DROPPED = frozenset({"max_tokens"})  # it bounds the cost
 ESSENTIAL = frozenset({"tools", "response_format", "web_search_options"})
-"""An answer without them is another answer: endpoints that lack one are left out."""
+"""Parameters that the answer depends on: endpoints that lack one are excluded."""
 
 PREFERRED = frozenset({"tools", "tool_choice", "response_format", "verbosity"})
 """OpenRouter's soft preference: endpoints that lack one of these come last."""
 
 
-def parameters_of(body: Json) -> frozenset[str]:
+def find_parameters(body: Json) -> frozenset[str]:
     """Return the parameters that a body sets."""
     return frozenset(
         [FIELDS[field] for field, value in body.items() if field in FIELDS and value is not None]
     )
 
 
-@lru_cache(4_096)  # a catalog has few different lists, and every plan asks for them
-def known(listed: frozenset[str]) -> frozenset[str]:
-    """Return an endpoint's list in these words."""
+@lru_cache(4_096)  # a catalog has few different lists, and every plan uses them
+def normalize(listed: frozenset[str]) -> frozenset[str]:
+    """Return an endpoint's list with the parameter names of this module."""
     return frozenset(ALIASES.get(name, name) for name in listed) | NEVER_DROPPED
 
 
-def fitting(body: Json, supported: frozenset[str] | None) -> Json:
-    """Return the body without what an endpoint does not support (None = it supports all)."""
+def drop_unsupported(body: Json, supported: frozenset[str] | None) -> Json:
+    """Return the body without unsupported parameters (None = all are supported)."""
     if supported is None:
         return body
-    kept = known(supported)
+    kept = normalize(supported)
     return {
         name: value for name, value in body.items() if name not in FIELDS or FIELDS[name] in kept
     }

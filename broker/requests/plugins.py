@@ -14,7 +14,7 @@ AUTO_ROUTER, PARETO_ROUTER = "auto-router", "pareto-router"
 KNOWN = (FILE_PARSER, RESPONSE_HEALING, CONTEXT_COMPRESSION, AUTO_ROUTER, PARETO_ROUTER)
 MIDDLE_OUT = "middle-out"
 NO_WEB = "Waybill searches no web: choose a model that does, or give it a tool for it"
-SERVER_TOOL = "openrouter:"  # what the types of OpenRouter's server tools begin with
+SERVER_TOOL = "openrouter:"  # prefix of the types of OpenRouter's server tools
 
 
 def find(plugins: Any, id_: str) -> Json | None:
@@ -30,7 +30,7 @@ def is_on(settings: Json) -> bool:
 
 
 def check(body: Json) -> None:
-    """Raise InvalidRequestError for a setting that would be passed over in silence."""
+    """Raise InvalidRequestError for a setting that would be ignored."""
     plugins = body.get("plugins")
     _refuse_unknown(plugins)
     _refuse_server_tools(body.get("tools"))
@@ -58,10 +58,10 @@ def _refuse_unknown(plugins: Any) -> None:
         if not isinstance(plugin, dict) or plugin.get("id") in KNOWN or not is_on(plugin):
             continue
         id_ = str(plugin.get("id"))
-        why = NO_WEB if id_.startswith("web") else "leave it out"
+        hint = NO_WEB if id_.startswith("web") else "leave it out"
         field = f"plugins.{position}.id"
         raise InvalidRequestError(
-            f"{field}: there is no plugin {id_[:64]!r} here ({why}). There are {', '.join(KNOWN)}.",
+            f"{field}: there is no plugin {id_[:64]!r} here ({hint}). Known: {', '.join(KNOWN)}.",
             param=field,
         )
 
@@ -83,8 +83,8 @@ class Engine(StrEnum):
 
     NATIVE = "native"  # as it is, to models that take files
     TEXT = "pdf-text"  # its text, extracted here
-    CLOUDFLARE = "cloudflare-ai"  # what OpenRouter has in place of pdf-text: here the same
-    OCR = "mistral-ocr"  # there is none here: models that take files see the pages themselves
+    CLOUDFLARE = "cloudflare-ai"  # OpenRouter's equivalent of pdf-text; here the same
+    OCR = "mistral-ocr"  # not available here: models that accept files read the pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class FileParser:
 
 
 def read_file_parser(plugins: Any) -> FileParser:
-    """Read a body's `plugins`. Raises InvalidRequestError for an engine there is not."""
+    """Read a body's `plugins`. Raises InvalidRequestError for an unknown engine."""
     for plugin in plugins if isinstance(plugins, list) else ():
         if isinstance(plugin, dict) and plugin.get("id") == FILE_PARSER:
             pdf = plugin.get("pdf")

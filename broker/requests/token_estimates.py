@@ -8,65 +8,65 @@ LIKELY_IMAGE_TOKENS = 1_000
 LIKELY_PAGE_TOKENS = 1_000
 LIKELY_SOUND_TOKENS = 25  # a second
 
-MOST_OVERHEAD_TOKENS = 250  # of a call: what a vendor's chat format adds
-MOST_MESSAGE_TOKENS = 10  # of a message, likewise
-MOST_PAGE_TOKENS = 4_700  # Anthropic: 3,000 of text and a picture
-MOST_SOUND_TOKENS = 35  # a second; Google's 32 are the most known
-MOST_SEARCH_TOKENS = 8_000  # what a search brings into the prompt
-MOST_IMAGE_TOKENS = 5_000
+MAX_OVERHEAD_TOKENS = 250  # of a call: what a vendor's chat format adds
+MAX_MESSAGE_TOKENS = 10  # of a message, likewise
+MAX_PAGE_TOKENS = 4_700  # Anthropic: 3,000 of text and a picture
+MAX_SOUND_TOKENS = 35  # a second; Google's 32 are the most known
+MAX_SEARCH_TOKENS = 8_000  # what a search brings into the prompt
+MAX_IMAGE_TOKENS = 5_000
 IMAGE_TOKENS = {"gpt-4o-mini": 48_200}
 """Models whose pictures cost more tokens than others', by a part of their name."""
 
 
 def estimate_input_tokens(body: Json) -> int:
     """Return a rough count of a body's input tokens."""
-    return likely_input_tokens(measure(body))
+    return estimate_tokens_read(measure(body))
 
 
-def likely_input_tokens(sent: Sent) -> int:
+def estimate_tokens_read(sent: Sent) -> int:
     """Return about how many tokens a model reads: a token for four bytes of text."""
     media = (
         sent.images * LIKELY_IMAGE_TOKENS
         + sent.pages.likely * LIKELY_PAGE_TOKENS
-        + likely_sound_tokens(sent)
+        + estimate_sound_tokens(sent)
         + sent.film_tokens.likely
     )
     return sent.text_bytes // CHARACTERS_PER_TOKEN + sent.token_ids + media + 1
 
 
-def likely_sound_tokens(sent: Sent) -> int:
+def estimate_sound_tokens(sent: Sent) -> int:
     return sent.milliseconds.likely * LIKELY_SOUND_TOKENS // 1000
 
 
-def most_sound_tokens(sent: Sent) -> int:
-    return sent.milliseconds.most * MOST_SOUND_TOKENS // 1000
+def max_sound_tokens(sent: Sent) -> int:
+    return sent.milliseconds.most * MAX_SOUND_TOKENS // 1000
 
 
-def most_image_tokens(sent: Sent, native_model: str) -> int:
+def max_image_tokens(sent: Sent, native_model: str) -> int:
     """Return the most tokens of images, pages and films, which may have a price of their own."""
     of_image = next(
-        (most for name, most in IMAGE_TOKENS.items() if name in native_model), MOST_IMAGE_TOKENS
+        (most for name, most in IMAGE_TOKENS.items() if name in native_model), MAX_IMAGE_TOKENS
     )
-    pages = sent.pages.most * MOST_PAGE_TOKENS
+    pages = sent.pages.most * MAX_PAGE_TOKENS
     return sent.images * of_image + pages + sent.film_tokens.most
 
 
-def most_input_tokens(sent: Sent, native_model: str) -> int:
+def max_input_tokens(sent: Sent, native_model: str) -> int:
     """Return a count that no vendor exceeds: no tokenizer makes more tokens than UTF-8 bytes."""
     return (
         sent.text_bytes
         + sent.token_ids
-        + sent.messages * MOST_MESSAGE_TOKENS
-        + most_image_tokens(sent, native_model)
-        + most_sound_tokens(sent)
-        + sent.searches.most * MOST_SEARCH_TOKENS
-        + MOST_OVERHEAD_TOKENS
+        + sent.messages * MAX_MESSAGE_TOKENS
+        + max_image_tokens(sent, native_model)
+        + max_sound_tokens(sent)
+        + sent.searches.most * MAX_SEARCH_TOKENS
+        + MAX_OVERHEAD_TOKENS
     )
 
 
 def requested_output_tokens(body: Json, *, likely: int) -> int:
     """Return the output tokens of a call: those it asks for, else those that are likely."""
-    return (output_limit(body) or likely) * answers(body)
+    return (output_limit(body) or likely) * count_answers(body)
 
 
 def output_limit(body: Json) -> int | None:
@@ -76,9 +76,11 @@ def output_limit(body: Json) -> int | None:
     return max(limits, default=None)
 
 
-def answers(body: Json) -> int:
+def count_answers(body: Json) -> int:
     """Return how many answers a body asks for: `n` or `best_of` for each of its prompts."""
-    asked = [value for name in ("n", "best_of") if isinstance(value := body.get(name), int)]
+    requested = [value for name in ("n", "best_of") if isinstance(value := body.get(name), int)]
     prompt = body.get("prompt")
     is_many = isinstance(prompt, list) and not (prompt and isinstance(prompt[0], int))
-    return max([1, *asked]) * (max(len(prompt), 1) if isinstance(prompt, list) and is_many else 1)
+    return max([1, *requested]) * (
+        max(len(prompt), 1) if isinstance(prompt, list) and is_many else 1
+    )

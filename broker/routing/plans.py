@@ -96,7 +96,7 @@ def _encode_step(step: PlanStep) -> Json:
         "model": endpoint.model,
         "native_model": endpoint.native,
         "reason": step.reason,
-        "price": endpoint.price.stored(),
+        "price": endpoint.price.encode(),
         **_encode_facts(endpoint),
     }
 
@@ -106,7 +106,7 @@ def _decode_step(step: Json) -> PlanStep:
         provider=step["provider"],
         model=step["model"],
         native=step["native_model"],
-        price=Price.recalled(step["price"]),
+        price=Price.decode(step["price"]),
         context_length=step.get("context_length"),
         input_modalities=_to_set(step.get("input_modalities")),
         supported_parameters=_to_set(step.get("supported_parameters")),

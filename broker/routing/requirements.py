@@ -54,7 +54,7 @@ READABLE = ("application/pdf", "application/json", "application/xml")
 
 def find_requirements(body: Json) -> Requirements:
     """Return the requirements of a body."""
-    parameters_set = parameters.parameters_of(body)
+    parameters_set = parameters.find_parameters(body)
     return Requirements(
         modalities=find_modalities(body),
         outputs=_find_outputs(body),

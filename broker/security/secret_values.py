@@ -75,6 +75,6 @@ def read_secret_file(path: str, source: str) -> str:
     try:
         text = Path(path).expanduser().read_text()
     except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is not text"
-        raise InvalidSecretError(source, f"{path} cannot be read ({why}).") from None
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise InvalidSecretError(source, f"{path} cannot be read ({reason}).") from None
     return clean_secret(text, f"{source} ({path})")

@@ -19,7 +19,7 @@ from pydantic_settings import (
 )
 
 from broker.security.redaction import learn
-from broker.settings.errors import message_of, near
+from broker.settings.errors import describe_problem, suggest
 from broker.settings.groups import (
     Calls,
     Files,
@@ -112,7 +112,7 @@ def load() -> Settings:
         _refuse_unknown_tables(path)
         return Settings()
     except ValidationError as error:
-        raise _wrong(path, [message_of(problem) for problem in error.errors()]) from None
+        raise _wrong(path, [describe_problem(problem) for problem in error.errors()]) from None
     except SettingsError as error:  # a variable that is to be JSON
         raise _wrong(path, [str(error)]) from None
     except ValueError as error:  # TOML that does not parse
@@ -134,7 +134,7 @@ def unknown_variables(names: Iterable[str], besides: Iterable[str] = ()) -> list
         for name in names
         if name.startswith(PREFIX) and name.removeprefix(PREFIX).upper() not in known
     ]
-    return [f"{PREFIX}{name} is not a setting{near(name.upper(), known)}" for name in strange]
+    return [f"{PREFIX}{name} is not a setting{suggest(name.upper(), known)}" for name in strange]
 
 
 def _refuse_unknown_tables(path: Path) -> None:
@@ -143,7 +143,9 @@ def _refuse_unknown_tables(path: Path) -> None:
         return
     unknown = tomllib.loads(path.read_text()).keys() - Settings.model_fields.keys()
     if unknown:
-        names = "; ".join(f"{name}{near(name, Settings.model_fields)}" for name in sorted(unknown))
+        names = "; ".join(
+            f"{name}{suggest(name, Settings.model_fields)}" for name in sorted(unknown)
+        )
         raise SystemExit(f"waybill: {path} has names that are no settings: {names}")
 
 

@@ -1,4 +1,4 @@
-"""Describe what is wrong with a configuration, by the names its writer used."""
+"""Describe errors of a configuration, with the names that its author used."""
 
 from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
@@ -35,7 +35,7 @@ PLAIN = {
     "string_type": "must be text",
     "too_short": "must have {min_length} or more in it",
 }
-"""Instead of Pydantic's words, which are about Python."""
+"""Messages instead of Pydantic's, which name Python types."""
 
 SHAPES = {
     SLUG: "must be lower-case letters, digits and hyphens",
@@ -53,28 +53,28 @@ ROWS: Mapping[str, type[BaseModel]] = {
 """The models of the tables of waybill.toml."""
 
 
-def message_of(problem: Mapping[str, Any]) -> str:
-    """Say what is wrong and where, from one of Pydantic's `errors()`."""
-    place: Sequence[int | str] = problem["loc"]
-    where = ".".join(map(str, place)) + ": " if place else ""
-    return where + _message(problem, place)
+def describe_problem(problem: Mapping[str, Any]) -> str:
+    """Describe one of Pydantic's `errors()` and its location."""
+    path: Sequence[int | str] = problem["loc"]
+    where = ".".join(map(str, path)) + ": " if path else ""
+    return where + _describe(problem, path)
 
 
-def near(name: str, known: Collection[str]) -> str:
-    """Return the question whether the name that is most like this one was meant, or nothing."""
+def suggest(name: str, known: Collection[str]) -> str:
+    """Return a suggestion of the most similar name, or an empty string."""
     found = get_close_matches(name, known, 1)
     return f"; did you mean {found[0]}?" if found else ""
 
 
-def _message(problem: Mapping[str, Any], place: Sequence[int | str]) -> str:
+def _describe(problem: Mapping[str, Any], path: Sequence[int | str]) -> str:
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "string_pattern_mismatch":
         return SHAPES[context["pattern"]]
     words = PLAIN.get(kind)
     if words is None:
         return str(problem["msg"]).removeprefix("Value error, ")
-    said: str = words.format_map(context)
+    message: str = words.format_map(context)
     if kind == "extra_forbidden":
-        table = next(step for step in reversed(place[:-1]) if isinstance(step, str))
-        return said + near(str(place[-1]), ROWS[table].model_fields)
-    return f"{said}: write [[{place[0]}]]" if kind == "list_type" and place[0] in ROWS else said
+        table = next(step for step in reversed(path[:-1]) if isinstance(step, str))
+        return message + suggest(str(path[-1]), ROWS[table].model_fields)
+    return f"{message}: write [[{path[0]}]]" if kind == "list_type" and path[0] in ROWS else message

@@ -57,7 +57,9 @@ def admit(
     try:
         return prepare(body, options, principal, endpoints, settings, routing_context)
     except ModalityError as error:
-        raise error.naming(catalog.list_accepting(error.needs, options.operation)) from None
+        raise error.with_alternatives(
+            catalog.list_accepting(error.needs, options.operation)
+        ) from None
     except orjson.JSONEncodeError:  # orjson reads deeper nesting than it writes
         raise InvalidRequestError(
             "The body is nested too deeply.", param=inside or "body"

@@ -16,7 +16,7 @@ from broker.completion import Json
 from broker.enums import JobState
 from broker.errors import InvalidRequestError, WaybillError
 from broker.ids import new_job_id
-from broker.jobs.privacy import store_of
+from broker.jobs.privacy import choose_store
 from broker.lifecycle import coalescing
 from broker.money import usd
 from broker.providers.endpoints import Endpoint
@@ -173,7 +173,7 @@ def _build_row(
         "line": _find_flow(options, principal.workspace_id),
         "webhook": options.webhook,
         "coalesced_with": None,
-        "store": store_of(body, options.store, principal.settings, settings.store),
+        "store": choose_store(body, options.store, principal.settings, settings.store),
         "idempotency_key": options.idempotency_key,
         "fingerprint": (
             compute_fingerprint(options.asked or body, options, principal)

@@ -59,7 +59,9 @@ def compute_quotes(
         if options := routing.read_provider_options(body, endpoint.provider):
             request = body | options
             size = measure(request)
-        expected = pricing.demand(request, operation, size, _build_bounds(endpoint, likely, most))
+        expected = pricing.estimate_demand(
+            request, operation, size, _build_bounds(endpoint, likely, most)
+        )
         first = first or expected
         bound, likely_cost = _quote_endpoint(endpoint, expected)
         if endpoint.is_byok:
@@ -72,8 +74,8 @@ def compute_quotes(
     return Quotes(
         tuple(nanos),
         tuple(least),
-        pricing.describe(first.likely, "as asked" if is_limited else "a likely answer"),
-        pricing.describe(first.most, "as asked" if is_limited else "max_tokens is not set"),
+        pricing.describe_usage(first.likely, "as asked" if is_limited else "a likely answer"),
+        pricing.describe_usage(first.most, "as asked" if is_limited else "max_tokens is not set"),
     )
 
 
@@ -88,8 +90,8 @@ def _build_bounds(endpoint: Endpoint, likely: int, most: int) -> AnswerBounds:
 
 def _quote_endpoint(endpoint: Endpoint, expected: Demand) -> tuple[int, int]:
     if endpoint.price.as_stated:
-        return pricing.most_cost(UNSTATED_PRICE, expected), UNSTATED_LEAST_NANOS
+        return pricing.compute_max_cost(UNSTATED_PRICE, expected), UNSTATED_LEAST_NANOS
     return (
-        pricing.most_cost(endpoint.price, expected),
-        pricing.likely_cost(endpoint.price, expected),
+        pricing.compute_max_cost(endpoint.price, expected),
+        pricing.compute_likely_cost(endpoint.price, expected),
     )

@@ -154,4 +154,4 @@ def _build_events(connection: Connection, job: ClaimedJob, earlier: JobReport, n
         "status": "completed",
         "generation_id": generation_id(job.id),
     }
-    return log.packed([Event(number + 1, "completed", orjson.dumps(end))])
+    return log.pack([Event(number + 1, "completed", orjson.dumps(end))])

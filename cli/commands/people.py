@@ -14,7 +14,7 @@ from broker.administration import users as people
 from broker.administration import workspaces as administration
 from broker.administration.users import NewUser
 from broker.errors import WaybillError
-from broker.jobs.export import exported
+from broker.jobs.export import export_workspace
 from cli.database import (
     WORKSPACE_HELP,
     find_workspace_id,
@@ -37,7 +37,7 @@ def export(
         with local_database() as database:
             found = database.read_now(get_workspace_row, workspace)
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for name, lines in exported(database, found.id).items():
+            for name, lines in export_workspace(database, found.id).items():
                 with (directory / name).open("wb") as file:
                     count = sum(1 for line in lines if file.write(line))
                 typer.echo(f"{directory / name}: {count}")

@@ -66,7 +66,7 @@ def stored_log() -> bytes:
     log = LogPacker()
     for first in range(1, CHUNKS, 100):
         log.add(told(first, first + 99))
-    return log.packed([Event(CHUNKS + 1, "completed", b"{}")])
+    return log.pack([Event(CHUNKS + 1, "completed", b"{}")])
 
 
 async def test_readers_of_a_large_stored_log_hold_a_page_each(stored_log: bytes) -> None:
@@ -101,7 +101,7 @@ async def test_what_a_reader_does_not_take_is_not_kept_for_it(redis: Redis) -> N
     try:
         with news.listen(JOB) as listener:
             follower = news.follow(listener, "ws")
-            channel = job_events.channel(JOB)
+            channel = job_events.channel_of(JOB)
             async with asyncio.timeout(20):
                 while dict(await redis.pubsub_numsub(channel))[channel.encode()] == 0:
                     await asyncio.sleep(0.01)
@@ -125,15 +125,15 @@ async def test_what_a_reader_does_not_take_is_not_kept_for_it(redis: Redis) -> N
 
 async def test_redis_keeps_the_latest_pages_of_a_running_stream_only(redis: Redis) -> None:
     writer = EventWriter(redis, ttl_seconds=60)
-    writer.emit(JOB, told(1, 1_000), attempt=1, forget_below=0)
+    writer.emit(JOB, told(1, 1_000), attempt=1, keep_from=0)
     await asyncio.sleep(0.1)
-    writer.emit(JOB, told(1_001, 1_010), attempt=1, forget_below=900)
+    writer.emit(JOB, told(1_001, 1_010), attempt=1, keep_from=900)
     await asyncio.sleep(0.1)
-    kept = [event.number async for page in job_events.kept(redis, JOB) for event in page]
+    kept = [event.number async for page in job_events.read_kept(redis, JOB) for event in page]
     assert kept[0] > 500
     assert kept[-1] == 1_010
     # and of an ended one its end
     writer.emit(JOB, [Event(1_011, "completed", b"{}")], attempt=1)
     await writer.close()
-    kept = [event.number async for page in job_events.kept(redis, JOB) for event in page]
+    kept = [event.number async for page in job_events.read_kept(redis, JOB) for event in page]
     assert kept == [1_011]

@@ -19,7 +19,7 @@ from broker.completion import (
 from broker.ids import generation_id
 from broker.lifecycle import ClaimedJob
 from broker.money import usd_text
-from broker.requests.parameters import known
+from broker.requests.parameters import normalize
 from broker.routing.native_batches import apply_batch_discount
 from broker.usage import GenerationRow
 from workers.attempt.endpoint_stats import was_cut_by_deadline
@@ -141,7 +141,7 @@ def _deviates(job: ClaimedJob, computed: int, stated: int | None) -> bool:
 def may_hide(job: ClaimedJob) -> bool:
     """Return whether the provider may bill more for this call than its caller sees."""
     supported = job.endpoint.supported_parameters
-    reasons = supported is None or "reasoning" in known(supported)
+    reasons = supported is None or "reasoning" in normalize(supported)
     return reasons or job.endpoint.price.reasoning is not None or not job.stream
 
 

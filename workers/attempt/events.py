@@ -27,7 +27,7 @@ class AttemptEvents:
         self._job = job
         self._writer = writer
         self._log = log  # a streamed job's whole log: it is stored when the job ends
-        self._page_ends: deque[int] = deque(maxlen=job_events.KEPT_PAGES)
+        self._page_ends: deque[int] = deque(maxlen=job_events.MAX_STREAM_PAGES)
         self._number = last_number
         self._pending: list[Event] = []
         self.shown = False  # a chunk of this attempt has gone out
@@ -98,7 +98,7 @@ class AttemptEvents:
 
     def pack(self) -> bytes | None:
         """Return the whole log for the database; None where the database can derive it."""
-        return self._log.packed(self._pending) if self._job.stream else None
+        return self._log.pack(self._pending) if self._job.stream else None
 
     def publish_pending(self) -> None:
         """Publish the events that were prepared."""
@@ -114,12 +114,12 @@ class AttemptEvents:
         """Publish the events that were prepared, and add them to the log."""
         if self._log.add(self._pending):
             self._page_ends.append(self._number)
-        is_full = len(self._page_ends) == job_events.KEPT_PAGES
+        is_full = len(self._page_ends) == job_events.MAX_STREAM_PAGES
         self._writer.emit(
             self._job.id,
             self._pending,
             attempt=self._job.attempt,
-            forget_below=self._page_ends[0] if is_full else 0,
+            keep_from=self._page_ends[0] if is_full else 0,
         )
 
     def _add(self, type_: str, data: Json) -> None:

@@ -32,7 +32,7 @@ def build_completion_request(job: ClaimedJob, body: Json) -> CompletionRequest:
         del fields["service_tier"]
     options = routing.read_provider_options(body, job.endpoint.provider)
     return CompletionRequest(
-        body=parameters.fitting(fields, job.endpoint.supported_parameters) | options,
+        body=parameters.drop_unsupported(fields, job.endpoint.supported_parameters) | options,
         model=job.endpoint.native,
         stream=job.stream,
     )
@@ -44,7 +44,7 @@ def _compress(body: Json, job: ClaimedJob) -> Json:
     is_chat = job.operation is Operation.CHAT
     if not is_chat or not context_compression.is_requested(body, limit):
         return body
-    return context_compression.compressed(body, limit)
+    return context_compression.compress(body, limit)
 
 
 @dataclass(slots=True)

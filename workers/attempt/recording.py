@@ -203,7 +203,7 @@ class Recording:
         key = cache_affinity.build_key(job.workspace_id, orjson.loads(job.request))
         if key is not None:
             endpoint = cache_affinity.encode_value(*job.endpoint.key)
-            self.events.remember(key, endpoint, seconds=cache_affinity.IDLE_SECONDS)
+            self.events.set_key(key, endpoint, seconds=cache_affinity.IDLE_SECONDS)
 
     def _save(self, media: Media) -> None:
         try:

@@ -90,9 +90,9 @@ def estimate(request: CompletionRequest, answer: Completion | Document) -> Usage
     )
     if isinstance(answer, Completion):
         return usage
-    sound = token_estimates.likely_sound_tokens(measure(request.body))
+    sound = token_estimates.estimate_sound_tokens(measure(request.body))
     if any(each.media_type.startswith("audio/") for each in answer.media):
-        spoken = pricing.speech_tokens(request.body).likely
+        spoken = pricing.estimate_speech_tokens(request.body).likely
         return replace(usage, output=spoken, output_audio=spoken)
     made = _made(answer) * pricing.LIKELY_PICTURE_TOKENS
     return replace(

@@ -167,7 +167,7 @@ class Runtime:
     async def _listen(self) -> None:
         """Stop jobs when their callers cancel them. Returns only when the subscription ends."""
         async with self._context.redis.pubsub() as pubsub:
-            await pubsub.subscribe(signals.CALLED_OFF_CHANNEL)
+            await pubsub.subscribe(signals.CANCELLATION_CHANNEL)
             async for message in pubsub.listen():
                 if message["type"] == "message":
                     job_id, awaits_usage = signals.read_cancellation(message["data"])

@@ -159,7 +159,7 @@ class Dispatcher:
 
     async def _count_ended(self, chained: ledger.Chained) -> None:
         """Add the ended jobs to the counters of the metrics. Without Redis they are not counted."""
-        ends = await self.database.read(reports.ends, chained.ended)
+        ends = await self.database.read(reports.count_ended, chained.ended)
         try:
             await signals.count_ended(self.redis, ends)
         except (RedisError, OSError) as error:

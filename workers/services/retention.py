@@ -64,7 +64,7 @@ class RetentionService:
         days = self.settings.retention_days
         for row in await self.database.read(retention.workspaces):
             settings = retention.settings_of(row)
-            before = privacy.deleted_before(settings, days, now)
+            before = privacy.find_deletion_time(settings, days, now)
             if before is not None:
                 more |= await self.database.write(
                     partial(retention.retire, anonymous=before == settings.get("forget_before")),

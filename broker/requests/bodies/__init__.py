@@ -6,9 +6,9 @@ from pydantic import BaseModel, ValidationError
 
 from broker.completion import Json
 from broker.requests.bodies.operations import SCHEMAS
-from broker.requests.bodies.problems import invalid, plainly
+from broker.requests.bodies.problems import build_error, describe_problem
 
-__all__ = ["SCHEMAS", "invalid", "plainly", "validated"]
+__all__ = ["SCHEMAS", "describe_problem", "invalid", "validated"]
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -18,4 +18,4 @@ def validated(schema: type[Body], body: Json, *, inside: str | None = None) -> B
     try:
         return schema.model_validate(body)
     except ValidationError as error:
-        raise invalid(error, [inside] if inside else []) from None
+        raise build_error(error, [inside] if inside else []) from None

@@ -54,59 +54,63 @@ PLAIN = {
     "union_tag_invalid": "{tag!r} is none of {expected_tags}",
     "union_tag_not_found": "is needed",
 }
-"""Messages for callers in place of Pydantic's, which speak of Python types."""
+"""Messages for callers instead of Pydantic's, which name Python types."""
 
 
-def plainly(problem: Mapping[str, Any]) -> str:
-    """Say what is wrong, from one of Pydantic's `errors()`."""
-    said: str = problem["msg"]
+def describe_problem(problem: Mapping[str, Any]) -> str:
+    """Describe one of Pydantic's `errors()`."""
+    message: str = problem["msg"]
     plain = PLAIN.get(problem["type"])
-    return said.removeprefix("Value error, ") if plain is None else plain.format_map(_told(problem))
+    return (
+        message.removeprefix("Value error, ")
+        if plain is None
+        else plain.format_map(_find_details(problem))
+    )
 
 
-def _told(problem: Mapping[str, Any]) -> Mapping[str, Any]:
-    told = problem.get("ctx", {})
+def _find_details(problem: Mapping[str, Any]) -> Mapping[str, Any]:
+    details = problem.get("ctx", {})
     plain = {
-        name: _number(value) if type(value) is float else value for name, value in told.items()
+        name: _number(value) if type(value) is float else value for name, value in details.items()
     }
-    return plain | {"form": PATTERNS.get(told.get("pattern"), f"like {told.get('pattern')}")}
+    return plain | {"form": PATTERNS.get(details.get("pattern"), f"like {details.get('pattern')}")}
 
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value.is_integer() else f"{value:g}"
 
 
-def invalid(error: ValidationError, prefix: Sequence[str] = ()) -> InvalidRequestError:
-    """Turn the first validation problem into an error that names the field."""
+def build_error(error: ValidationError, prefix: Sequence[str] = ()) -> InvalidRequestError:
+    """Build an error that names the field from the first validation problem."""
     problems = error.errors(include_url=False)
-    located = [(_location(each), plainly(each)) for each in problems]
+    located = [(_location(each), describe_problem(each)) for each in problems]
     first, _ = located[0]
-    # a union complains of every form it could have: the form that was meant got furthest
+    # a union reports every form; the form with the deepest error is the likely one
     same = [each for each in located if each[0][: len(first)] == first]
-    location = max((place for place, _ in same), key=len)
-    message = _either([said for place, said in same if place == location])
+    location = max((path for path, _ in same), key=len)
+    message = _join_messages([each for path, each in same if path == location])
     field = ".".join([*prefix, *map(str, location)])
-    others = len(problems) - len(same)
+    rest = len(problems) - len(same)
     unknown = [
-        ".".join([*prefix, *map(str, place)])
-        for each, (place, _) in zip(problems, located, strict=True)
-        if each["type"] == "extra_forbidden" and place != location
+        ".".join([*prefix, *map(str, path)])
+        for each, (path, _) in zip(problems, located, strict=True)
+        if each["type"] == "extra_forbidden" and path != location
     ]
-    if unknown:  # a slip in a name makes one field missing and another unknown
+    if unknown:  # a wrong name makes one field missing and another unknown
         return InvalidRequestError(
             f"{field or 'body'}: {message}; {unknown[0][:64]}: {PLAIN['extra_forbidden']}",
             param=field or None,
         )
-    more = f" (and {others} more)" if others else ""
-    return InvalidRequestError(f"{field or 'body'}: {message}{more}", param=field or None)
+    suffix = f" (and {rest} more)" if rest else ""
+    return InvalidRequestError(f"{field or 'body'}: {message}{suffix}", param=field or None)
 
 
-def _either(messages: Sequence[str]) -> str:
-    """Return what the forms of a union that got equally far ask for."""
-    first, *others = dict.fromkeys(messages)
-    if not all(each.startswith(MUST_BE) for each in (first, *others)):
+def _join_messages(messages: Sequence[str]) -> str:
+    """Join the messages of the forms of a union with equally deep errors."""
+    first, *rest = dict.fromkeys(messages)
+    if not all(each.startswith(MUST_BE) for each in (first, *rest)):
         return first
-    return " or ".join([first, *(each.removeprefix(MUST_BE) for each in others)])
+    return " or ".join([first, *(each.removeprefix(MUST_BE) for each in rest)])
 
 
 def _location(problem: Mapping[str, Any]) -> list[int | str]:

@@ -14,7 +14,7 @@ from api.core.errors import ErrorBody, ProblemBody, error_response
 from broker import errors
 from broker.completion import OWN_ERROR_TYPES, ErrorType
 from broker.errors import WaybillError, http_status
-from broker.jobs.error_envelope import failure
+from broker.jobs.error_envelope import describe_job_failure
 from workers.adapters.errors.classification import read_error
 
 PAGE = (Path(__file__).parents[3] / "docs/reference/errors.md").read_text()
@@ -91,7 +91,7 @@ def test_every_documented_type_exists() -> None:
     ],
 )
 def test_an_end_without_an_answer_has_its_own_type(told, expected) -> None:
-    status, _, metadata = failure(told)
+    status, _, metadata = describe_job_failure(told)
     assert (status, metadata["error_type"]) == expected
 
 

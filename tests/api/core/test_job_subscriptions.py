@@ -33,7 +33,7 @@ async def news(redis: Redis, valkey: str) -> AsyncIterator[JobSubscriptions]:
 async def heard(redis: Redis, job_id: str, listener: Listener) -> list[Event]:
     """Publish until somebody is subscribed; return the events that the listener hears."""
     async with asyncio.timeout(10):
-        while not await redis.publish(job_events.channel(job_id), job_events.encode(TOLD)):
+        while not await redis.publish(job_events.channel_of(job_id), job_events.encode(TOLD)):
             await asyncio.sleep(0.01)
         while (told := await listener.next()) is None:
             pass

@@ -92,7 +92,9 @@ def test_what_only_the_responses_api_serves_is_not_offered_but_flips_with_the_wi
         openai.endpoints(["openai/gpt-5-prx"])
     assert "openai/gpt-5-pro" not in refusal.value.message
     # When the wire speaks it, they are offered; nothing else changes
-    monkeypatch.setattr(operations, "SPOKEN", {"openai": frozenset({Interface.RESPONSES})})
+    monkeypatch.setattr(
+        operations, "EXTRA_INTERFACES", {"openai": frozenset({Interface.RESPONSES})}
+    )
     later = load("openai")
     current = {slug for slug in behind if not later.all_models[slug].endpoints[0].retired}
     assert current <= set(later.models)

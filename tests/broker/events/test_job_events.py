@@ -25,7 +25,7 @@ async def test_a_worker_thought_dead_is_neither_kept_nor_heard(redis: Redis) -> 
     late.emit(JOB, chunks(1, 2, 3), attempt=1)
     await late.close()
     async with redis.pubsub() as listener:
-        await listener.subscribe(job_events.channel(JOB))
+        await listener.subscribe(job_events.channel_of(JOB))
         await listener.get_message(timeout=5)
         # When another attempt takes the log over, and the first writes on, far above it
         past = await listed(job_events.take_over(redis, JOB, 2, ttl_seconds=TTL))
@@ -39,7 +39,7 @@ async def test_a_worker_thought_dead_is_neither_kept_nor_heard(redis: Redis) -> 
         assert job_events.decode(heard["data"]) == chunks(4, 5)
         assert await listener.get_message(timeout=0.2) is None
     assert past == chunks(1, 2, 3)
-    assert await listed(job_events.kept(redis, JOB)) == chunks(1, 2, 3, 4, 5)
+    assert await listed(job_events.read_kept(redis, JOB)) == chunks(1, 2, 3, 4, 5)
 
 
 async def test_a_reader_that_comes_in_the_middle_of_an_entry_gets_the_rest(redis: Redis) -> None:
@@ -47,7 +47,7 @@ async def test_a_reader_that_comes_in_the_middle_of_an_entry_gets_the_rest(redis
     writer.emit(JOB, chunks(1, 2, 3), attempt=1)
     writer.emit(JOB, chunks(4), attempt=1)
     await writer.close()
-    assert await listed(job_events.kept(redis, JOB, after=2)) == chunks(3, 4)
+    assert await listed(job_events.read_kept(redis, JOB, after=2)) == chunks(3, 4)
     assert 0 < await redis.ttl(job_events.stream_key(JOB)) <= TTL
 
 
@@ -60,10 +60,10 @@ async def test_the_log_of_an_ended_job_leaves_redis_soon(redis: Redis) -> None:
 
 async def test_a_plain_jobs_events_are_told_and_not_kept(redis: Redis) -> None:
     async with redis.pubsub() as listener:
-        await listener.subscribe(job_events.channel(JOB))
+        await listener.subscribe(job_events.channel_of(JOB))
         await listener.get_message(timeout=5)
         writer = EventWriter(redis, ttl_seconds=TTL)
         writer.emit(JOB, chunks(1), attempt=None)
         await writer.close()
         assert job_events.decode((await listener.get_message(timeout=5))["data"]) == chunks(1)
-    assert await listed(job_events.kept(redis, JOB)) == []
+    assert await listed(job_events.read_kept(redis, JOB)) == []

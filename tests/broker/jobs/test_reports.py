@@ -144,7 +144,7 @@ def test_counts_tell_what_has_not_ended(database, caller):
     record(database, finished(submit_and_claim(database, caller)))
     held = submit_and_claim(database, caller, on_unknown=OnUnknown.HOLD, max_attempts=1)
     record(database, failed(held, why=UNKNOWN))
-    assert sorted(map(tuple, database.read_now(reports.counts))) == [
+    assert sorted(map(tuple, database.read_now(reports.count_open))) == [
         ("alpha", "batch", "running", 1, NOW),
         ("alpha", "interactive", "needs_review", 1, NOW),
         ("alpha", "interactive", "queued", 2, NOW + 5),
@@ -157,7 +157,7 @@ def test_a_queue_is_as_old_as_the_first_time_its_oldest_job_was_due(database, ca
     for looked in range(NOW + 1_000, NOW + 600_000, 60_000):
         busy = Busy("alpha", Cause.RATE_LIMIT, looked + 4_000)
         run(database, defer_many, Deferral(job_id, looked, busy, Congestion()))
-    assert list(map(tuple, database.read_now(reports.counts))) == [
+    assert list(map(tuple, database.read_now(reports.count_open))) == [
         ("alpha", "interactive", "queued", 1, NOW)
     ]
 
@@ -237,7 +237,7 @@ def test_a_streams_stored_log_is_given_back_as_it_was(database, caller):
     log = [Event(1, "started", b"{}"), Event(2, "chunk", b'{"a": "b c"}'), Event(3, "x", b"1")]
     job = submit_and_claim(database, caller, body={"stream": True})
     record(database, finished(job, events=stored_logs.pack(log)))
-    assert database.read_now(reports.log_of(report(database, caller, job.id)).page) == log
+    assert database.read_now(reports.open_log(report(database, caller, job.id)).page) == log
 
 
 def test_the_end_of_a_lost_log_is_above_all_events_that_a_reader_may_have(database, caller):
@@ -249,16 +249,16 @@ def test_the_end_of_a_lost_log_is_above_all_events_that_a_reader_may_have(databa
     [*_, end] = reports.past_events(found)
     # Then a reader of many chunks still gets the end, and after that nothing
     assert (end.type, end.number) == ("cancelled", reports.END_OF_LOST_LOG)
-    assert not database.read_now(reports.is_read, found, 500)
-    assert database.read_now(reports.is_read, found, end.number)
+    assert not database.read_now(reports.is_read_to_end, found, 500)
+    assert database.read_now(reports.is_read_to_end, found, end.number)
 
 
 def test_a_reader_has_read_a_log_only_with_its_last_event(database, caller):
     job = submit_and_claim(database, caller)
-    assert not database.read_now(reports.is_read, report(database, caller, job.id), 9)
+    assert not database.read_now(reports.is_read_to_end, report(database, caller, job.id), 9)
     record(database, finished(job))
     found = report(database, caller, job.id)
-    read = [database.read_now(reports.is_read, found, after) for after in range(4)]
+    read = [database.read_now(reports.is_read_to_end, found, after) for after in range(4)]
     assert read == [False, False, True, True]
 
 

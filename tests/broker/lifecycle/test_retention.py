@@ -84,7 +84,7 @@ def sent(database, job):
     ],
 )
 def test_the_strictest_wish_counts(body, wish, workspace, default, kept):
-    assert privacy.store_of(body, wish, workspace, default) == kept
+    assert privacy.choose_store(body, wish, workspace, default) == kept
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_the_strictest_wish_counts(body, wish, workspace, default, kept):
     ],
 )
 def test_until_when_jobs_are_forgotten(workspace, days, before):
-    assert privacy.deleted_before(workspace, days, NOW) == before
+    assert privacy.find_deletion_time(workspace, days, NOW) == before
 
 
 def test_result_only_keeps_the_answer_without_the_prompt(database, caller):

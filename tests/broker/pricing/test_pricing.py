@@ -103,12 +103,12 @@ def test_cost_is_exact_and_rounded_half_up_once(price, usage, tier):
 
 @given(PRICES)
 def test_a_stored_price_is_recalled_as_it_was(price):
-    assert Price.recalled(json.loads(json.dumps(price.stored()))) == price
+    assert Price.decode(json.loads(json.dumps(price.encode()))) == price
 
 
 def test_a_price_stored_by_an_earlier_version_is_recalled():
     old = {"prompt": 1, "completion": 2, "cache_read": None, "cache_write": 3, "request": 4}
-    assert Price.recalled(old) == Price(prompt=1, completion=2, cache_write=3, request=4)
+    assert Price.decode(old) == Price(prompt=1, completion=2, cache_write=3, request=4)
 
 
 @pytest.mark.parametrize(

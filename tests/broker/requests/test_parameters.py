@@ -26,21 +26,21 @@ def endpoint(provider: str, *, supported: frozenset[str] | None, prompt: int = 0
 
 
 def test_what_an_endpoint_does_not_support_is_dropped_and_all_else_kept() -> None:
-    sent = parameters.fitting(BODY, TEXT_ONLY)
+    sent = parameters.drop_unsupported(BODY, TEXT_ONLY)
     assert sent == {name: BODY[name] for name in BODY if name not in {"seed", "tools"}}
 
 
 def test_an_endpoint_that_supports_all_gets_all() -> None:
-    assert parameters.fitting(BODY, None) == BODY
+    assert parameters.drop_unsupported(BODY, None) == BODY
 
 
 def test_the_cap_on_the_answer_is_never_dropped() -> None:
-    assert parameters.fitting({"max_tokens": 5}, frozenset({"seed"})) == {"max_tokens": 5}
+    assert parameters.drop_unsupported({"max_tokens": 5}, frozenset({"seed"})) == {"max_tokens": 5}
 
 
 def test_other_names_of_a_parameter_count() -> None:
     body = {"reasoning_effort": "low", "response_format": {"type": "json_object"}}
-    assert parameters.fitting(body, frozenset({"reasoning", "structured_outputs"})) == body
+    assert parameters.drop_unsupported(body, frozenset({"reasoning", "structured_outputs"})) == body
 
 
 def plan_of(body, *endpoints):

@@ -146,13 +146,13 @@ def test_when_none_can_the_error_says_what_and_who_could():
     served = {"a/one": [endpoint("x", {"text"})]}
     with pytest.raises(ModalityError) as refusal:
         plan(["a/one"], served, "image", "audio")
-    error = refusal.value.naming(["b/two", "c/three"])
+    error = refusal.value.with_alternatives(["b/two", "c/three"])
     assert error.status == 404
     assert "audio and image" in error.message
     assert "b/two, c/three" in error.message
     assert error.metadata["availability"]["code"] == "constraint_filtered"
     assert error.metadata["availability"]["fallback_models"] == ["b/two", "c/three"]
-    assert "No configured model" in refusal.value.naming([]).message
+    assert "No configured model" in refusal.value.with_alternatives([]).message
 
 
 def test_a_model_nobody_serves_is_another_error():

@@ -64,7 +64,7 @@ def test_a_hit_is_a_completed_job_with_an_id_of_its_own_and_zero_usage(database)
 def test_a_stream_is_told_again_from_its_stored_events(database, caller):
     earlier = answered(database, caller, stream=True)
     found = again(database, caller, earlier, stream=True)
-    told = database.read_now(reports.log_of(found).page)
+    told = database.read_now(reports.open_log(found).page)
     assert [(event.number, event.type) for event in told] == [
         (1, "chunk"),
         (2, "usage"),

@@ -147,7 +147,7 @@ class Deliverer:
 class Signals:
     """The signals that a worker sends."""
 
-    CALLED_OFF_CHANNEL = "cancelled"
+    CANCELLATION_CHANNEL = "cancelled"
 
     def __init__(self) -> None:
         self.sent: list[str] = []

@@ -50,7 +50,7 @@ async def test_ended_jobs_are_counted_by_their_final_status(database, redis, dis
     submit(database, caller)  # and one that waits
     for _ in range(2):
         await dispatcher.chain_entries()
-    assert await signals.ended(redis) == [
+    assert await signals.read_ended(redis) == [
         ("alpha", "batch", "failed", 1),
         ("alpha", "interactive", "cancelled", 1),
         ("alpha", "interactive", "completed", 2),
