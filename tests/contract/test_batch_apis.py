@@ -107,10 +107,10 @@ def test_openai_progress():
     done = progress(
         "openai", status="completed", request_counts=counts, output_file_id="o", error_file_id="e"
     )
-    assert (done.ended, done.files, done.why_not) == (True, ["o", "e"], None)
+    assert (done.ended, done.files, done.failure_reason) == (True, ["o", "e"], None)
     expired = progress("openai", status="expired", output_file_id="o")
     assert (expired.ended, expired.files) == (True, ["o"])
-    assert "expired" in expired.why_not
+    assert "expired" in expired.failure_reason
 
 
 def test_openai_is_not_done_before_its_files_are_there():
@@ -122,9 +122,9 @@ def test_openai_is_not_done_before_its_files_are_there():
 def test_openai_without_quota_is_held_back_not_given_up():
     errors = {"data": [{"code": "token_limit_exceeded", "message": "Enqueued token limit"}]}
     refused = progress("openai", status="failed", errors=errors)
-    assert (refused.ended, refused.held_back) == (True, True)
+    assert (refused.ended, refused.lacks_quota) == (True, True)
     wrong = progress("openai", status="failed", errors={"data": [{"code": "invalid_json_line"}]})
-    assert (wrong.ended, wrong.held_back) == (True, False)
+    assert (wrong.ended, wrong.lacks_quota) == (True, False)
 
 
 @pytest.mark.parametrize("status", ["QUEUED", "RUNNING", "CANCELLATION_REQUESTED"])
@@ -136,7 +136,7 @@ def test_mistral_goes_on(status):
 def test_mistral_ends(status):
     told = progress("mistral", status=status, output_file="o", succeeded_requests=2)
     assert (told.ended, told.files, told.completed) == (True, ["o"], 2)
-    assert (told.why_not is None) == (status == "SUCCESS")
+    assert (told.failure_reason is None) == (status == "SUCCESS")
 
 
 def test_anthropic_progress():
@@ -147,7 +147,7 @@ def test_anthropic_progress():
     facts["request_counts"] = counts | {"processing": 0, "succeeded": 1, "expired": 1}
     ended = progress("anthropic", **facts, processing_status="ended")
     assert (ended.ended, ended.completed, ended.files) == (True, 1, ["msgbatch_1"])
-    assert ended.why_not
+    assert ended.failure_reason
 
 
 @pytest.mark.parametrize("word", ["JOB_STATE_", "BATCH_STATE_"])
@@ -170,7 +170,7 @@ def test_gemini_goes_on_until_its_answers_are_there():
     assert not progress("gemini", metadata={"state": "BATCH_STATE_RUNNING"}).ended
     assert not progress("gemini", done=True, metadata={"state": "BATCH_STATE_SUCCEEDED"}).ended
     expired = progress("gemini", done=True, metadata={"state": "BATCH_STATE_EXPIRED"})
-    assert (expired.ended, "EXPIRED" in expired.why_not) == (True, True)
+    assert (expired.ended, "EXPIRED" in expired.failure_reason) == (True, True)
 
 
 @pytest.mark.parametrize("api", ["openai", "groq", "mistral"])

@@ -1,6 +1,6 @@
 """Anthropic's message batches: platform.claude.com/docs/en/api/creating-message-batches.
 
-The API has no place for a marker; what went unheard is found again by its time and size.
+The API has no field for a marker. An unconfirmed batch is found by its time and size.
 """
 
 from datetime import datetime
@@ -66,11 +66,13 @@ class AnthropicBatches(BatchApi):
             completed=counts.get("succeeded") or 0,
             failed=counts.get("errored") or 0,
             files=[text(batch, "id")],
-            why_not="The provider's batch ended before it had run all lines." if undone else None,
+            failure_reason="The provider's batch ended before it had run all lines."
+            if undone
+            else None,
         )
 
-    def results(self, place: str, upstream: Upstream) -> HttpRequest:
-        return _get(f"{_url(upstream)}/{place}/results", upstream)
+    def results(self, file_id: str, upstream: Upstream) -> HttpRequest:
+        return _get(f"{_url(upstream)}/{file_id}/results", upstream)
 
     def result(self, line: bytes) -> LineResult:
         body = parse_object(line)

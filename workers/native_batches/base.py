@@ -1,7 +1,7 @@
-"""The seam between Waybill and a provider's batch API: requests out, progress and results in.
+"""The interface of batch APIs: the requests to a provider, its progress and its results.
 
-Pure like an adapter: the bodies of lines and their answers are the business of the wire's own
-translators (`workers.adapters`, `workers.operations`); here is only what wraps them.
+A batch API is pure, like an adapter. The adapters of the wire (`workers.adapters`,
+`workers.operations`) translate the bodies of lines and their answers; a batch API wraps them.
 """
 
 from abc import ABC, abstractmethod
@@ -20,12 +20,12 @@ from workers.adapters.json_shapes import parse_object
 
 @dataclass(frozen=True, slots=True)
 class BatchOrder:
-    """A batch as it is to be made."""
+    """A batch that is to be created."""
 
-    marker: str  # ours; sent along where the API has a place for it
+    marker: str  # our id; sent with the batch if the API has a field for it
     model: str
     operation: Operation
-    lines: Sequence[bytes]  # what `BatchApi.line` made
+    lines: Sequence[bytes]  # built by `BatchApi.line`
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class ListedBatch:
 
 @dataclass(frozen=True, slots=True)
 class BatchPage:
-    """A part of the provider's list, newest first, and where the next one begins."""
+    """A page of the provider's list, newest first, and the cursor of the next page."""
 
     batches: Sequence[ListedBatch]
     after: str | None = None
@@ -57,15 +57,15 @@ class LineResult:
 
 @dataclass(frozen=True, slots=True)
 class BatchProgress:
-    """The progress of a batch. `why_not` says why an ended one left lines unanswered."""
+    """The progress of a batch. `failure_reason` is set if it ended without all answers."""
 
     ended: bool
     completed: int = 0
     failed: int = 0
-    files: Sequence[str] = ()  # where the results of an ended one are
+    files: Sequence[str] = ()  # the ids of the files with the results of an ended batch
     inline: Sequence[LineResult] = ()
-    why_not: str | None = None
-    held_back: bool = False  # nothing was begun for want of quota: it may be sent again later
+    failure_reason: str | None = None
+    lacks_quota: bool = False  # the provider had no quota and ran nothing: send it again later
 
 
 class BatchApi(ABC):
@@ -73,47 +73,47 @@ class BatchApi(ABC):
 
     name: ClassVar[str]
     max_bytes: ClassVar[int]  # of all lines together
-    marks: ClassVar[bool] = True  # it keeps our marker with the batch
+    marks: ClassVar[bool] = True  # it stores our marker with the batch
 
     @abstractmethod
     def line(self, custom_id: str, operation: Operation, body: bytes) -> bytes:
         """Wrap the ordinary request body of one line."""
 
     def upload(self, order: BatchOrder, upstream: Upstream) -> HttpRequest | None:  # noqa: ARG002
-        """Return the upload that comes before the creation, where the API wants one."""
+        """Return the upload before the creation, or None if the API needs none."""
         return None
 
     def uploaded(self, body: bytes) -> str:
-        """Return the id of what was uploaded."""
+        """Return the id of the uploaded file."""
         return text(parse_object(body), "id")
 
     @abstractmethod
     def create(self, order: BatchOrder, file_id: str | None, upstream: Upstream) -> HttpRequest:
-        """Return the call after which the provider works, and bills."""
+        """Return the call that creates the batch. From then on the provider may bill."""
 
     def created(self, body: bytes) -> str:
-        """Return the provider's name for the batch."""
+        """Return the provider's id of the batch."""
         return text(parse_object(body), "id")
 
     @abstractmethod
     def listing(self, after: str | None, upstream: Upstream) -> HttpRequest:
-        """Ask for the provider's list, newest first."""
+        """Return the call that lists the provider's batches, newest first."""
 
     @abstractmethod
     def page(self, body: bytes) -> BatchPage:
-        """Read a part of the list."""
+        """Read a page of the list."""
 
     @abstractmethod
     def poll(self, batch_id: str, upstream: Upstream) -> HttpRequest:
-        """Ask how far a batch is."""
+        """Return the call that reads the progress of a batch."""
 
     @abstractmethod
     def progress(self, body: bytes) -> BatchProgress:
-        """Read how far a batch is."""
+        """Read the progress of a batch."""
 
     @abstractmethod
-    def results(self, place: str, upstream: Upstream) -> HttpRequest:
-        """Ask for one of `Progress.files`: a result on each line."""
+    def results(self, file_id: str, upstream: Upstream) -> HttpRequest:
+        """Return the call that downloads one of `BatchProgress.files`: a result on each line."""
 
     @abstractmethod
     def result(self, line: bytes) -> LineResult:
@@ -121,11 +121,11 @@ class BatchApi(ABC):
 
     @abstractmethod
     def cancel(self, batch_id: str, upstream: Upstream) -> HttpRequest:
-        """Call a batch off; lines that are done stay done."""
+        """Return the call that cancels a batch. Finished lines keep their results."""
 
 
 def text(body: Json, name: str) -> str:
-    """Return a text that must be there. Raises MalformedAnswerError."""
+    """Return a required text. Raises MalformedAnswerError."""
     value = body.get(name)
     if not isinstance(value, str) or not value:
         raise MalformedAnswerError(f"no `{name}`")
@@ -138,6 +138,6 @@ def refused_result(custom_id: str, error: Any, status: int = 0) -> LineResult:
 
 
 def unprocessed_result(custom_id: str, message: str) -> LineResult:
-    """Return the result of a line that the provider never came to."""
+    """Return the result of a line that the provider did not run."""
     failure = Failure(AttemptOutcome.NOT_SENT, ErrorType.TIMEOUT, message)
     return LineResult(custom_id, failure=failure)

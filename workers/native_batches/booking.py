@@ -37,32 +37,34 @@ from workers.upstream.answer_body import Deadlines, Stopwatch, find_usage
 from workers.upstream.client import SHAPE_ERRORS
 
 NOT_IN_TIME = Failure(
-    AttemptOutcome.NOT_SENT, ErrorType.TIMEOUT, "The provider took no batch with it in time."
+    AttemptOutcome.NOT_SENT,
+    ErrorType.TIMEOUT,
+    "The provider accepted no batch with this job in time.",
 )
 UNCONFIRMED_CREATION = Failure(
     AttemptOutcome.UNKNOWN,
     ErrorType.PROVIDER_UNAVAILABLE,
-    "The provider may have accepted the batch, but never said so.",
+    "The provider may have accepted the batch, but did not confirm it.",
 )
 NO_STATUS = Failure(
     AttemptOutcome.UNKNOWN,
     ErrorType.PROVIDER_UNAVAILABLE,
-    "The provider did not say how far the batch was until its time was up.",
+    "The provider did not report the progress of the batch before its time was over.",
 )
 NO_RESULTS = Failure(
     AttemptOutcome.UNKNOWN,
     ErrorType.PROVIDER_UNAVAILABLE,
-    "The provider ended the batch and did not hand out its results; it may have billed them.",
+    "The provider ended the batch and did not return its results; it may have billed them.",
 )
 NEVER_ENDED = Failure(
     AttemptOutcome.UNKNOWN,
     ErrorType.TIMEOUT,
-    "The provider did not end the batch in time; what it had done may have been billed.",
+    "The provider did not end the batch in time; it may have billed a part.",
 )
 GONE_UPSTREAM = Failure(
     AttemptOutcome.UNKNOWN,
     ErrorType.PROVIDER_UNAVAILABLE,
-    "The provider knows the batch no longer; what it had done may have been billed.",
+    "The provider no longer knows the batch; it may have billed a part.",
 )
 
 

@@ -28,7 +28,7 @@ WAITS = frozenset(
 
 
 class GeminiBatches(BatchApi):
-    """See `BatchApi`. The results come with the last look, so there is nothing to download."""
+    """See `BatchApi`. The last poll contains the results, so nothing is downloaded."""
 
     name = "gemini"
     max_bytes = 19_000_000
@@ -73,17 +73,19 @@ class GeminiBatches(BatchApi):
         state = text(facts, "state").rpartition("STATE_")[2]
         counts = facts.get("batchStats") or {}
         results = list(_results(operation))
-        late = state == "SUCCEEDED" and not results  # it may be told before the answers are there
+        late = state == "SUCCEEDED" and not results  # the answers may appear after the state
         return BatchProgress(
             ended=(bool(operation.get("done")) or state not in WAITS) and not late,
             completed=int(counts.get("successfulRequestCount") or 0),
             failed=int(counts.get("failedRequestCount") or 0),
             inline=results,
-            why_not=None if state == "SUCCEEDED" else f"The provider's batch ended as {state}.",
+            failure_reason=None
+            if state == "SUCCEEDED"
+            else f"The provider's batch ended as {state}.",
         )
 
-    def results(self, place: str, upstream: Upstream) -> HttpRequest:
-        raise NotImplementedError  # its `Progress.files` are always empty
+    def results(self, file_id: str, upstream: Upstream) -> HttpRequest:
+        raise NotImplementedError  # its `BatchProgress.files` are always empty
 
     def result(self, line: bytes) -> LineResult:
         return _result(parse_object(line))

@@ -1,6 +1,6 @@
 """Batch APIs that take files of JSON lines: OpenAI's, Groq's and Mistral's.
 
-A file of lines is uploaded, a batch is made of it, files are downloaded. For Mistral see
+The file of lines is uploaded, and the files of results are downloaded. For Mistral see
 https://docs.mistral.ai/capabilities/batch and its API reference.
 """
 
@@ -28,7 +28,7 @@ from workers.native_batches.base import (
 
 MARKER = "waybill_batch"
 ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
-NO_QUOTA = "token_limit_exceeded"  # more tokens waiting than the provider allows for the model
+NO_QUOTA = "token_limit_exceeded"  # too many tokens of the model are waiting
 NEVER_RUN = frozenset({"batch_expired", "batch_cancelled"})
 _OK = range(200, 300)
 
@@ -50,8 +50,8 @@ class JsonlFiles(BatchApi):
     def poll(self, batch_id: str, upstream: Upstream) -> HttpRequest:
         return _get(f"{upstream.base_url}{self.path}/{batch_id}", upstream)
 
-    def results(self, place: str, upstream: Upstream) -> HttpRequest:
-        return _get(f"{upstream.base_url}/files/{place}/content", upstream)
+    def results(self, file_id: str, upstream: Upstream) -> HttpRequest:
+        return _get(f"{upstream.base_url}/files/{file_id}/content", upstream)
 
     def cancel(self, batch_id: str, upstream: Upstream) -> HttpRequest:
         url = f"{upstream.base_url}{self.path}/{batch_id}/cancel"
@@ -70,7 +70,7 @@ class JsonlFiles(BatchApi):
         status = response.get("status_code")
         answer = response.get("body")
         if not isinstance(status, int) or status not in _OK or not isinstance(answer, dict):
-            # some are reported as done with a status of 0 and nothing in them
+            # some lines are reported as done with a status of 0 and no content
             return refused_result(custom_id, answer, status if isinstance(status, int) else 0)
         return LineResult(custom_id, orjson.dumps(answer))
 
@@ -86,14 +86,14 @@ class OpenAiBatches(JsonlFiles):
         return orjson.dumps(facts | {"body": orjson.Fragment(body)})
 
     def create(self, order: BatchOrder, file_id: str | None, upstream: Upstream) -> HttpRequest:
-        wanted = {
+        batch = {
             "input_file_id": file_id,
             "endpoint": order.operation.value,
             "completion_window": "24h",
             "metadata": {MARKER: order.marker},
         }
         url = f"{upstream.base_url}{self.path}"
-        return HttpRequest(url, build_headers(upstream), orjson.dumps(wanted))
+        return HttpRequest(url, build_headers(upstream), orjson.dumps(batch))
 
     def listing(self, after: str | None, upstream: Upstream) -> HttpRequest:
         more = f"&after={after}" if after else ""
@@ -107,19 +107,18 @@ class OpenAiBatches(JsonlFiles):
     def progress(self, body: bytes) -> BatchProgress:
         batch = parse_object(body)
         status, counts = text(batch, "status"), batch.get("request_counts") or {}
-        files = [
-            place for name in ("output_file_id", "error_file_id") if (place := batch.get(name))
-        ]
+        names = ("output_file_id", "error_file_id")
+        files = [file_id for name in names if (file_id := batch.get(name))]
         done, failed = counts.get("completed") or 0, counts.get("failed") or 0
         late = status == "completed" and not files and (done or failed)
         errors = objects((batch.get("errors") or {}).get("data"))
         return BatchProgress(
-            ended=status in ENDED and not late,  # `completed` may be told before the files are
+            ended=status in ENDED and not late,  # the files may appear after `completed`
             completed=done,
             failed=failed,
             files=files,
-            why_not=None if status == "completed" else _why(status, errors),
-            held_back=status == "failed" and any(each.get("code") == NO_QUOTA for each in errors),
+            failure_reason=None if status == "completed" else _describe_end(status, errors),
+            lacks_quota=status == "failed" and any(each.get("code") == NO_QUOTA for each in errors),
         )
 
 
@@ -133,9 +132,9 @@ def objects(found: Any) -> list[Json]:
     return [each for each in found or () if isinstance(each, dict)]
 
 
-def _why(status: str, errors: list[Json]) -> str:
-    told = "; ".join(str(each.get("message")) for each in errors[:3])
-    return f"The provider's batch ended as {status}{': ' if told else ''}{told}."
+def _describe_end(status: str, errors: list[Json]) -> str:
+    reasons = "; ".join(str(each.get("message")) for each in errors[:3])
+    return f"The provider's batch ended as {status}{': ' if reasons else ''}{reasons}."
 
 
 def _listed(batch: Json) -> ListedBatch:
@@ -170,19 +169,19 @@ WAITS = frozenset({"QUEUED", "RUNNING", "CANCELLATION_REQUESTED"})
 
 
 class MistralBatches(JsonlFiles):
-    """See `BatchApi`. The model is named once, for the whole job."""
+    """See `BatchApi`. The batch names the model, and its lines do not."""
 
     name = "mistral"
     max_bytes = 190_000_000
     path = "/batch/jobs"
 
     def line(self, custom_id: str, operation: Operation, body: bytes) -> bytes:  # noqa: ARG002
-        asked = parse_object(body)
-        asked.pop("model", None)
-        return orjson.dumps({"custom_id": custom_id, "body": asked})
+        request = parse_object(body)
+        request.pop("model", None)
+        return orjson.dumps({"custom_id": custom_id, "body": request})
 
     def create(self, order: BatchOrder, file_id: str | None, upstream: Upstream) -> HttpRequest:
-        wanted = {
+        batch = {
             "input_files": [file_id],
             "model": order.model,
             "endpoint": order.operation.value,
@@ -190,7 +189,7 @@ class MistralBatches(JsonlFiles):
             "timeout_hours": 24,
         }
         url = f"{upstream.base_url}{self.path}"
-        return HttpRequest(url, build_headers(upstream), orjson.dumps(wanted))
+        return HttpRequest(url, build_headers(upstream), orjson.dumps(batch))
 
     def listing(self, after: str | None, upstream: Upstream) -> HttpRequest:
         url = f"{upstream.base_url}{self.path}?page={after or 0}&page_size={PAGE_SIZE}"
@@ -199,20 +198,19 @@ class MistralBatches(JsonlFiles):
     def page(self, body: bytes) -> BatchPage:
         listed = parse_object(body)
         found = objects(listed.get("data"))
-        # pages have numbers, which its answer does not repeat: one page is a hundred jobs back
+        # the answer does not repeat the number of its page, so only the first page is read
         return BatchPage([_listed_job(each) for each in found])
 
     def progress(self, body: bytes) -> BatchProgress:
         job = parse_object(body)
         status = text(job, "status")
-        told = "; ".join(str(each.get("message")) for each in objects(job.get("errors"))[:3])
-        why = f"The provider's batch ended as {status}{': ' if told else ''}{told}."
+        reason = _describe_end(status, objects(job.get("errors")))
         return BatchProgress(
             ended=status not in WAITS,
             completed=job.get("succeeded_requests") or 0,
             failed=job.get("failed_requests") or 0,
-            files=[place for name in ("output_file", "error_file") if (place := job.get(name))],
-            why_not=None if status == "SUCCESS" else why,
+            files=[file for name in ("output_file", "error_file") if (file := job.get(name))],
+            failure_reason=None if status == "SUCCESS" else reason,
         )
 
 

@@ -1,7 +1,7 @@
-"""Collect jobs into native batches, and take each batch's next step when it is due.
+"""The service that collects jobs into native batches, and takes the steps that are due.
 
-Any number of processes may run one. A step is taken under a lease on the batch's row, and whatever
-cuts it short leaves a row from which the next step follows (`broker.native_batches`).
+Any number of processes may run it. A step is taken under a lease on the row of the batch. If it is
+interrupted, the row shows which step is next (`broker.native_batches`).
 """
 
 import asyncio
@@ -28,13 +28,13 @@ from workers.native_batches.registry import BATCH_APIS
 from workers.native_batches.step import Step, StepTools
 
 TICK_SECONDS = 1.0
-HANDS = 4  # steps that one process takes at a time
+MAX_STEPS = 4  # steps that one process takes at a time
 
 log = structlog.get_logger()
 
 
 class NativeBatchKeeper:
-    """The native batches that one process takes steps of."""
+    """The service of native batches in one process."""
 
     def __init__(self, tools: StepTools, pauses: LivePauses) -> None:
         self._tools = tools
@@ -44,28 +44,28 @@ class NativeBatchKeeper:
         self._steps: set[asyncio.Task[None]] = set()
 
     def services(self) -> list[Service]:
-        """Return the loop of this part. Every process may run it."""
+        """Return the service. Every process may run it."""
         interval = min(TICK_SECONDS, self._settings.native_batch_poll_seconds)
-        return [Service("native-batches", interval, self.look, close=self.close)]
+        return [Service("native-batches", interval, self.run_due, close=self.close)]
 
     async def close(self) -> None:
         """Cancel the steps that are running."""
         await end_tasks(self._steps)
 
-    async def look(self) -> None:
-        """Make batches of what has waited long enough; begin the steps that are due."""
-        seen = await self._database.read(glance, now_ms())
-        if seen.waiting:
+    async def run_due(self) -> None:
+        """Collect jobs that have waited long enough, and begin the steps that are due."""
+        found = await self._database.read(glance, now_ms())
+        if found.waiting:
             await self.collect()
-        if seen.called_off:
+        if found.called_off:
             await self._database.write(hurry, now_ms())
-        for _ in range(min(seen.due, HANDS - len(self._steps))):
+        for _ in range(min(found.due, MAX_STEPS - len(self._steps))):
             step = asyncio.create_task(self.step())
             self._steps.add(step)
             step.add_done_callback(self._steps.discard)
 
     async def collect(self) -> None:
-        """Claim the jobs of every group that is full, or has waited long enough."""
+        """Create a batch of each group of jobs that is full or has waited long enough."""
         settings = self._settings
         look = Collect(
             now=now_ms(),
@@ -80,10 +80,10 @@ class NativeBatchKeeper:
             log.info("native_batch.collected", batch=batch_id)
 
     async def step(self) -> None:
-        """Take the next step of one batch that is due, if there still is one.
+        """Take the next step of a batch that is due, if there is one.
 
-        Each step is somebody of its own: should its lease lapse, not even this process goes on
-        with it beside another that has taken the batch up.
+        Each step has an owner id of its own. If its lease ends, another step may take the batch,
+        also in this process, and the first one can write no more.
         """
         owner = new_id("step_")
         row = await self._database.write(take_batch, owner, now_ms(), self._lease_ms)
@@ -95,19 +95,19 @@ class NativeBatchKeeper:
             await stepping
         except OUT_OF_SERVICE as error:
             log.warning("native_batch.put_off", error=str(error))
-        except Exception:  # its lease ends, and the batch is taken up again
+        except Exception:  # its lease ends, and another step takes the batch
             log.exception("native_batch.step_failed", batch=row.id)
         finally:
             await end_tasks([stepping, renewing])
 
     async def _renew(self, row: Any, stepping: "asyncio.Task[None]") -> None:
-        """Keep the lease while the step goes on; a step whose lease cannot be kept is stopped."""
+        """Renew the lease while the step runs. Stop the step if that fails."""
         seconds = self._settings.lease_seconds
         try:
-            kept = True
-            while kept:
+            is_ours = True
+            while is_ours:
                 await asyncio.sleep(self._settings.heartbeat_seconds)
-                kept = await retry_until_stored(
+                is_ours = await retry_until_stored(
                     partial(self._extend, row), OperationalError, seconds=seconds
                 )
         finally:
@@ -118,7 +118,7 @@ class NativeBatchKeeper:
         return await self._database.write(save_batch, row.id, row.lease_owner, lease)
 
     def _bytes_at(self) -> dict[str, int]:
-        """Collect half of what the API takes, since a body grows when it becomes a line."""
+        """Return half of the limit of each API, because a body grows when it becomes a line."""
         return {
             slug: BATCH_APIS[route.batches].max_bytes // 2
             for slug, route in self._tools.routes.items()

@@ -1,4 +1,4 @@
-"""The batch APIs Waybill speaks, by the name that a vendor's row gives them."""
+"""The batch APIs, by their names in the rows of vendors."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""One step of one batch: submit it, look for it, or see how far it is."""
+"""One step of a native batch: create it, search for it at the provider, or poll it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ from broker.settings import Settings
 from broker.storage.database import Database
 from workers.adapters.base import HttpRequest, MalformedAnswerError
 from workers.attempt.attachments import Attachments
-from workers.native_batches.base import BatchApi, BatchOrder, BatchProgress, LineResult
+from workers.native_batches.base import BatchApi, BatchOrder, BatchProgress, LineResult, ListedBatch
 from workers.native_batches.batch_record import BatchRecord
 from workers.native_batches.booking import (
     GONE_UPSTREAM,
@@ -40,7 +40,7 @@ from workers.native_batches.registry import BATCH_APIS
 from workers.provider_routes import ProviderRoute
 
 ALL_BATCHES = "batches at providers"
-"""The name under which the lines of all workspaces share the room for attachments."""
+"""The name under which the lines of all workspaces share the memory for attachments."""
 GROUP = 100  # lines that are read and booked together
 RATE_LIMITED = 429
 GONE = 404
@@ -74,7 +74,7 @@ class Step:
         self._log = log.bind(batch=row.id, provider=row.provider)
 
     async def take(self) -> None:
-        """Take the step that follows from the row, and give the lease back."""
+        """Take the step that the row requires, and give the lease back."""
         row = self._row
         if self._route is None or self._route.batches is None:
             return await self._record.postpone(
@@ -85,7 +85,7 @@ class Step:
         if row.state == NativeBatchState.IN_DOUBT.value or (
             row.create_sent_at and not row.upstream_id
         ):
-            return await self._look()
+            return await self._find_created()
         if row.upstream_id is not None:
             return await self._poll(row.upstream_id)
         return await self._submit()
@@ -95,7 +95,7 @@ class Step:
     async def _submit(self) -> None:
         jobs = await self._open_jobs()
         if not jobs or now_ms() >= self._row.give_up_at:
-            return await self._close(NOT_IN_TIME)
+            return await self._end_and_fall_back(NOT_IN_TIME)
         most, largest = self._api.max_bytes, self._settings.max_media_bytes
         size = await estimate_bytes(jobs, largest=largest, max_bytes=most)
         async with self._tools.attachments.memory.hold(ALL_BATCHES, size):
@@ -107,11 +107,11 @@ class Step:
         for called, failure in made.without:
             await self._booking.fall_back(called, failure)
         if not made.within:
-            return await self._close(NOT_IN_TIME)
+            return await self._end_and_fall_back(NOT_IN_TIME)
         order = BatchOrder(row.id, row.native_model, Operation(row.operation), made.within)
         try:
             file_id = await self._upload(order)
-            # from here on the provider may have accepted it: it is on record before it is sent
+            # written before the call, because the provider may accept a call without an answer
             await self._record.save(
                 state=NativeBatchState.CREATING.value,
                 create_sent_at=now_ms(),
@@ -121,9 +121,9 @@ class Step:
             created = await self._fetch(self._api.create(order, file_id, route.upstream))
             upstream_id = self._api.created(created)
         except RefusedCallError as error:
-            return await self._refused(error.failure)
+            return await self._handle_refusal(error.failure)
         except UNCONFIRMED as error:
-            self._log.warning("native_batch.unheard", error=str(error))
+            self._log.warning("native_batch.unconfirmed", error=str(error))
             return await self._record.postpone(error=str(error))
         await self._record.mark_running(upstream_id)
         self._log.info("native_batch.running", upstream_id=upstream_id, lines=len(made.within))
@@ -135,28 +135,28 @@ class Step:
             return None
         return self._api.uploaded(await self._fetch(upload))
 
-    async def _refused(self, failure: Failure) -> None:
-        """Nothing was accepted: later again where there was no quota, else the ordinary lane."""
+    async def _handle_refusal(self, failure: Failure) -> None:
+        """Try a refused creation again later if quota is missing; otherwise return its jobs."""
         if failure.http_status is None or failure.http_status == RATE_LIMITED:
             wait = int((failure.retry_after or 0) * 1000)
-            return await self._hold_back(failure.message, wait)
+            return await self._postpone_submission(failure.message, wait)
         self._log.warning("native_batch.refused", error=failure.message)
-        return await self._close(failure)
+        return await self._end_and_fall_back(failure)
 
-    async def _hold_back(self, why: str, wait_ms: int = 0) -> None:
-        self._log.info("native_batch.held_back", why=why)
+    async def _postpone_submission(self, reason: str, wait_ms: int = 0) -> None:
+        self._log.info("native_batch.postponed", reason=reason)
         await self._record.postpone(
             wait_ms,
-            error=why,
+            error=reason,
             state=NativeBatchState.SUBMITTING.value,
             create_sent_at=None,
             upstream_id=None,
         )
 
-    # --- looking for what went unheard -----------------------------------------------------------
+    # --- searching for an unconfirmed batch ------------------------------------------------------
 
-    async def _look(self) -> None:
-        """Look at the provider whether it accepted a creation that went unheard."""
+    async def _find_created(self) -> None:
+        """Search at the provider for a batch whose creation was not confirmed."""
         row = self._row
         others = await self._record.read(native_batches.known_upstream)
         try:
@@ -167,33 +167,33 @@ class Step:
             self._log.warning("native_batch.list_failed", error=str(error))
             found = None
         if row.state == NativeBatchState.IN_DOUBT.value:
-            return await self._watch_for(found)
+            return await self._cancel_found(found)
         if found:
             for extra in found[1:]:
                 await self._cancel(extra.id)
-            self._log.warning("native_batch.adopted", upstream_id=found[0].id)
+            self._log.warning("native_batch.found", upstream_id=found[0].id)
             return await self._record.mark_running(found[0].id, guessed=not self._api.marks)
         waited = now_ms() - row.create_sent_at
         if waited < self._settings.native_batch_doubt_seconds * 1000:
             return await self._record.postpone()
-        return await self._give_up_looking()
+        return await self._give_up_search()
 
-    async def _give_up_looking(self) -> None:
-        """Perhaps it runs, and is paid for: say so, and let each job's policy decide."""
+    async def _give_up_search(self) -> None:
+        """End the search: the batch may run and be billed, so each job follows its `on_unknown`."""
         self._log.error("native_batch.in_doubt", lines=self._row.lines)
-        await self._each_open(
+        await self._for_each_open(
             lambda called: self._booking.apply_unknown_policy(called, UNCONFIRMED_CREATION)
         )
         await self._record.postpone(
             state=NativeBatchState.IN_DOUBT.value, error=UNCONFIRMED_CREATION.message
         )
 
-    async def _watch_for(self, found: Any) -> None:
-        """Cancel a batch for which nobody waits any more, should it appear after all."""
+    async def _cancel_found(self, found: Sequence[ListedBatch] | None) -> None:
+        """Cancel a batch that was found after its jobs had been given up."""
         if found and self._api.marks:
             for each in found:
                 await self._cancel(each.id)
-            self._log.error("native_batch.appeared_late", upstream_ids=[each.id for each in found])
+            self._log.error("native_batch.found_late", upstream_ids=[each.id for each in found])
             return await self._record.end(upstream_id=found[0].id)
         if now_ms() >= self._row.give_up_at:
             return await self._record.end()
@@ -207,35 +207,36 @@ class Step:
             progress = self._api.progress(answer)
         except RefusedCallError as error:
             if error.failure.http_status == GONE:
-                return await self._end_in_doubt(GONE_UPSTREAM)
-            return await self._again_or_end(error, NO_STATUS)
+                return await self._end_unknown(GONE_UPSTREAM)
+            return await self._postpone_or_end(error, NO_STATUS)
         except UNCONFIRMED as error:
-            return await self._again_or_end(error, NO_STATUS)
+            return await self._postpone_or_end(error, NO_STATUS)
         if not progress.ended:
             return await self._wait_on(upstream_id, progress)
-        if progress.held_back:
-            return await self._hold_back(progress.why_not or "")
+        if progress.lacks_quota:
+            return await self._postpone_submission(progress.failure_reason or "")
         try:
             if progress.completed and not (progress.files or progress.inline):
-                raise MalformedAnswerError("it has completed, and names no file of results")
+                raise MalformedAnswerError("it has completed and names no file of results")
             await self._book(progress)
-        except (RefusedCallError, *UNCONFIRMED) as error:  # the rest is booked the next time
+        except (RefusedCallError, *UNCONFIRMED) as error:  # the rest is booked at the next poll
             self._log.warning("native_batch.results_failed", error=str(error))
-            return await self._again_or_end(error, NO_RESULTS)
-        return await self._close(
+            return await self._postpone_or_end(error, NO_RESULTS)
+        return await self._end_and_fall_back(
             Failure(
                 AttemptOutcome.REJECTED,
                 ErrorType.PROVIDER_UNAVAILABLE,
-                progress.why_not or "The provider's batch ended without an answer to this line.",
+                progress.failure_reason
+                or "The provider's batch ended without an answer to this line.",
             ),
             completed=progress.completed,
             failed=progress.failed,
         )
 
     async def _wait_on(self, upstream_id: str, progress: BatchProgress) -> None:
-        """Look again later; cancel the batch once nobody waits for it or its time is up.
+        """Poll again later. Cancel the batch if no job waits for it or its time is over.
 
-        A batch that has not ended at the look after its cancellation is given up.
+        A batch that has not ended at the next poll after its cancellation is given up.
         """
         row = self._row
         left = await self._record.read(native_batches.open_count)
@@ -245,11 +246,11 @@ class Step:
         if not left:
             return await self._record.end()
         if self._is_overdue:
-            return await self._end_in_doubt(NEVER_ENDED)
+            return await self._end_unknown(NEVER_ENDED)
         return await self._record.postpone(completed=progress.completed, failed=progress.failed)
 
     async def _book(self, progress: BatchProgress) -> None:
-        """Book the results, a group at a time; those that were booked before are passed over."""
+        """Book the results in groups. Results that were booked before are skipped."""
         group: list[LineResult] = list(progress.inline)
         for name in progress.files:
             call = self._api.results(name, self._known_route.upstream)
@@ -275,16 +276,18 @@ class Step:
         elif result.failure is not None:
             await self._booking.fall_back(called, result.failure)
 
-    async def _again_or_end(self, error: Exception, failure: Failure) -> None:
-        """Look again later, or end the batch where no time is left for that."""
+    async def _postpone_or_end(self, error: Exception, failure: Failure) -> None:
+        """Poll again later, or end the batch if its time is over."""
         if self._is_overdue:
-            return await self._end_in_doubt(failure)
+            return await self._end_unknown(failure)
         return await self._record.postpone(error=str(error))
 
-    async def _end_in_doubt(self, failure: Failure) -> None:
-        """End the batch; each job it still holds goes where its `on_unknown` sends it."""
+    async def _end_unknown(self, failure: Failure) -> None:
+        """End the batch. Each of its open jobs follows its `on_unknown`."""
         self._log.error("native_batch.ended_in_doubt", error=failure.message)
-        await self._each_open(lambda called: self._booking.apply_unknown_policy(called, failure))
+        await self._for_each_open(
+            lambda called: self._booking.apply_unknown_policy(called, failure)
+        )
         await self._record.end(error=failure.message)
 
     @property
@@ -293,9 +296,9 @@ class Step:
 
     # --- the row ---------------------------------------------------------------------------------
 
-    async def _close(self, failure: Failure, **columns: Any) -> None:
-        """Send what is left to its ordinary lane; the batch has ended."""
-        await self._each_open(lambda called: self._booking.fall_back(called, failure))
+    async def _end_and_fall_back(self, failure: Failure, **columns: Any) -> None:
+        """End the batch, and return its open jobs to their ordinary lanes."""
+        await self._for_each_open(lambda called: self._booking.fall_back(called, failure))
         await self._record.end(**columns)
 
     async def _cancel(self, upstream_id: str) -> None:
@@ -304,10 +307,10 @@ class Step:
         except (RefusedCallError, UnconfirmedCallError) as error:
             self._log.warning("native_batch.not_cancelled", error=str(error))
 
-    async def _each_open(self, do: Callable[[Called], Awaitable[None]]) -> None:
-        """Do something with every job that the batch still holds."""
+    async def _for_each_open(self, action: Callable[[Called], Awaitable[None]]) -> None:
+        """Run `action` for every open job of the batch."""
         while group := await self._record.read(native_batches.open_jobs):
-            await asyncio.gather(*(do(called) for called in group))
+            await asyncio.gather(*(action(called) for called in group))
 
     async def _open_jobs(self) -> list[Called]:
         found: list[Called] = []
