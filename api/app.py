@@ -38,7 +38,7 @@ from api.routers import ROUTERS
 from broker import settings
 from broker.catalog import LiveCatalog
 from broker.credentials import LiveCredentials
-from broker.dispatch.publisher import CeleryPublisher
+from broker.dispatch.publisher import Publisher
 from broker.errors import (
     InvalidRequestError,
     NotFoundError,
@@ -98,6 +98,7 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
 
 
 async def _start(services: Services) -> None:
+    services.publisher.start()
     services.subscriptions.start()
     services.keyring.start()
     services.observer.start()
@@ -115,7 +116,7 @@ async def _stop(services: Services) -> None:
     await services.live_catalog.close()
     await services.credentials.close()
     await services.redis.aclose()
-    services.publisher.close()
+    await services.publisher.close()
     services.database.close()
 
 
@@ -158,7 +159,7 @@ def build(config: settings.Settings) -> Services:
         database=database,
         redis=redis,
         observer=Observer(redis),
-        publisher=CeleryPublisher(config.transport),
+        publisher=Publisher(config.transport),
         live_catalog=live_catalog,
         local_models=LocalModels(known, live_catalog),
         keyring=Keyring(database),

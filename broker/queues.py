@@ -14,27 +14,8 @@ SEND_DELIVERIES_TASK = "waybill.send_deliveries"
 DELIVERIES_QUEUE = "waybill.deliveries"
 BUNDLE_SIZE = 32  # ids in one message, at most
 
-VISIBILITY_TIMEOUT_SECONDS = 6 * 3600
-"""When Redis hands out an unacknowledged message again. Only a backstop (claims are guarded, the
-dispatcher republishes lost ones), so it is set beyond the longest attempt."""
-
 REDISPATCH_MS = 15_000
 """A published job that nobody claimed within this time is published again."""
-
-TRANSPORT_OPTIONS: dict[str, object] = {
-    "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
-    "unacked_restore_interval": 30,
-    "unacked_restore_throttle": 1,
-    "socket_timeout": 30,
-    "socket_connect_timeout": 5,
-    "socket_keepalive": True,
-    "health_check_interval": 25,
-    # One step, else each queue is four lists in every BRPOP.
-    "priority_steps": [0],
-    "queue_order_strategy": "round_robin",
-    # RabbitMQ: without confirms a publish to a quorum queue may vanish silently.
-    "confirm_publish": True,
-}
 
 
 class Lane(StrEnum):

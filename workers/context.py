@@ -7,7 +7,7 @@ from functools import partial
 from redis.asyncio import Redis
 
 from broker.credentials import LiveCredentials
-from broker.dispatch.publisher import CeleryPublisher
+from broker.dispatch.publisher import Publisher
 from broker.events.job_events import EventWriter
 from broker.events.signals import new_worker_id
 from broker.providers.configuration import load_providers
@@ -39,7 +39,7 @@ class WorkerContext:
     events: EventWriter
     recorder: Recorder
     observer: Observer
-    publisher: CeleryPublisher
+    publisher: Publisher
     client: ProviderClient
     fetch: Fetcher
     files: FileStore
@@ -51,7 +51,8 @@ class WorkerContext:
     pauses: LivePauses
 
     async def start(self) -> None:
-        """Begin to follow the health of endpoints, workspace credentials and provider pauses."""
+        """Begin to publish, and to follow endpoint health, workspace credentials and pauses."""
+        self.publisher.start()
         self.observer.start()
         self.credentials.start(
             partial(
@@ -74,7 +75,7 @@ class WorkerContext:
         await self.redis.aclose()
         await asyncio.to_thread(self.sandbox.close)
         await asyncio.to_thread(self.database.close)
-        await asyncio.to_thread(self.publisher.close)
+        await self.publisher.close()
 
 
 def open_context(settings: Settings) -> WorkerContext:
@@ -94,7 +95,7 @@ def open_context(settings: Settings) -> WorkerContext:
         events=EventWriter(redis, ttl_seconds=settings.event_ttl_seconds),
         recorder=Recorder(redis, worker_id),
         observer=Observer(redis, opens_circuits=True),
-        publisher=CeleryPublisher(settings.transport),
+        publisher=Publisher(settings.transport),
         client=ProviderClient(settings),
         fetch=Fetcher(settings),
         files=file_store(settings),

@@ -11,7 +11,7 @@ from api.core.job_subscriptions import JobSubscriptions
 from api.core.local_models import LocalModels
 from broker.catalog import Catalog, LiveCatalog
 from broker.credentials import LiveCredentials
-from broker.dispatch.publisher import CeleryPublisher
+from broker.dispatch.publisher import Publisher
 from broker.providers.health import Observer
 from broker.rate_limits import Limiter
 from broker.security.encryption import Encryption
@@ -29,7 +29,7 @@ class Services:
     database: Database
     redis: Redis
     observer: Observer
-    publisher: CeleryPublisher
+    publisher: Publisher
     live_catalog: LiveCatalog
     local_models: LocalModels
     keyring: Keyring

@@ -64,7 +64,7 @@ async def check_readiness(services: ServicesDep) -> Response:
 async def _run_checks(services: Services) -> dict[str, dict[str, object]]:
     return {
         "database": await _check(services.database.read(_select_one)),
-        "queue": await _check(asyncio.to_thread(services.publisher.check)),
+        "queue": await _check(services.publisher.check()),
         "events": await _check(services.redis.ping()),
         "workers": await _check_workers(services),
     }

@@ -1,139 +1,104 @@
-"""The sending side of the message transport: the only module of the core that knows Celery.
+"""Publishes ids on the queues, bundled: everything that is due in one turn of the loop at once.
 
-A message is a hint. It is sent after the commit, by a thread that bundles whatever waits for the
-same queue (publishing blocks, and costs about a millisecond however many ids it carries). When the
-transport does not answer, the ids are kept and tried again; should this process die meanwhile, the
-dispatcher publishes what nobody claimed.
+A message is a hint. It is sent after the commit. When the transport does not answer, the ids are
+kept and sent later. When this process dies meanwhile, the dispatcher publishes what nobody
+claimed.
 """
 
-import queue
-import threading
-from collections import defaultdict
+import asyncio
+import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import structlog
-from celery import Celery
 
-from broker.queues import (
-    BUNDLE_SIZE,
-    DELIVERIES_QUEUE,
-    TRANSPORT_OPTIONS,
-    Lane,
-    queue_name,
-    task_of,
-)
+from broker.background import end_tasks
+from broker.queues import BUNDLE_SIZE, DELIVERIES_QUEUE, Lane, queue_name
+from broker.transport import Message, TransportError, open_sender
+from broker.transport.messages import create_message
 
-QUEUE_TYPE = "quorum"  # of RabbitMQ's queues; other transports have one type only
 RETRY_SECONDS = 0.5
-KEPT_IDS = 100_000  # beyond this the dispatcher has to do it
+CHECK_SECONDS = 5.0
+CLOSE_SECONDS = 5.0
+KEPT_IDS = 100_000  # of one queue; beyond this the dispatcher has to do it
 
 log = structlog.get_logger()
 
 
-class CeleryPublisher:
-    """Announces jobs as Celery messages, bundled."""
+class Publisher:
+    """Announces jobs and deliveries on their queues, on one loop."""
 
     def __init__(self, transport_url: str) -> None:
-        self._app = sending_app(transport_url)
-        self._waiting: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
-        self._thread.start()
+        self._sender = open_sender(transport_url)
+        self._waiting: dict[str, list[str]] = {}  # ids by queue
+        self._has_work = asyncio.Event()
+        self._closing = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to send. Call it on the running loop."""
+        self._task = asyncio.create_task(self._run(), name="publisher")
 
     def publish(self, provider: str, lane: str, job_ids: Sequence[str]) -> None:
-        """Announce jobs on their queue. Never blocks, never fails."""
-        name = queue_name(provider, Lane(lane))
-        for job_id in job_ids:
-            self._waiting.put((name, job_id))
+        """Announce jobs on their queue, soon. Never blocks, never fails."""
+        self._add(queue_name(provider, Lane(lane)), job_ids)
 
     def publish_deliveries(self, delivery_ids: Sequence[str]) -> None:
-        """Announce webhook deliveries. Never blocks, never fails."""
-        for delivery_id in delivery_ids:
-            self._waiting.put((DELIVERIES_QUEUE, delivery_id))
+        """Announce webhook deliveries, soon. Never blocks, never fails."""
+        self._add(DELIVERIES_QUEUE, delivery_ids)
 
-    def check(self) -> None:
-        """Reach the transport, or raise what keeps us from it. Blocks a few seconds at most."""
-        with self._app.connection_for_write() as connection:
-            connection.ensure_connection(max_retries=1, timeout=2)
+    async def check(self) -> None:
+        """Reach the transport. Raises TransportError or TimeoutError, after a few seconds."""
+        async with asyncio.timeout(CHECK_SECONDS):
+            await self._sender.check()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Send what waits (one try), then stop."""
-        self._waiting.put(None)
-        self._thread.join(timeout=5)
-        self._app.close()
+        self._closing.set()
+        self._has_work.set()
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=CLOSE_SECONDS)
+            await end_tasks([self._task])
+        await self._sender.close()
 
-    def _run(self) -> None:
-        kept: dict[str, list[str]] = {}
-        closing = threading.Event()
-        while not closing.is_set():
-            for name, job_id in self._take(closing, patience=RETRY_SECONDS if kept else None):
-                kept.setdefault(name, []).append(job_id)
-            kept = self._send(kept)
+    def _add(self, queue: str, ids: Sequence[str]) -> None:
+        if not ids:
+            return
+        waiting = self._waiting.setdefault(queue, [])
+        waiting.extend(ids[: KEPT_IDS - len(waiting)])
+        self._has_work.set()
 
-    def _take(self, closing: threading.Event, patience: float | None) -> Iterator[tuple[str, str]]:
-        """Yield what waits, at least one if there is no reason to hurry."""
-        timeout = patience
-        while True:
-            try:
-                item = self._waiting.get(timeout=timeout)
-            except queue.Empty:
-                return
-            if item is None:
-                closing.set()
-                return
-            yield item
-            timeout = 0
+    async def _run(self) -> None:
+        while not self._closing.is_set():
+            await self._has_work.wait()
+            if not await self._send_all():
+                await self._pause()
+        await self._send_all()
 
-    def _send(self, ready: dict[str, list[str]]) -> dict[str, list[str]]:
-        """Send every queue's ids in bundles; return what could not be sent."""
-        unsent: dict[str, list[str]] = defaultdict(list)
-        for name, job_ids in ready.items():
-            for bundle in _bundles(job_ids):
-                if not self._send_bundle(name, bundle):
-                    unsent[name].extend(bundle)
-        return {name: ids[:KEPT_IDS] for name, ids in unsent.items()}
-
-    def _send_bundle(self, name: str, job_ids: Sequence[str]) -> bool:
+    async def _send_all(self) -> bool:
+        """Send what waits; return whether that succeeded. What was not sent waits again."""
+        self._has_work.clear()
+        taken, self._waiting = self._waiting, {}
+        if not taken:
+            return True
         try:
-            self._app.send_task(
-                task_of(name), args=(list(job_ids),), queue=name, retry=False, ignore_result=True
-            )
-        except Exception as error:  # noqa: BLE001  # whatever a transport may raise
-            log.warning("publisher.transport_down", queue=name, error=str(error))
+            await self._sender.send(list(_bundle(taken)))
+        except TransportError as error:
+            log.warning("publisher.transport_down", queues=sorted(taken), error=str(error))
+            newer, self._waiting = self._waiting, taken
+            for queue, ids in newer.items():
+                self._add(queue, ids)
+            self._has_work.set()
             return False
         return True
 
-
-def sending_app(transport_url: str) -> Celery:
-    """Return a Celery application that can only send."""
-    app = Celery("waybill", broker=transport_url, set_as_current=False)
-    app.conf.update(
-        common_settings(),
-        broker_transport_options={**TRANSPORT_OPTIONS, "max_retries": 0},  # we try again ourselves
-    )
-    return app
+    async def _pause(self) -> None:
+        """Wait before the next try; a closing publisher makes it at once."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RETRY_SECONDS):
+                await self._closing.wait()
 
 
-def common_settings() -> dict[str, Any]:
-    """Celery settings that the sending and the consuming side must share.
-
-    A queue that is not known yet is declared on first use, the same way on both sides (on RabbitMQ
-    as a quorum queue).
-    """
-    return {
-        "broker_transport_options": dict(TRANSPORT_OPTIONS),
-        "broker_connection_retry_on_startup": True,
-        "task_ignore_result": True,
-        "task_store_errors_even_if_ignored": False,
-        "task_create_missing_queues": True,
-        "task_default_queue_type": QUEUE_TYPE,
-        "task_create_missing_queue_type": QUEUE_TYPE,
-        "task_serializer": "json",
-        "accept_content": ["json"],
-        "enable_utc": True,
-    }
-
-
-def _bundles(job_ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(job_ids), BUNDLE_SIZE):
-        yield job_ids[start : start + BUNDLE_SIZE]
+def _bundle(ids_by_queue: dict[str, list[str]]) -> Iterator[Message]:
+    for queue, ids in ids_by_queue.items():
+        for start in range(0, len(ids), BUNDLE_SIZE):
+            yield create_message(queue, ids[start : start + BUNDLE_SIZE])

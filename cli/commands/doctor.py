@@ -3,19 +3,20 @@
 A check returns its finding in one line, or raises CheckFailed with the remedy.
 """
 
+import asyncio
 import contextlib
 import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import typer
-from kombu.connection import Connection as Transport
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from broker import transport
 from broker.catalog.selection import USUAL_OUTPUTS
 from broker.providers import configuration as provider_rows
 from broker.security.redaction import redact
@@ -87,17 +88,22 @@ def check_redis(config: Settings) -> str:
 
 
 def check_transport(config: Settings) -> str:
-    """Check that Celery's transport answers."""
-    connection: Any = Transport(config.transport, connect_timeout=TIMEOUT_SECONDS)  # type: ignore[no-untyped-call]
-    shown: str = connection.as_uri()  # without the password
+    """Check that the server with the queues answers."""
+    shown = _without_password(config.transport)
     try:
-        connection.ensure_connection(max_retries=1, interval_start=0, timeout=TIMEOUT_SECONDS)
-    except Exception as error:
+        asyncio.run(asyncio.wait_for(transport.check(config.transport), TIMEOUT_SECONDS))
+    except (transport.TransportError, TimeoutError) as error:
         hint = f"({error}): check WAYBILL_BROKER_URL" if config.broker_url else "either"
         raise CheckFailed(f"{shown} does not answer {hint}") from error
-    finally:
-        connection.release()
     return shown
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    user, _, address = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user.partition(':')[0]}:**@{address}").geturl()
 
 
 def check_providers(config: Settings) -> str:

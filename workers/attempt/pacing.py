@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from broker.clock import now_ms
 from broker.completion import AttemptAnswer, ErrorType, Failure, Json
-from broker.dispatch.publisher import CeleryPublisher
+from broker.dispatch.publisher import Publisher
 from broker.lifecycle import ClaimedJob, Deferral, defer_many
 from broker.providers.endpoint_stats import EndpointKey, PauseReason
 from broker.providers.pacing import Busy, Cause, Pacer, Permit, Throttles, exchange_pauses
@@ -43,7 +43,7 @@ class Pacing:
 
     database: Database
     redis: Redis
-    publisher: CeleryPublisher
+    publisher: Publisher
     routes: Mapping[str, ProviderRoute]
     pacer: Pacer
     throttles: Throttles

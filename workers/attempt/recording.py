@@ -19,7 +19,7 @@ from broker.completion import (
     Media,
     Usage,
 )
-from broker.dispatch.publisher import CeleryPublisher
+from broker.dispatch.publisher import Publisher
 from broker.enums import JobState
 from broker.events.job_events import EventWriter
 from broker.ids import generation_id
@@ -65,7 +65,7 @@ class Recording:
     database: Database
     files: FileStore
     events: EventWriter
-    publisher: CeleryPublisher
+    publisher: Publisher
     recorder: Recorder
 
     async def finish(self, run: JobRun, answer: Completion | Document) -> Failure | None:

@@ -1,136 +1,111 @@
-"""Celery's consumer, extended: buffered events, queues that appear later, a bounded prefetch.
+"""Celery's consumer without the consuming: Celery reports and controls, the job loop receives.
 
-Each worker's unacknowledged messages on Redis have keys of their own; those of dead workers are
-dropped.
+Messages are taken by `workers.runtime.receiving`. What remains Celery's is what operators see: task
+events for Flower and `celery events`, `celery inspect`, and the control commands that add and
+cancel queues.
 """
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
 import structlog
 from celery.exceptions import CPendingDeprecationWarning
+from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.state import maybe_shutdown
-from redis import Redis
-from redis.exceptions import RedisError
+from kombu.entity import Queue
+from kombu.messaging import Consumer as KombuConsumer
 
-from broker.ids import new_id
+from broker.transport import Message
+from broker.transport.messages import arguments_text
+from workers.runtime.task_log import TaskEnded, TaskLog, TaskStarted
 
-SEEN_KEY = "waybill:consumers"
-"""A sorted set: each consumer with the Unix time in seconds at which it last reported."""
-
-SILENCE_SECONDS = 30.0
-SWEEP_SECONDS = 10.0
-
-
-class _Kombu(Protocol):
-    """The part of a Kombu channel that is used here."""
-
-    def conn_or_acquire(self) -> AbstractContextManager[Redis]:
-        """Return a client that nobody else is using."""
-
-
-def new_consumer_id() -> str:
-    return new_id("con_")
-
-
-def transport_options(consumer_id: str) -> dict[str, str]:
-    """Return Kombu's options that give a consumer keys of its own."""
-    names = ("unacked_key", "unacked_index_key", "unacked_mutex_key")
-    return dict(zip(names, keys_of(consumer_id), strict=True))
-
-
-def keys_of(consumer_id: str) -> tuple[str, str, str]:
-    """Return the keys in Redis of a consumer's unacknowledged messages."""
-    base = f"unacked:{consumer_id}"
-    return base, f"{base}:index", f"{base}:mutex"
-
-
-def report_and_sweep(channel: _Kombu, consumer_id: str, now: float) -> list[str]:
-    """Report a consumer as alive; drop the messages of silent ones, whose ids are returned.
-
-    `now` is Unix time in seconds. The channel's own client is not used: it waits for messages, and
-    an answer to another command would be taken for one.
-    """
-    with channel.conn_or_acquire() as redis:
-        redis.zadd(SEEN_KEY, {consumer_id: now})
-        found = redis.zrangebyscore(SEEN_KEY, "-inf", now - SILENCE_SECONDS)
-        silent = [each.decode() if isinstance(each, bytes) else str(each) for each in found]
-        for each in silent:
-            redis.delete(*keys_of(each))
-            redis.zrem(SEEN_KEY, each)
-    return silent
-
-
-FLUSH_SECONDS = 0.25
-BUFFERED_EVENTS = 100_000
-FROZEN_SECONDS = 10.0
-PREFETCH_PER_QUEUE = 256
-"""Messages that RabbitMQ hands a worker in advance from each queue, at most. Quorum queues count
-for each queue apart, so that Celery's figure, one for all, would be multiplied by the queues."""
-
-PRECONDITION_FAILED = 406  # AMQP 0-9-1, section 1.2: reply codes
-DECLARE_TRIES = 10
-DECLARE_SECONDS = 0.2
+REPORT_SECONDS = 0.25
+BUFFERED_EVENTS = 1_000
 DELAYED_DELIVERY = "celery.worker.consumer.delayed_delivery:DelayedDelivery"
 RECONNECT_SECONDS = 0.5
 
 log = structlog.get_logger()
 
 
-def abandon_messages(channel: Any) -> None:
-    """Leave the messages of a lost connection where they are.
+class Queues(Protocol):
+    """The part of the job loop that decides which queues it takes from."""
 
-    Kombu's virtual channels (Redis) put unacknowledged messages back when they are collected, and
-    acknowledge a message by the connection that it came by (`kombu.transport.virtual.base`). Both
-    fail on a lost connection, and the error ends the worker. Messages are hints: the jobs that run
-    continue, the dispatcher publishes the others again, and a doubled message is harmless.
+    def queues(self) -> Sequence[str]:
+        """Return the queues that it takes from now."""
+
+    def cancel_queue(self, name: str) -> None:
+        """Take no more from a queue."""
+
+    def add_queue(self, name: str) -> None:
+        """Take from a queue again."""
+
+
+class QueueView(KombuConsumer):
+    """The queues that the job loop takes from, for Celery's commands. It consumes nothing itself.
+
+    `celery inspect active_queues`, `control add_consumer` and `control cancel_consumer` use it.
     """
-    channel.do_restore = False
-    channel.basic_ack = channel.basic_reject = _ignore
+
+    source: ClassVar[Queues]
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options | {"auto_declare": False})  # type: ignore[no-untyped-call]
+
+    def consume(self, no_ack: bool | None = None) -> None:
+        """Consume nothing: the job loop does."""
+
+    def consuming_from(self, queue: Queue | str) -> bool:
+        return (queue if isinstance(queue, str) else queue.name) in self._shown()
+
+    def add_queue(self, queue: Queue) -> Any:
+        self.source.add_queue(queue.name)
+        return super().add_queue(queue)  # type: ignore[no-untyped-call]
+
+    def cancel_by_queue(self, queue: Queue | str) -> None:
+        self.source.cancel_queue(queue if isinstance(queue, str) else queue.name)
+        super().cancel_by_queue(queue)  # type: ignore[no-untyped-call]
+
+    def new_queues(self) -> list[str]:
+        """Return the queues that the job loop takes from and that are not shown yet."""
+        shown = self._shown()
+        return [name for name in self.source.queues() if name not in shown]
+
+    def _shown(self) -> set[str]:
+        return {queue.name for queue in self.queues or ()}
 
 
-def _ignore(*_: Any, **__: Any) -> None:
-    """Do nothing, in place of an acknowledgement."""
+class RunningTask:
+    """A message that is being worked on, as `celery inspect active` shows it."""
 
+    def __init__(self, message: Message, started_at: float) -> None:
+        self.id = message.id
+        self.name = message.task
+        self._message = message
+        self._started_at = started_at
 
-def _declare(connection: Any, queue: Any) -> None:
-    """Declare a queue on RabbitMQ; where it has another type, delete it and declare it again.
-
-    RabbitMQ refuses to change the type of a queue (406). The messages of the old queue are dropped:
-    messages are hints, and the dispatcher publishes the jobs again. A deletion can take effect a
-    moment later, so the declaration is repeated.
-    """
-    for left in reversed(range(DECLARE_TRIES)):
-        try:
-            with connection.channel() as channel:
-                queue.bind(channel).declare()
-        except connection.channel_errors as error:
-            if error.code != PRECONDITION_FAILED or not left:
-                raise
-            log.warning("queue.replaced", queue=queue.name, reason=error.reply_text)
-            with connection.channel() as channel:
-                channel.queue_delete(queue.name)
-            time.sleep(DECLARE_SECONDS)
-        else:
-            return
+    def info(self, safe: bool = False) -> dict[str, object]:  # noqa: ARG002  # arguments are ids
+        """Return what Celery's own requests return."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "args": arguments_text(self._message),
+            "kwargs": "{}",
+            "type": self.name,
+            "hostname": None,
+            "time_start": self._started_at,
+            "acknowledged": True,
+            "delivery_info": {"exchange": "", "routing_key": self._message.queue},
+            "worker_pid": None,
+        }
 
 
 class Consumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
-    """Celery's consumer with buffered events, new queues at run time and a bounded prefetch.
+    """Celery's consumer, which reports the messages that the job loop takes.
 
-    Task events are sent in one message per interval, from this thread only. Celery publishes them
-    after each step of each task, which costs more than all its other handling of the task. Flower
-    sees the same events, a little later. A full buffer is sent by the pool thread that fills it, on
-    the connection that this thread reads; on RabbitMQ the two then wait for each other. The buffer
-    is therefore so large that it does not fill.
-
-    Messages are acknowledged late, when their bundle has ended. An acknowledgement at hand-over
-    would not count running bundles against the prefetch limit, and would not make
-    `abandon_messages` needless, because prefetched messages are still unacknowledged.
+    Task events are sent in one message per interval; Flower sees them a little later.
     """
 
     class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc]  # Celery has no types
@@ -144,39 +119,15 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
             step for step in CeleryConsumer.Blueprint.default_steps if step != DELAYED_DELIVERY
         ]
 
-    wanted: ClassVar[Callable[[], Sequence[str]]]  # the queues to take from; set by the app
-    consumer_id: ClassVar[str] = ""  # names its unacknowledged messages; set by the app
-    _ticked_at: ClassVar[float | None] = None
+    tasks: ClassVar[TaskLog]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         # Celery warns at each lost connection that running tasks continue; they are meant to
         warnings.simplefilter("ignore", CPendingDeprecationWarning)
-        self._added = set(self.app.amqp.queues.consume_from)
-        self._sweep_at = 0.0
+        self._running: dict[str, RunningTask] = {}
         if self.hub:
-            self.hub.call_repeatedly(FLUSH_SECONDS, self._tick)
-
-    @classmethod
-    def is_consuming(cls) -> bool:
-        """Return whether the consumer's loop runs. True until it has run for the first time."""
-        ticked = cls._ticked_at
-        return ticked is None or time.monotonic() - ticked < FROZEN_SECONDS
-
-    def update_strategies(self) -> None:
-        """Limit the prefetch and declare the queues.
-
-        Celery's `Tasks` step calls this first, and then sets `initial_prefetch_count` for the
-        channel. That count is one per pool thread, and quorum queues apply it to each queue.
-        """
-        if self._transport == "amqp":
-            consumer: Any = self  # Celery has no types
-            consumer.initial_prefetch_count = min(
-                consumer.initial_prefetch_count, PREFETCH_PER_QUEUE
-            )
-            for queue in self.app.amqp.queues.consume_from.values():
-                _declare(self.connection, queue)
-        super().update_strategies()
+            self.hub.call_repeatedly(REPORT_SECONDS, self._report)
 
     def ensure_connected(self, conn: Any) -> Any:
         """Connect, however long that takes, with constant pauses.
@@ -207,57 +158,57 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
         time.sleep(RECONNECT_SECONDS)
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
-        """Close a lost connection without its messages, see `abandon_messages`.
-
-        Celery reconnects at once, also when the transport accepts connections and then refuses
-        each command. The pause keeps that from being a busy loop.
-        """
-        for channel in getattr(self.connection.transport, "channels", ()):
-            abandon_messages(channel)
-        log.warning("worker.transport_lost", error=str(exc))
+        """Log the error and pause. The pause keeps reconnecting from being a busy loop."""
+        log.warning("worker.control_connection_lost", error=str(exc))
         super().on_connection_error_after_connected(exc)
         time.sleep(RECONNECT_SECONDS)
 
-    def on_send_event_buffered(self) -> None:
-        """Leave the event in the buffer until `_tick` sends it.
-
-        Celery's own method flushes the buffer after each event.
-        """
-
-    def _tick(self) -> None:
+    def _report(self) -> None:
+        """Report what happened since the last call, and show new queues."""
+        for entry in self.tasks.take():
+            if isinstance(entry, TaskStarted):
+                self._report_start(entry)
+            else:
+                self._report_end(entry)
         if self.event_dispatcher:
             self.event_dispatcher.buffer_limit = BUFFERED_EVENTS
             self.event_dispatcher.flush()
-        self._take_from_new()
-        self._sweep_unacked()
-        type(self)._ticked_at = time.monotonic()  # noqa: SLF001  # its own
+        if self.task_consumer:
+            for name in self.task_consumer.new_queues():
+                self.add_task_queue(name)
 
-    @property
-    def _transport(self) -> str:
-        return str(self.conninfo.transport.driver_type)
+    def _report_start(self, entry: TaskStarted) -> None:
+        task = RunningTask(entry.message, entry.at)
+        self._running[task.id] = task
+        state.task_reserved(task)
+        state.task_accepted(task)
+        self._send(
+            "task-received",
+            entry.message,
+            timestamp=entry.at,
+            name=task.name,
+            args=arguments_text(entry.message),
+            kwargs="{}",
+            root_id=task.id,
+            parent_id=None,
+            retries=0,
+            eta=None,
+            expires=None,
+        )
+        self._send("task-started", entry.message, timestamp=entry.at)
 
-    def _take_from_new(self) -> None:
-        """Begin to take from new queues, in the thread that reads the connection.
+    def _report_end(self, entry: TaskEnded) -> None:
+        task = self._running.pop(entry.message.id, None)
+        if task is not None:
+            state.task_ready(task, successful=True)
+        self._send("task-succeeded", entry.message, result="None", runtime=entry.seconds)
 
-        Each queue is added once. A queue that was cancelled since is not added again.
+    def _send(self, event: str, message: Message, **fields: object) -> None:
+        if self.event_dispatcher:
+            self.event_dispatcher.send(event, uuid=message.id, **fields)
+
+    def on_send_event_buffered(self) -> None:
+        """Leave the event in the buffer until `_report` sends it.
+
+        Celery's own method flushes the buffer after each event.
         """
-        new = [name for name in type(self).wanted() if name not in self._added]
-        if not self.task_consumer or not new:
-            return
-        for name in new:
-            self._added.add(name)
-            self.add_task_queue(self.app.amqp.queues[name].name)
-
-    def _sweep_unacked(self) -> None:
-        now = time.monotonic()
-        if self._transport != "redis" or not self.task_consumer or now < self._sweep_at:
-            return
-        self._sweep_at = now + SWEEP_SECONDS
-        channel = self.task_consumer.channel
-        try:
-            dropped = report_and_sweep(channel, self.consumer_id, time.time())
-        except (RedisError, OSError) as error:
-            log.warning("worker.unacked_not_swept", error=str(error))
-            return
-        for silent in dropped:
-            log.info("worker.unacked_dropped", consumer=silent)

@@ -1,13 +1,13 @@
-"""The worker's asyncio loop: runs bundles of jobs, bounds what is in flight, gives signs of life.
+"""The worker's asyncio loop: receives messages, runs their jobs and deliveries, renews leases.
 
-Celery's threads hand bundles over and wait (`run_bundle`); everything else happens on one loop in
-a thread of its own.
+Everything happens on one loop in a thread of its own. Celery's main thread starts and stops it, and
+reports what it does (`TaskLog`).
 """
 
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 import uvloop
@@ -18,8 +18,9 @@ from broker.clock import now_ms
 from broker.events import signals
 from broker.lifecycle import renew
 from broker.providers.pacing import Busy, Permit
-from broker.queues import Lane, queue_names, split_queue_name
+from broker.queues import DELIVERIES_QUEUE, Lane, queue_names, split_queue_name
 from broker.settings import Settings
+from broker.transport import Message, open_receiver
 from workers.attempt.execution import JobRunner
 from workers.attempt.pacing import EXCHANGE_SECONDS
 from workers.attempt.retry_until_stored import OUT_OF_SERVICE
@@ -31,7 +32,9 @@ from workers.runtime.composition import (
     build_services,
     build_shared_parts,
 )
-from workers.services.webhook_delivery import Deliverer
+from workers.runtime.receiving import ReceiveLoop
+from workers.runtime.task_log import TaskLog
+from workers.services.webhook_delivery import MOST_LANES, Deliverer
 
 LISTEN_AGAIN_SECONDS = 1.0
 
@@ -46,10 +49,8 @@ class Runtime:
         settings: Settings,
         *,
         dispatch: bool = True,
-        is_consuming: Callable[[], bool] = lambda: True,
     ) -> None:
         self._settings = settings
-        self._is_consuming = is_consuming
         self._dispatch = dispatch
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="loop", daemon=True)
@@ -58,26 +59,28 @@ class Runtime:
         self._attempts: RunningAttempts
         self._deliverer: Deliverer
         self._services: list[Service] = []
+        self._receiving: list[ReceiveLoop] = []
+        self._cancelled_queues: set[str] = set()
         self._interruption: asyncio.Task[None] | None = None
         self._draining = False
+        self.tasks = TaskLog()
 
     def start(self) -> None:
-        """Connect and begin to give signs of life."""
+        """Connect, report this worker as alive, and begin to receive messages."""
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
 
     def queues(self) -> list[str]:
-        """Return the queues of all providers that this process can call now."""
-        return queue_names(tuple(self._context.routes), self._settings.worker_lane)
+        """Return the queues that this process receives from now."""
+        return [*self._job_queues(), *self._delivery_queues()]
 
-    def run_bundle(self, queue: str, job_ids: Sequence[str]) -> None:
-        """Run these jobs of one queue; return when each was recorded, handed back, or not ours."""
-        asyncio.run_coroutine_threadsafe(self._run_bundle(queue, job_ids), self._loop).result()
+    def cancel_queue(self, name: str) -> None:
+        """Receive no more from a queue, until it is added again."""
+        self._cancelled_queues.add(name)
 
-    def send_deliveries(self, delivery_ids: Sequence[str]) -> None:
-        """Begin these deliveries; return when each is claimed, handed back, or not ours."""
-        sending = self._deliverer.send(delivery_ids)
-        asyncio.run_coroutine_threadsafe(sending, self._loop).result()
+    def add_queue(self, name: str) -> None:
+        """Receive from a queue that was cancelled."""
+        self._cancelled_queues.discard(name)
 
     def drain(self) -> None:
         """Begin to shut down: take nothing new, let what runs finish for a while.
@@ -87,7 +90,7 @@ class Runtime:
         self._loop.call_soon_threadsafe(self._begin_drain)
 
     def stop(self) -> None:
-        """Finish shutting down, after the last bundle has returned."""
+        """Finish shutting down, after the work of the last message has ended."""
         asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -113,9 +116,36 @@ class Runtime:
             self._services += build_services(self._context, shared)
         for service in self._services:
             service.start()
+        self._receiving = [
+            self._create_loop(self._job_queues, self._run_jobs, settings.worker_concurrency),
+            self._create_loop(self._delivery_queues, self._send_deliveries, MOST_LANES),
+        ]
+        for loop in self._receiving:
+            loop.start()
 
-    async def _run_bundle(self, queue: str, job_ids: Sequence[str]) -> None:
-        provider, lane = split_queue_name(queue)
+    def _create_loop(
+        self,
+        queues: Callable[[], Sequence[str]],
+        handle: Callable[[Message], Awaitable[None]],
+        capacity: int,
+    ) -> ReceiveLoop:
+        receiver = open_receiver(self._settings.transport)
+        return ReceiveLoop(receiver, queues, handle, capacity=capacity, tasks=self.tasks)
+
+    def _job_queues(self) -> list[str]:
+        names = queue_names(tuple(self._context.routes), self._settings.worker_lane)
+        return [name for name in names if name not in self._cancelled_queues]
+
+    def _delivery_queues(self) -> list[str]:
+        return [] if DELIVERIES_QUEUE in self._cancelled_queues else [DELIVERIES_QUEUE]
+
+    async def _send_deliveries(self, message: Message) -> None:
+        await self._deliverer.send(message.ids)
+
+    async def _run_jobs(self, message: Message) -> None:
+        """Run the jobs of a message; return when each was recorded or refused."""
+        provider, lane = split_queue_name(message.queue)
+        job_ids = message.ids
         if provider not in self._context.routes:  # this worker does not know it: another may
             return
         jobs = [self._run_one(provider, lane, job_id) for job_id in job_ids]
@@ -152,10 +182,7 @@ class Runtime:
         """Report this worker as alive, and renew the leases of its jobs."""
         context = self._context
         expires = now_ms() + int(self._settings.lease_seconds * 1000)
-        if self._is_consuming():
-            await signals.report_alive(context.redis, context.worker_id, time.time())
-        elif not self._draining:
-            log.error("worker.not_consuming", worker=context.worker_id)
+        await signals.report_alive(context.redis, context.worker_id, time.time())
         renewal = await context.database.write(
             renew, context.worker_id, expires, self._attempts.leases()
         )
@@ -180,6 +207,8 @@ class Runtime:
             self._attempts.interrupt(streams=True)
             return
         self._draining = True
+        for loop in self._receiving:
+            loop.drain()
         self._deliverer.drain()
         log.info("worker.draining", running=running)
         self._interruption = self._loop.create_task(self._interrupt_late(), name="interrupt")
@@ -197,6 +226,7 @@ class Runtime:
         self._attempts.interrupt(streams=True)
 
     async def _stop(self) -> None:
+        await asyncio.gather(*(loop.close() for loop in self._receiving))
         await self._deliverer.aclose()
         await stop_services(self._services)
         if self._interruption is not None:

@@ -21,7 +21,7 @@ from broker.billing.budget_notices import announce_thresholds
 from broker.clock import now_ms
 from broker.dispatch.dispatch import Due, Memory, dispatch_due
 from broker.dispatch.due import has_due_jobs, waiting_providers
-from broker.dispatch.publisher import CeleryPublisher
+from broker.dispatch.publisher import Publisher
 from broker.events import signals
 from broker.jobs import reports
 from broker.lifecycle import expire, rescue
@@ -70,7 +70,7 @@ class Dispatcher:
     election: LeaderElection
     database: Database
     redis: Redis
-    publisher: CeleryPublisher
+    publisher: Publisher
     limiter: Limiter
     routes: Mapping[str, ProviderRoute]
     pauses: LivePauses

@@ -2,13 +2,13 @@
 
 from structlog.testing import capture_logs
 
-from broker.dispatch.publisher import CeleryPublisher
+from broker.dispatch.publisher import Publisher
 from tests.installation import until
 
 
 def test_what_cannot_be_sent_is_tried_again_and_holds_up_no_end(tmp_path):
     # Given a transport that is not there
-    publisher = CeleryPublisher(f"redis+socket://{tmp_path}/valkey.sock")
+    publisher = Publisher(f"redis+socket://{tmp_path}/valkey.sock")
     with capture_logs() as said:
         publisher.publish("sim", "interactive", ["job_1"])
         # Then it is tried again and again
