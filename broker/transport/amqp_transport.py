@@ -141,12 +141,16 @@ async def _publish(channel: AbstractChannel, message: Message) -> None:
 
 
 class AmqpReceiver:
-    """Consumes from queues; acknowledges messages when they are returned from `receive`."""
+    """Consumes from queues; acknowledges messages when they are returned from `receive`.
+
+    RabbitMQ sends some messages of each queue in advance. They are returned in turns, so that a
+    full queue does not keep another waiting.
+    """
 
     def __init__(self, url: str) -> None:
         self._link = _Link(url)
         self._tags: dict[str, str] = {}  # of the consumers, by queue
-        self._arrived: deque[tuple[str, DeliveredMessage]] = deque()
+        self._arrived: dict[str, deque[DeliveredMessage]] = {}  # by queue, without empty ones
         self._changed = asyncio.Event()  # a message arrived, or the channel closed
 
     async def receive(self, queues: Sequence[str], limit: int, seconds: float) -> list[Message]:
@@ -165,11 +169,21 @@ class AmqpReceiver:
                     return []
             if channel.is_closed:
                 raise TransportError("the connection to RabbitMQ was lost")
-            taken = [self._arrived.popleft() for _ in range(min(limit, len(self._arrived)))]
-            _, last = taken[-1]
-            assert last.delivery_tag is not None
-            await channel.basic_ack(last.delivery_tag, multiple=True)
+            taken = self._take(limit)
+            for number, (_, message) in enumerate(taken, start=1):
+                await channel.basic_ack(_tag_of(message), wait=number == len(taken))
         return list(_decode_all(taken))
+
+    def _take(self, limit: int) -> list[tuple[str, DeliveredMessage]]:
+        """Remove up to `limit` messages, one of each queue in turn."""
+        taken: list[tuple[str, DeliveredMessage]] = []
+        while self._arrived and len(taken) < limit:
+            queue = next(iter(self._arrived))
+            waiting = self._arrived.pop(queue)
+            taken.append((queue, waiting.popleft()))
+            if waiting:  # its next turn comes after the others
+                self._arrived[queue] = waiting
+        return taken
 
     async def close(self) -> None:
         """Leave what has not been received to other workers."""
@@ -185,6 +199,8 @@ class AmqpReceiver:
             channel.closing.add_done_callback(lambda _: self._changed.set())
         for queue in self._tags.keys() - set(queues):
             await channel.basic_cancel(self._tags.pop(queue))
+            for message in self._arrived.pop(queue, ()):
+                await channel.basic_nack(_tag_of(message), requeue=True, wait=False)
         for queue in queues:
             if queue not in self._tags:
                 await self._link.declare(queue)
@@ -193,12 +209,17 @@ class AmqpReceiver:
 
     async def _start_consumer(self, channel: AbstractChannel, queue: str) -> str:
         async def take(message: DeliveredMessage) -> None:
-            self._arrived.append((queue, message))
+            self._arrived.setdefault(queue, deque()).append(message)
             self._changed.set()
 
         consumer = await channel.basic_consume(queue, take)
         assert consumer.consumer_tag is not None
         return consumer.consumer_tag
+
+
+def _tag_of(message: DeliveredMessage) -> int:
+    assert message.delivery_tag is not None
+    return message.delivery_tag
 
 
 def _decode_all(delivered: Sequence[tuple[str, DeliveredMessage]]) -> Iterator[Message]:

@@ -2,9 +2,10 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
-from typing import cast
+from typing import ClassVar, cast
 
 import pytest
 from structlog.testing import capture_logs
@@ -12,11 +13,14 @@ from structlog.testing import capture_logs
 from broker.clock import now_ms
 from broker.lifecycle import ClaimedJob, Renewal
 from broker.providers.pacing import Busy, Cause, Permit
-from broker.queues import Lane
+from broker.queues import DELIVERIES_QUEUE, Lane
 from broker.settings import Settings
+from broker.transport import Message
+from broker.transport.messages import create_message
 from workers.attempt.running_attempts import RunningAttempts
 from workers.runtime import job_loop
 from workers.runtime.job_loop import Runtime
+from workers.runtime.task_log import TaskEnded
 
 QUEUE = "alpha.interactive"
 BUSY = Busy("alpha", Cause.CONCURRENCY, now_ms() + 1_000)
@@ -86,8 +90,8 @@ class Context:
     async def start(self) -> None:
         """Follow nothing."""
 
-    def publish(self, provider: str, lane: Lane, job_ids: list[str]) -> None:
-        self.published.append((provider, lane, job_ids))
+    def publish(self, provider: str, lane: Lane, job_ids: Sequence[str]) -> None:
+        self.published.append((provider, lane, list(job_ids)))
 
     async def close(self) -> None:
         self.is_closed = True
@@ -135,13 +139,38 @@ def make_claimed_job(job_id: str) -> ClaimedJob:
 
 
 class Deliverer:
-    """A deliverer without deliveries."""
+    """A deliverer that records what it is to send."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+
+    async def send(self, ids: Sequence[str]) -> None:
+        self.sent.extend(ids)
 
     def drain(self) -> None:
         """Refuse nothing."""
 
     async def aclose(self) -> None:
         """Wait for nothing."""
+
+
+class Feed:
+    """A receiver that is given its messages: the first is of jobs, the second of deliveries."""
+
+    of: ClassVar[list["Feed"]] = []
+
+    def __init__(self) -> None:
+        self.messages: asyncio.Queue[Message] = asyncio.Queue()
+        self.of.append(self)
+
+    async def receive(self, _queues: object, _limit: int, seconds: float) -> list[Message]:
+        try:
+            return [await asyncio.wait_for(self.messages.get(), seconds)]
+        except TimeoutError:
+            return []
+
+    async def close(self) -> None:
+        """Leave nothing behind."""
 
 
 class Signals:
@@ -157,6 +186,24 @@ class Signals:
 
     async def report_gone(self, *_: object) -> None:
         self.sent.append("gone")
+
+
+def run(runtime: Runtime, queue: str, ids: Sequence[str]) -> None:
+    """Give the loop a message, and wait until its work has ended."""
+    message = create_message(queue, ids)
+    receiver = Feed.of[queue == DELIVERIES_QUEUE]
+    runtime._loop.call_soon_threadsafe(receiver.messages.put_nowait, message)
+    until = time.monotonic() + TIMEOUT
+    while time.monotonic() < until:
+        if any(isinstance(e, TaskEnded) and e.message == message for e in runtime.tasks.take()):
+            return
+        time.sleep(0.002)
+    raise TimeoutError
+
+
+@pytest.fixture
+def deliverer() -> Deliverer:
+    return Deliverer()
 
 
 @pytest.fixture
@@ -178,17 +225,23 @@ def runner() -> Runner:
 
 @pytest.fixture
 def runtime(
-    context: Context, runner: Runner, signals: Signals, monkeypatch: pytest.MonkeyPatch
+    context: Context,
+    runner: Runner,
+    signals: Signals,
+    deliverer: Deliverer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Runtime]:
     """A loop that runs, whose heartbeat is short, without the services of the leader."""
 
     async def wait(*_: object) -> None:
         await asyncio.Event().wait()
 
+    Feed.of.clear()
+    monkeypatch.setattr(job_loop, "open_receiver", lambda _: Feed())
     monkeypatch.setattr(job_loop, "open_context", lambda _: context)
     monkeypatch.setattr(job_loop, "build_shared_parts", lambda _: runner)
     monkeypatch.setattr(job_loop, "build_job_runner", lambda *_: runner)
-    monkeypatch.setattr(job_loop, "build_deliverer", lambda _: Deliverer())
+    monkeypatch.setattr(job_loop, "build_deliverer", lambda _: deliverer)
     monkeypatch.setattr(Runtime, "_listen", wait)
     settings = Settings(heartbeat_seconds=0.01, soft_shutdown_seconds=0, stream_drain_seconds=0)
     runtime = Runtime(settings, dispatch=False)
@@ -201,7 +254,7 @@ def runtime(
 def test_a_bundle_runs_each_job_and_releases_its_permit(
     runtime: Runtime, context: Context, runner: Runner
 ) -> None:
-    runtime.run_bundle(QUEUE, ["job_1", "job_2"])
+    run(runtime, QUEUE, ["job_1", "job_2"])
     assert runner.ran == ["job_1", "job_2"]
     assert context.pacer.released == [context.pacer.answer] * 2
     assert context.published == []
@@ -210,7 +263,7 @@ def test_a_bundle_runs_each_job_and_releases_its_permit(
 def test_a_bundle_of_an_unknown_provider_is_left_to_others(
     runtime: Runtime, context: Context, runner: Runner
 ) -> None:
-    runtime.run_bundle("other.interactive", ["job_1"])
+    run(runtime, "other.interactive", ["job_1"])
     assert (runner.ran, context.published, context.pacer.released) == ([], [], [])
 
 
@@ -218,7 +271,7 @@ def test_a_job_without_capacity_is_deferred(
     runtime: Runtime, context: Context, runner: Runner
 ) -> None:
     context.pacer.answer = BUSY
-    runtime.run_bundle(QUEUE, ["job_1"])
+    run(runtime, QUEUE, ["job_1"])
     assert runner.deferred == [("job_1", BUSY)]
     assert (runner.ran, context.pacer.released) == ([], [])
 
@@ -227,7 +280,7 @@ def test_a_job_of_a_paused_provider_is_deferred_without_a_permit(
     runtime: Runtime, context: Context, runner: Runner
 ) -> None:
     context.pauses.paused = {"alpha": BUSY}
-    runtime.run_bundle(QUEUE, ["job_1"])
+    run(runtime, QUEUE, ["job_1"])
     assert runner.deferred == [("job_1", BUSY)]
     assert (runner.ran, context.pacer.released) == ([], [])
 
@@ -247,7 +300,7 @@ def test_a_job_that_raises_releases_its_permit_and_leaves_the_others_alone(
 
     runner.carry_out = carry_out
     with capture_logs() as logs:
-        runtime.run_bundle(QUEUE, ["job_1", "job_2"])
+        run(runtime, QUEUE, ["job_1", "job_2"])
     assert ran == ["job_2"]
     assert len(context.pacer.released) == 2
     assert [entry["event"] for entry in logs] == [event]
@@ -257,7 +310,7 @@ def test_a_draining_worker_publishes_its_bundles_again(
     runtime: Runtime, context: Context, runner: Runner
 ) -> None:
     runtime.drain()
-    runtime.run_bundle(QUEUE, ["job_1", "job_2"])
+    run(runtime, QUEUE, ["job_1", "job_2"])
     assert runner.ran == []
     assert context.published == [("alpha", Lane.INTERACTIVE, ["job_1", "job_2"])]
 
@@ -279,7 +332,7 @@ def test_the_heartbeat_stops_attempts_that_may_not_go_on(
         stopped.append(await runner.call_until_stopped(job_id, end))
 
     runner.carry_out = carry_out
-    runtime.run_bundle(QUEUE, ["job_1"])
+    run(runtime, QUEUE, ["job_1"])
     assert stopped == [True]
     assert runner.cancelled is is_cancelled
 
@@ -293,7 +346,7 @@ def test_a_shutdown_interrupts_attempts_that_take_too_long(
         stopped.append(await runner.call_until_stopped(job_id, runtime.drain))
 
     runner.carry_out = carry_out
-    runtime.run_bundle(QUEUE, ["job_1"])
+    run(runtime, QUEUE, ["job_1"])
     assert stopped == [True]
     assert runner.attempts.is_stopping
     runtime.stop()
@@ -301,20 +354,26 @@ def test_a_shutdown_interrupts_attempts_that_take_too_long(
     assert signals.sent[-1] == "gone"
 
 
-@pytest.mark.parametrize("consuming", [True, False])
-def test_only_a_worker_that_consumes_reports_itself_alive(
-    context: Context,
-    signals: Signals,
-    runtime: Runtime,
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    consuming: bool,
+def test_a_worker_reports_itself_alive(
+    context: Context, signals: Signals, runtime: Runtime
 ) -> None:
-    monkeypatch.setattr(runtime, "_is_consuming", lambda: consuming)
-    with capture_logs() as logs:
-        for _ in range(2):  # the first one may have begun before
-            signals.sent.clear()
-            context.database.renewed.clear()
-            assert context.database.renewed.wait(TIMEOUT)
-    assert ("alive" in signals.sent) is consuming
-    assert ("worker.not_consuming" in {entry["event"] for entry in logs}) is not consuming
+    for _ in range(2):  # the first one may have begun before
+        signals.sent.clear()
+        context.database.renewed.clear()
+        assert context.database.renewed.wait(TIMEOUT)
+    assert "alive" in signals.sent
+
+
+def test_the_queues_are_those_of_its_providers_and_the_deliveries(runtime: Runtime) -> None:
+    everything = ["alpha.interactive", "alpha.batch", DELIVERIES_QUEUE]
+    assert runtime.queues() == everything
+    for name in everything:
+        runtime.cancel_queue(name)
+        assert runtime.queues() == [other for other in everything if other != name]
+        runtime.add_queue(name)
+    assert runtime.queues() == everything
+
+
+def test_deliveries_are_passed_to_the_deliverer(runtime: Runtime, deliverer: Deliverer) -> None:
+    run(runtime, DELIVERIES_QUEUE, ["dlv_1"])
+    assert deliverer.sent == ["dlv_1"]
