@@ -1,4 +1,4 @@
-"""The ASGI application: builds what routes need, mounts them, shapes what goes wrong."""
+"""The ASGI application: its services, routes, middleware and answers to errors."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -139,7 +139,7 @@ def _add_middleware(app: FastAPI, config: settings.Settings) -> None:
     app.add_middleware(StalledBodies)
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(EndCallbacks)
-    app.add_middleware(RefusalLimits, most=config.refusals_per_minute)
+    app.add_middleware(RefusalLimits, max_refusals=config.refusals_per_minute)
     if config.cors_origins:
         app.add_middleware(CrossOrigin, origins=config.cors_origins, prefixes=PREFIXES)
     app.add_middleware(RequestIds)
@@ -148,7 +148,7 @@ def _add_middleware(app: FastAPI, config: settings.Settings) -> None:
 
 
 def build(config: settings.Settings) -> Services:
-    """Connect to everything a route needs."""
+    """Connect the services that routes need."""
     database = Database(config.database, sqlite_synchronous=config.sqlite_synchronous)
     redis = Redis.from_url(config.redis)
     key = signing_key(config)
@@ -175,7 +175,7 @@ def build(config: settings.Settings) -> Services:
 
 
 async def _invalid_parameter(request: Request, error: RequestValidationError) -> Response:
-    """Name the parameter that is wrong, to a caller who may call the route."""
+    """Name the invalid parameter, if the caller may call the route."""
     try:
         await queries.require_key(request)
     except WaybillError as refusal:
@@ -198,15 +198,15 @@ def _shape_errors(app: FastAPI) -> None:
 
     @app.exception_handler(ClientDisconnect)
     async def hung_up(request: Request, _: ClientDisconnect) -> Response:
-        """Answer a caller who disconnected in the middle of a body; nobody reads it."""
+        """End a request whose caller disconnected in the middle of the body."""
         log.info("api.caller_hung_up", path=request.url.path)
         return Response(status_code=400)
 
     @app.exception_handler(DataError)
     async def unstorable(request: Request, error: DataError) -> Response:
-        """Refuse a value that PostgreSQL does not take, such as an id with a NUL."""
+        """Refuse a value that PostgreSQL does not store, such as an id with a NUL."""
         log.warning("api.unstorable", path=request.url.path, error=str(error.orig))
-        if "\0" in request.url.path:  # an id that nothing can have
+        if "\0" in request.url.path:  # no id contains a NUL
             return error_response(request, NotFoundError(f"There is no {request.url.path!r}."))
         return error_response(
             request, InvalidRequestError("A value in this request cannot be looked up or stored.")
@@ -215,7 +215,7 @@ def _shape_errors(app: FastAPI) -> None:
     @app.exception_handler(OperationalError)
     @app.exception_handler(InterfaceError)
     async def out_of_order(request: Request, error: DBAPIError) -> Response:
-        """Answer for a database that is away, or whose disk is full."""
+        """Answer while the database does not answer, or its disk is full."""
         log.error("api.database_failed", path=request.url.path, error=str(error.orig))
         if is_disk_full(error):
             return error_response(request, StorageFullError(DISK_FULL))

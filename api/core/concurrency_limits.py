@@ -1,4 +1,4 @@
-"""Limits of what a key or a workspace has open in this process: streams and uploads."""
+"""Limits in this process: open streams of a key, and uploads of a workspace."""
 
 import time
 from collections import Counter
@@ -16,60 +16,64 @@ RETRY_SECONDS = 5
 
 
 class EndCallbacks:
-    """Gives each request a place for what is to be done when its answer has ended, however."""
+    """Gives each request a stack of callbacks that run when its answer has ended or failed."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with ExitStack() as at_end:
-            scope[_END_CALLBACKS] = at_end
+        with ExitStack() as callbacks:
+            scope[_END_CALLBACKS] = callbacks
             await self._app(scope, receive, send)
 
 
 class TooManyStreamsError(RateLimitedError):
+    """A key has too many open streams."""
+
     retry_after = RETRY_SECONDS
 
 
 class OpenStreams:
     """Counts open streams by key."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_per_key: int) -> None:
+        self._max_per_key = max_per_key
         self._open: Counter[str] = Counter()
 
     def take(self, request: Request, principal: Principal) -> None:
         """Count a stream until its answer has ended. Raises TooManyStreamsError."""
-        if not self._most:
+        if not self._max_per_key:
             return
         key = principal.actor
-        if self._open[key] >= self._most:
+        if self._open[key] >= self._max_per_key:
             raise TooManyStreamsError(
-                f"{self._most} streams of this key are open, which is the limit "
+                f"{self._max_per_key} streams of this key are open, which is the limit "
                 "(WAYBILL_STREAMS_PER_KEY): end one, or try again."
             )
         self._open[key] += 1
-        at_end: ExitStack = request.scope[_END_CALLBACKS]
-        at_end.callback(self._give_back, key)
+        callbacks: ExitStack = request.scope[_END_CALLBACKS]
+        callbacks.callback(self._release, key)
 
-    def _give_back(self, key: str) -> None:
+    def _release(self, key: str) -> None:
         self._open[key] -= 1
         if not self._open[key]:
             del self._open[key]
 
 
-AT_ONCE = 16
-"""Uploads of one workspace that are under way: each may write its whole size before it counts."""
+MAX_CONCURRENT_UPLOADS = 16
+"""The most uploads of a workspace at the same time: sizes count only after an upload."""
 
-MINUTE = 60.0
+MINUTE_SECONDS = 60.0
 
 
 class TooManyUploadsError(RateLimitedError):
-    retry_after = 5
+    """A workspace has too many uploads."""
+
+    retry_after = RETRY_SECONDS
 
 
 class UploadLimits:
-    """See the module."""
+    """Counts the uploads of workspaces: those of this minute, and those that run."""
 
     def __init__(self, per_minute: int) -> None:
         self._per_minute = per_minute
@@ -78,9 +82,9 @@ class UploadLimits:
         self._since = time.monotonic()
 
     @contextmanager
-    def taken(self, workspace_id: str) -> Iterator[None]:
-        """Count an upload for as long as this lasts. Raises TooManyUploadsError."""
-        if time.monotonic() - self._since >= MINUTE:
+    def count(self, workspace_id: str) -> Iterator[None]:
+        """Count an upload while the context is open. Raises TooManyUploadsError."""
+        if time.monotonic() - self._since >= MINUTE_SECONDS:
             self._begun.clear()
             self._since = time.monotonic()
         if self._per_minute and self._begun[workspace_id] >= self._per_minute:
@@ -88,10 +92,10 @@ class UploadLimits:
                 f"The workspace has begun {self._per_minute} uploads in this minute, which is the "
                 "limit (WAYBILL_UPLOADS_PER_MINUTE): wait a moment."
             )
-        if self._under_way[workspace_id] >= AT_ONCE:
+        if self._under_way[workspace_id] >= MAX_CONCURRENT_UPLOADS:
             raise TooManyUploadsError(
-                f"{AT_ONCE} uploads of the workspace are under way, which is the limit: let one "
-                "end first."
+                f"{MAX_CONCURRENT_UPLOADS} uploads of the workspace are under way, which is the "
+                "limit: let one end first."
             )
         self._begun[workspace_id] += 1
         self._under_way[workspace_id] += 1

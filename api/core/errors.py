@@ -1,6 +1,6 @@
 """Errors as callers see them: OpenRouter's envelope, and RFC 9457 problems on our own routes.
 
-A request that no route answers is told which one it may have meant.
+The answer to an unknown path suggests a similar one.
 """
 
 import difflib
@@ -28,8 +28,8 @@ from broker.jobs.error_envelope import envelope
 
 OWN_ROUTES = ("/route", "/jobs", "/compare", "/webhooks", "/audit", "/users")
 PREFIXES = ("/api/v1", "/v1")
-LONGEST_MESSAGE, LONGEST_PARAM = 4_000, 256
-"""Characters: a refusal may quote what was sent, which may be long."""
+MAX_MESSAGE_LENGTH, MAX_PARAM_LENGTH = 4_000, 256
+"""Characters. A message may quote the request, which may be long."""
 
 
 class ErrorMetadata(BaseModel, extra="allow"):
@@ -109,8 +109,8 @@ def error_response(
 ) -> Response:
     """Return the answer to a refusal, in the shape of the route it happened on."""
     metadata = {"error_type": error.error_type.value, **error.metadata}
-    message = _cut(error.message, LONGEST_MESSAGE)
-    param = None if error.param is None else _cut(error.param, LONGEST_PARAM)
+    message = _cut(error.message, MAX_MESSAGE_LENGTH)
+    param = None if error.param is None else _cut(error.param, MAX_PARAM_LENGTH)
     headers = {**_retry_after(error), **error.headers, **(headers or {})}
     if isinstance(error, AuthenticationError):
         headers["WWW-Authenticate"] = "Bearer"
@@ -128,28 +128,28 @@ ELSEWHERE = {
     "/responses": "OpenAI's Responses API is not here",
     "/messages": "Anthropic's Messages API is not here",
 }
-"""Paths of other APIs, with the answer for clients that try them here."""
+"""Paths of other APIs, with the answer to clients that call them."""
 
 
 def answer_unrouted(app: FastAPI, request: Request, error: HTTPException) -> Response:
-    """Return the answer to a request that the framework turned away."""
-    asked, path = f"{request.method} {request.url.path}", _documented(request.url.path)
+    """Return the answer to a request that the framework refused."""
+    target, path = f"{request.method} {request.url.path}", _documented(request.url.path)
     known = app.openapi()["paths"]
     if error.status_code == 404:  # noqa: PLR2004
         if request.method in _allowed(path.rstrip("/"), known):
             return _without_slash(request)
-        return error_response(request, NotFoundError(f"{asked}: {_remedy(path, known)}."))
+        return error_response(request, NotFoundError(f"{target}: {_remedy(path, known)}."))
     headers = dict(error.headers or {})
     if allowed := _allowed(
         path, known
     ):  # the framework names the methods of one of its routes only
         headers["Allow"] = ", ".join(allowed)
-    told = f"use {headers['Allow']}" if "Allow" in headers else error.detail
-    return error_response(request, _refusal(error, f"{asked}: {told}."), headers)
+    advice = f"use {headers['Allow']}" if "Allow" in headers else error.detail
+    return error_response(request, _refusal(error, f"{target}: {advice}."), headers)
 
 
 def _without_slash(request: Request) -> Response:
-    """Send a caller on to the same path without the slash at its end."""
+    """Redirect to the same path without the slash at its end."""
     query = f"?{request.url.query}" if request.url.query else ""
     return RedirectResponse(f"{request.url.path.rstrip('/')}{query}", 307)
 
@@ -189,7 +189,7 @@ def _remedy(path: str, known: Collection[str]) -> str:
 
 
 def _refusal(error: HTTPException, message: str) -> WaybillError:
-    """Return the refusal for what the framework turned away."""
+    """Return the error for a request that the framework refused."""
     if error.status_code == 405:  # noqa: PLR2004
         return MethodNotAllowedError(message)
     return InvalidRequestError(message)

@@ -35,7 +35,7 @@ BODY_SECONDS = 60.0  # until the next piece of a body
 
 
 class StalledBodies:
-    """Gives up a request whose body stalls. Once it is there, an answer may take its time."""
+    """Ends a request whose body stalls. After the body, an answer may take any time."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -59,9 +59,9 @@ class StalledBodies:
 
 
 class UnexpectedErrors:
-    """Answer in the shape of the route where a handler raised what it should not, or is cut off.
+    """Answers in the shape of the route when a handler raises an unexpected error or is cancelled.
 
-    It stands inside the wrappers that add headers, so that this answer has them, too.
+    It runs inside the middleware that adds headers, so that its answers have them, too.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -78,7 +78,7 @@ class UnexpectedErrors:
         error: WaybillError
         try:
             await self._app(scope, receive, send_noting)
-        except asyncio.CancelledError:  # the server stops, and has waited as long as it may
+        except asyncio.CancelledError:  # the server stops after its grace period
             if scope["type"] != "http" or has_begun:
                 raise
             error = UnavailableError(STOPPING)
@@ -93,9 +93,9 @@ class UnexpectedErrors:
 
 
 class RequestIds:
-    """Put `x-request-id` on every response and on the log lines of its request.
+    """Adds `x-request-id` to every response and to the log lines of its request.
 
-    A caller's own id is kept where it has 1 to 128 visible ASCII characters.
+    An id from the caller is used if it has 1 to 128 visible ASCII characters.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -124,9 +124,9 @@ def _request_id(scope: Scope) -> str:
 
 
 class CrossOrigin:
-    """Let pages of these origins call the API paths. Other paths stay closed to other origins.
+    """Allows pages of some origins to call the API paths. They may not call other paths.
 
-    Cookies are never accepted from another origin: a page calls with a key of its own.
+    Cookies are never accepted from another origin: such a page needs an API key.
     """
 
     def __init__(self, app: ASGIApp, origins: Collection[str], prefixes: Collection[str]) -> None:
@@ -148,12 +148,12 @@ class CrossOrigin:
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-MOST_HOPS = 32
+MAX_HOPS = 32
 SCHEMES = ("http", "https")
 
 
 class TrustedProxies:
-    """Replace client, scheme and host of requests that came through declared proxies."""
+    """Replaces client, scheme and host of requests that came through configured proxies."""
 
     def __init__(self, app: ASGIApp, networks: Sequence[Network]) -> None:
         self._app = app
@@ -162,10 +162,10 @@ class TrustedProxies:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         peer = _address(scope["client"][0]) if scope.get("client") else None
         if scope["type"] == "http" and peer is not None and self._trusts(peer):
-            scope = self._seen_from_outside(scope, peer)
+            scope = self._replace_client(scope, peer)
         await self._app(scope, receive, send)
 
-    def _seen_from_outside(self, scope: Scope, peer: Address) -> Scope:
+    def _replace_client(self, scope: Scope, peer: Address) -> Scope:
         headers = Headers(scope=scope)
         client, proxies = self._client(peer, _listed(headers, "x-forwarded-for"))
         scope = {**scope, "client": (str(client), 0), "headers": list(scope["headers"])}
@@ -178,18 +178,18 @@ class TrustedProxies:
         return scope
 
     def _client(self, peer: Address, hops: Sequence[str]) -> tuple[Address, int]:
-        """Return the first address from the right that is no proxy's, and how many proxies came.
+        """Return the rightmost address that is no proxy's, and the number of proxies.
 
-        Each proxy adds on the right whom it heard. Whatever stands further left was sent by the
-        client, who may send anything. An entry that is no address ends the search.
+        Each proxy appends the address of its peer. The entries further left were sent by the
+        client, which may send anything. An entry that is no address ends the search.
         """
         client, proxies = peer, 1
-        for hop in reversed(hops[-MOST_HOPS:]):
-            heard = _address(hop)
-            if heard is None:
+        for hop in reversed(hops[-MAX_HOPS:]):
+            address = _address(hop)
+            if address is None:
                 break
-            client = heard
-            if not self._trusts(heard):
+            client = address
+            if not self._trusts(address):
                 break
             proxies += 1
         return client, proxies
@@ -206,7 +206,7 @@ def _listed(headers: Headers, name: str) -> list[str]:
 
 
 def _of_outermost(entries: Sequence[str], proxies: int) -> str | None:
-    """Return what the outermost of the declared proxies wrote; some replace, some add."""
+    """Return the entry of the outermost configured proxy; some proxies replace, some append."""
     return entries[-min(proxies, len(entries))] if entries else None
 
 

@@ -23,7 +23,7 @@ async def write_within_limits(
     jobs: Sequence[NewJob],
     write: Callable[[], Awaitable[Sequence[Submitted]]],
 ) -> Sequence[Submitted]:
-    """Write jobs, all or none of them. Raises RateLimitedError where a limit is reached."""
+    """Write jobs, all or none of them. Raises RateLimitedError if a limit is reached."""
     limited = [job for job in jobs if job.limits]
     if not limited:
         return await write()
@@ -53,15 +53,16 @@ async def _is_replay(services: Services, job: NewJob) -> bool:
     return await services.database.read(insertion.is_key_known, job.row)
 
 
-COUNTED = frozenset({400, 401, 403, 404, 405, 413, 415, 422})
+REFUSALS = frozenset({400, 401, 403, 404, 405, 413, 415, 422})
+"""The statuses of answers that count as refusals."""
 UNAUTHORIZED = 401
 BAD_REQUEST = 400
-ALWAYS_ANSWERED = ("/health", "/metrics")  # what operators watch
+UNLIMITED_PATHS = ("/health", "/metrics")
 WINDOW_SECONDS = 60.0
-LOOKUPS_AT_ONCE = 4
+MAX_CONCURRENT_LOOKUPS = 4
 _Value = TypeVar("_Value")
-REMEMBERED = 10_000
-"""Callers that are known at once; the one seen longest ago is forgotten first."""
+MAX_CALLERS = 10_000
+"""The most callers in memory. The caller that was seen longest ago is removed first."""
 
 
 class TooManyRefusalsError(RateLimitedError):
@@ -76,71 +77,79 @@ class TooManyRefusalsError(RateLimitedError):
 
 
 class RefusalLimits:
-    """See the module."""
+    """Refuses callers whose requests were refused too often in the last minute.
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
+    A caller is a valid credential, or else an address.
+    """
+
+    def __init__(self, app: ASGIApp, max_refusals: int) -> None:
         self._app = app
-        self._most = most
-        self._refused: OrderedDict[str, tuple[float, int]] = OrderedDict()  # since when, how many
-        self._valid: OrderedDict[str, None] = OrderedDict()  # credentials that were let in
-        self._lookups = asyncio.Semaphore(LOOKUPS_AT_ONCE)
+        self._max_refusals = max_refusals
+        self._refused: OrderedDict[str, tuple[float, int]] = (
+            OrderedDict()
+        )  # caller → (start, count)
+        self._valid: OrderedDict[str, None] = OrderedDict()  # credentials
+        self._lookups = asyncio.Semaphore(MAX_CONCURRENT_LOOKUPS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_watching = scope["type"] == "http" and scope["path"].startswith(ALWAYS_ANSWERED)
-        if scope["type"] != "http" or is_watching or not self._most:
+        if (
+            scope["type"] != "http"
+            or scope["path"].startswith(UNLIMITED_PATHS)
+            or not self._max_refusals
+        ):
             await self._app(scope, receive, send)
             return
         address, credential = _address(scope), _credential(scope)
-        who = credential if credential in self._valid else address
-        if who == address and credential and self._left(address) > 0:
-            who = credential if await self._is_let_in(Request(scope), credential) else address
-        if (seconds := self._left(who)) > 0:
-            refusal = TooManyRefusalsError(self._most, seconds)
+        caller = credential if credential in self._valid else address
+        if caller == address and credential and self._waiting_seconds(address) > 0:
+            caller = credential if await self._is_valid(Request(scope), credential) else address
+        if (seconds := self._waiting_seconds(caller)) > 0:
+            refusal = TooManyRefusalsError(self._max_refusals, seconds)
             await error_response(Request(scope), refusal)(scope, receive, send)
             return
 
         async def send_counting(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._note(message["status"], address, credential)
+                self._count(message["status"], address, credential)
             await send(message)
 
         await self._app(scope, receive, send_counting)
 
-    async def _is_let_in(self, request: Request, credential: str) -> bool:
-        """Tell whether a key or session that was not seen before is valid, and remember it."""
+    async def _is_valid(self, request: Request, credential: str) -> bool:
+        """Return whether an unknown key or session is valid, and store it if so."""
         async with self._lookups:
             try:
                 await get_services(request).keyring.principal(request)
             except AuthenticationError:
                 return False
-            except PermissionDeniedError:  # valid, and the route says what it may not do
+            except PermissionDeniedError:  # it is valid; the route refuses the request
                 pass
-        _remember(self._valid, credential, None)
+        _store(self._valid, credential, None)
         return True
 
-    def _note(self, status: int, address: str, credential: str) -> None:
+    def _count(self, status: int, address: str, credential: str) -> None:
         if status == UNAUTHORIZED:
             self._valid.pop(credential, None)
         elif credential and status < BAD_REQUEST:
-            _remember(self._valid, credential, None)
-        if status not in COUNTED:
+            _store(self._valid, credential, None)
+        if status not in REFUSALS:
             return
-        who = credential if credential in self._valid else address
-        since, count = self._refused.get(who, (time.monotonic(), 0))
+        caller = credential if credential in self._valid else address
+        since, count = self._refused.get(caller, (time.monotonic(), 0))
         if time.monotonic() - since >= WINDOW_SECONDS:
             since, count = time.monotonic(), 0
-        _remember(self._refused, who, (since, count + 1))
+        _store(self._refused, caller, (since, count + 1))
 
-    def _left(self, who: str) -> float:
-        """Return how many seconds a caller has to wait."""
-        since, count = self._refused.get(who, (0.0, 0))
-        return since + WINDOW_SECONDS - time.monotonic() if count >= self._most else 0.0
+    def _waiting_seconds(self, caller: str) -> float:
+        """Return the seconds for which a caller has to wait."""
+        since, count = self._refused.get(caller, (0.0, 0))
+        return since + WINDOW_SECONDS - time.monotonic() if count >= self._max_refusals else 0.0
 
 
-def _remember(known: OrderedDict[str, _Value], name: str, value: _Value) -> None:
+def _store(known: OrderedDict[str, _Value], name: str, value: _Value) -> None:
     known[name] = value
     known.move_to_end(name)
-    if len(known) > REMEMBERED:
+    if len(known) > MAX_CALLERS:
         known.popitem(last=False)
 
 
@@ -150,7 +159,7 @@ def _address(scope: Scope) -> str:
 
 
 def _credential(scope: Scope) -> str:
-    """Return a name for the key or session of a request; empty where it has none."""
+    """Return the hash of the key or session of a request, or an empty string."""
     for name, value in scope["headers"]:
         if name in (b"authorization", b"cookie"):
             return hashlib.sha256(value).hexdigest()

@@ -1,4 +1,4 @@
-"""The workspaces, and the usage, that a caller may see."""
+"""The workspaces and the usage that a caller may see."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -9,41 +9,44 @@ from broker.accounts import CallerKind, Principal, Role
 from broker.errors import NotFoundError, PermissionDeniedError
 
 
-async def find_workspace_id(services: Services, principal: Principal, wanted: str | None) -> str:
-    """Return the id of the workspace that was asked for (by id or slug), or the caller's own.
+async def find_workspace_id(
+    services: Services, principal: Principal, workspace_ref: str | None
+) -> str:
+    """Return the id of a workspace (by id or slug); by default the caller's own.
 
-    Raises NotFoundError for one that is not there, or not theirs.
+    Raises NotFoundError for a workspace that does not exist, or that the caller does not
+    administer.
     """
-    if wanted is None:
+    if workspace_ref is None:
         return principal.workspace_id
-    row = await services.database.read(accounts.find_workspace, wanted)
+    row = await services.database.read(accounts.find_workspace, workspace_ref)
     if row is None or not principal.administers(row.id):
-        raise NotFoundError(f"There is no workspace {wanted}.", param="workspace_id")
-    return str(row.id)
+        raise NotFoundError(f"There is no workspace {workspace_ref}.", param="workspace_id")
+    return row.id
 
 
 async def find_workspace_ids(
-    services: Services, principal: Principal, wanted: str | None
+    services: Services, principal: Principal, workspace_ref: str | None
 ) -> list[str] | None:
-    """Return the workspaces a list is about; None = all there are."""
-    if wanted is None and principal.everywhere:
+    """Return the ids of the workspaces to list; None for all. Raises NotFoundError."""
+    if workspace_ref is None and principal.everywhere:
         return None
-    return [await find_workspace_id(services, principal, wanted)]
+    return [await find_workspace_id(services, principal, workspace_ref)]
 
 
 @dataclass(frozen=True, slots=True)
 class UsageScope:
-    """Workspaces and keys; None = all."""
+    """The workspaces and keys whose usage is visible; None for all."""
 
     workspace_ids: Collection[str] | None
     key_ids: Collection[str] | None
 
 
 def find_usage_scope(principal: Principal, workspace_id: str | None = None) -> UsageScope:
-    """Return what this caller may see, narrowed to one workspace where that is asked.
+    """Return the usage that a caller may see, all of it or that of one workspace.
 
-    A key that runs completions sees its own usage; whoever administers a workspace sees all of it.
-    Raises PermissionDeniedError for somebody else's workspace.
+    An inference key sees its own usage; an administrator of a workspace sees all usage of it.
+    Raises PermissionDeniedError for another workspace.
     """
     if principal.everywhere:
         return UsageScope(None if workspace_id is None else [workspace_id], None)

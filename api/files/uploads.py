@@ -122,7 +122,7 @@ async def uploading(
     """
     settings = services.settings
     quota = Quota(settings.workspace_files, settings.workspace_file_bytes)
-    with services.upload_limits.taken(principal.workspace_id):
+    with services.upload_limits.count(principal.workspace_id):
         await services.database.read(files.check_quota, principal.workspace_id, quota)
         async with drafting(services.files, most) as draft:
             yield draft, quota

@@ -74,13 +74,13 @@ async def test_uploads_of_a_minute_are_counted(start: Start) -> None:
 def test_so_many_uploads_of_a_workspace_are_under_way() -> None:
     turns = UploadLimits(0)
     with ExitStack() as under_way:
-        for _ in range(concurrency_limits.AT_ONCE):
-            under_way.enter_context(turns.taken("ws"))
-        with pytest.raises(TooManyUploadsError), turns.taken("ws"):
+        for _ in range(concurrency_limits.MAX_CONCURRENT_UPLOADS):
+            under_way.enter_context(turns.count("ws"))
+        with pytest.raises(TooManyUploadsError), turns.count("ws"):
             pass
-        with turns.taken("other"):
+        with turns.count("other"):
             pass
-    with turns.taken("ws"):
+    with turns.count("ws"):
         pass
 
 
