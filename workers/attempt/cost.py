@@ -34,7 +34,7 @@ from workers.attempt.usage_counts import (
 )
 
 DEVIATION_SHARE = 100  # 1 %
-DEVIATION_NANOS = 1_000  # providers round their statements
+DEVIATION_NANOS = 1_000  # providers round the charges that they state
 
 log = structlog.get_logger()
 
@@ -44,10 +44,10 @@ class AttemptCost:
     """Usage and cost of one answer."""
 
     usage: Usage
-    cost_nanos: int  # what we charge
-    byok_cost_nanos: int | None = None  # what the provider charges the caller's own key
-    search_nanos: int = 0  # the part of it that is for the vendor's web searches
-    deviates: bool = False  # the provider's own charge is another than what we compute
+    cost_nanos: int  # the charge to the caller
+    byok_cost_nanos: int | None = None  # the provider's charge to a workspace credential
+    search_nanos: int = 0  # the part of the cost for web searches of the vendor
+    deviates: bool = False  # the provider states a different charge
 
     @classmethod
     def of(
@@ -59,10 +59,10 @@ class AttemptCost:
         batched: bool = False,
         fee: str = "0",
     ) -> "AttemptCost":
-        """Return what the answer costs; `batched` says that it came out of a provider's batch.
+        """Return the cost of an answer. `batched` means that it is from a native batch.
 
-        `fee` is our part, in per cent, of what is charged to a caller's own key. The service tier
-        of the answer counts, not the one that was asked for.
+        `fee` is our share, in per cent, of the charge to a workspace credential. The service tier
+        of the answer decides, not the requested one.
         """
         usage = credible(answer.usage)
         if usage is None or counts_nothing(usage, answer):
@@ -121,8 +121,8 @@ class AttemptCost:
 
 
 def _deviates(job: ClaimedJob, computed: int, stated: int | None) -> bool:
-    """Compare our cost with the provider's own statement; a difference above 1 % is logged."""
-    if stated is None or not computed:  # an answer that is none costs nothing here
+    """Return whether the provider states another cost; a difference above 1 % is logged."""
+    if stated is None or not computed:  # an empty answer costs nothing here
         return False
     allowed = max(max(computed, stated) // DEVIATION_SHARE, DEVIATION_NANOS)
     if abs(computed - stated) <= allowed:
@@ -139,14 +139,14 @@ def _deviates(job: ClaimedJob, computed: int, stated: int | None) -> bool:
 
 
 def may_hide(job: ClaimedJob) -> bool:
-    """Return whether the provider may bill more for this call than its caller sees."""
+    """Return whether the provider may bill tokens that the caller does not receive."""
     supported = job.endpoint.supported_parameters
     reasons = supported is None or "reasoning" in normalize(supported)
     return reasons or job.endpoint.price.reasoning is not None or not job.stream
 
 
 def bill_unanswered(run: JobRun, failure: Failure, fee: str) -> GenerationRow | None:
-    """Return the generation that is paid for such an attempt, or None where it costs nothing."""
+    """Return the generation that an attempt without an answer costs, or None if it is free."""
     if failure.answered and failure.usage is not None:
         return _stated(run, Completion(choices=(), usage=failure.usage), fee)
     if failure.outcome is AttemptOutcome.CANCELLED or was_cut_by_deadline(run, failure):
@@ -157,11 +157,11 @@ def bill_unanswered(run: JobRun, failure: Failure, fee: str) -> GenerationRow | 
 
 
 def _ended_by_caller(run: JobRun, fee: str) -> GenerationRow | None:
-    """Bill a call that a cancellation or the job's own deadline ended."""
+    """Return the generation of a call that a cancellation or the job's deadline ended."""
     last = run.last
     if isinstance(last, Completion | Document):
         return _stated(run, last, fee)
-    if isinstance(last, Failure):  # it would have failed anyhow
+    if isinstance(last, Failure):  # it would have failed without the cancellation, too
         if last.answered and last.usage is not None:
             return _stated(run, Completion(choices=(), usage=last.usage), fee)
         return _shown(run, fee) if run.events.shown else None
@@ -180,7 +180,7 @@ def _stated(run: JobRun, answer: Completion | Document, fee: str) -> GenerationR
 
 
 def _shown(run: JobRun, fee: str) -> GenerationRow:
-    """Bill what came; an estimate of ours is no reason to pass a limit."""
+    """Return the generation of the received part. An estimated cost is at most the hold."""
     part = Completion(choices=()) if run.assembly is None else run.assembly.completion()
     answer = completed_usage(run.request, part)
     receipt = AttemptCost.of(run.job, run.request, answer, fee=fee)

@@ -1,4 +1,4 @@
-"""The numbered events of a job, published once they are true."""
+"""The numbered events of a job, which are published after the database has their cause."""
 
 from collections import deque
 from typing import Any
@@ -19,23 +19,23 @@ FENCE_SECONDS = 24 * 3600
 
 
 class AttemptEvents:
-    """The event log of one job, carried on by one attempt."""
+    """The part of a job's event log that one attempt writes."""
 
     def __init__(
         self, job: ClaimedJob, writer: EventWriter, log: LogPacker, last_number: int
     ) -> None:
         self._job = job
         self._writer = writer
-        self._log = log  # a streamed job's whole log: it is stored when the job ends
+        self._log = log  # the whole log of a streamed job, which is stored when the job ends
         self._page_ends: deque[int] = deque(maxlen=job_events.MAX_STREAM_PAGES)
         self._number = last_number
         self._pending: list[Event] = []
-        self.shown = False  # a chunk of this attempt has gone out
+        self.shown = False  # a chunk of this attempt was published
 
     @classmethod
     async def open(cls, job: ClaimedJob, writer: EventWriter, redis: Redis) -> "AttemptEvents":
         """Begin this attempt's part of the log, after the events of earlier attempts."""
-        log, last_number, is_closed = await _past(job, redis)
+        log, last_number, is_closed = await _read_past(job, redis)
         events = cls(job, writer, log, last_number)
         if job.stream and job.attempt > 1 and not is_closed:
             events._add(job_events.RETRYING, {"attempt": job.attempt - 1, "outcome": "unknown"})
@@ -83,7 +83,7 @@ class AttemptEvents:
         response: bytes | None = None,
         error: str | None = None,
     ) -> None:
-        """Prepare the job's last event; `response` and `error` are JSON already."""
+        """Prepare the last event of the job. `response` and `error` are JSON."""
         data: dict[str, Any] = {"job_id": self._job.id, "status": status, **facts}
         if response is not None:
             data["response"] = orjson.Fragment(response)
@@ -97,7 +97,7 @@ class AttemptEvents:
         self._pending = []
 
     def pack(self) -> bytes | None:
-        """Return the whole log for the database; None where the database can derive it."""
+        """Return the whole log for the database, or None if the database can derive it."""
         return self._log.pack(self._pending) if self._job.stream else None
 
     def publish_pending(self) -> None:
@@ -105,12 +105,12 @@ class AttemptEvents:
         if not self._pending:
             return
         if self._job.stream:
-            self._keep()
+            self._publish_kept()
         else:
             self._writer.emit(self._job.id, self._pending, attempt=None)
         self._pending = []
 
-    def _keep(self) -> None:
+    def _publish_kept(self) -> None:
         """Publish the events that were prepared, and add them to the log."""
         if self._log.add(self._pending):
             self._page_ends.append(self._number)
@@ -127,11 +127,11 @@ class AttemptEvents:
         self._pending.append(Event(self._number, type_, orjson.dumps(data)))
 
 
-async def _past(job: ClaimedJob, redis: Redis) -> tuple[LogPacker, int, bool]:
+async def _read_past(job: ClaimedJob, redis: Redis) -> tuple[LogPacker, int, bool]:
     """Return the log of earlier attempts, their last number, and whether they published their end.
 
-    Only a streamed job has chunks to remember. For the others two events an attempt are known
-    without asking (see `reports.past_events`).
+    Only a streamed job has chunks. Other jobs have two events for each attempt, which need not be
+    read (see `reports.past_events`).
     """
     log = LogPacker()
     if job.attempt == 1:

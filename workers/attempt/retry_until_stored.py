@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 RETRY_SECONDS = 0.5
 OUT_OF_SERVICE = (OperationalError, RedisError, OSError)
-"""Exceptions of a database, a Redis or a disk that is away or full."""
+"""Exceptions of a database, a Redis or a disk that does not answer or is full."""
 
 Result = TypeVar("Result")
 
@@ -18,15 +18,15 @@ Result = TypeVar("Result")
 async def retry_until_stored(
     write: Callable[[], Awaitable[Result]], error: type[Exception], *, seconds: float
 ) -> Result:
-    """Return what `write` does; where it fails with `error`, it is tried again for so long.
+    """Return the result of `write`, which is tried again for `seconds` while it raises `error`.
 
-    What is not written by then is another worker's to do again.
+    After that the error is raised, and another worker repeats the work.
     """
-    give_up = time.monotonic() + seconds
+    give_up_at = time.monotonic() + seconds
     while True:
         try:
             return await write()
         except error:
-            if time.monotonic() > give_up:
+            if time.monotonic() > give_up_at:
                 raise
             await asyncio.sleep(RETRY_SECONDS)

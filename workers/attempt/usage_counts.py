@@ -1,4 +1,4 @@
-"""Count what an answer consumed, where the provider does not say or says what cannot be."""
+"""The usage of an answer, if the provider states none or an impossible one."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,57 +13,57 @@ from broker.requests import token_estimates
 from broker.requests.content_sizes import measure
 from workers.upstream.assembly import TEXTS
 
-MOST_TOKENS = 1_000_000_000
-MOST_PIECES = 10_000
-MOST_CHARACTERS = 1_000_000_000
-A_WEEK_MS = 7 * 24 * 3_600_000
+MAX_TOKENS = 1_000_000_000
+MAX_PIECES = 10_000
+MAX_CHARACTERS = 1_000_000_000
+WEEK_MS = 7 * 24 * 3_600_000
 MOST_NANOS = 10**18
-"""A billion US dollars: no call costs as much, and the databases' integers hold it."""
+"""A billion US dollars. No call costs as much, and it fits the integers of the databases."""
 
-WHOLES = {
-    "input": MOST_TOKENS,
-    "cache_read": MOST_TOKENS,
-    "cache_write": MOST_TOKENS,
-    "cache_both": MOST_TOKENS,
-    "output": MOST_TOKENS,
-    "reasoning": MOST_TOKENS,
-    "billed_input": MOST_TOKENS,
-    "billed_output": MOST_TOKENS,
+TOTALS = {
+    "input": MAX_TOKENS,
+    "cache_read": MAX_TOKENS,
+    "cache_write": MAX_TOKENS,
+    "cache_both": MAX_TOKENS,
+    "output": MAX_TOKENS,
+    "reasoning": MAX_TOKENS,
+    "billed_input": MAX_TOKENS,
+    "billed_output": MAX_TOKENS,
 }
-"""The largest credible value of each count that the others depend on."""
+"""The largest credible value of each count on which other counts depend."""
 
 DETAILS = {
-    "cache_write_1h": MOST_TOKENS,
-    "input_audio": MOST_TOKENS,
-    "input_image": MOST_TOKENS,
-    "output_audio": MOST_TOKENS,
-    "output_image": MOST_TOKENS,
-    "input_audio_ms": A_WEEK_MS,
-    "input_pages": MOST_PIECES,
-    "input_characters": MOST_CHARACTERS,
-    "input_images": MOST_PIECES,
-    "output_images": MOST_PIECES,
-    "searches": MOST_PIECES,
-    "requests": MOST_PIECES,
+    "cache_write_1h": MAX_TOKENS,
+    "input_audio": MAX_TOKENS,
+    "input_image": MAX_TOKENS,
+    "output_audio": MAX_TOKENS,
+    "output_image": MAX_TOKENS,
+    "input_audio_ms": WEEK_MS,
+    "input_pages": MAX_PIECES,
+    "input_characters": MAX_CHARACTERS,
+    "input_images": MAX_PIECES,
+    "output_images": MAX_PIECES,
+    "searches": MAX_PIECES,
+    "requests": MAX_PIECES,
     "cost_nanos": MOST_NANOS,
 }
-"""The largest credible value of each count that can be left out alone."""
+"""The largest credible value of each count that can be ignored alone."""
 
 log = structlog.get_logger()
 
 
 def credible(usage: Usage | None) -> Usage | None:
-    """Return what can be true of a provider's statement; None where its token counts cannot be.
+    """Return the credible part of a provider's usage, or None if its token counts are impossible.
 
-    A single incredible detail is left out: it then counts as not stated.
+    A single impossible detail is ignored.
     """
     if usage is None:
         return None
-    wrong = [name for name, most in (WHOLES | DETAILS).items() if not _is_within(usage, name, most)]
+    wrong = [name for name, most in (TOTALS | DETAILS).items() if not _is_within(usage, name, most)]
     if not wrong:
         return usage
     log.warning("usage.incredible", ignored=wrong)
-    if not WHOLES.keys().isdisjoint(wrong):
+    if not TOTALS.keys().isdisjoint(wrong):
         return None
     unstated: dict[str, Any] = dict.fromkeys(wrong)
     return replace(usage, **unstated)
@@ -75,38 +75,38 @@ def _is_within(usage: Usage, name: str, most: int) -> bool:
 
 
 def counts_nothing(usage: Usage, answer: Completion | Document) -> bool:
-    """Return whether a provider counts no tokens at all for an answer that has text."""
+    """Return whether a provider states no tokens for an answer that has text."""
     counted = (usage.prompt_tokens, usage.completion_tokens, usage.cost_nanos, usage.input_audio_ms)
     return not any(counted) and any(_texts(answer))
 
 
 def estimate(request: CompletionRequest, answer: Completion | Document) -> Usage:
-    """Count what the provider did not: about four characters a token."""
-    said = sum(len(text) for text in _texts(answer))
+    """Return an estimate of the usage, with about four characters per token."""
+    characters = sum(len(text) for text in _texts(answer))
     usage = Usage(
         input=token_estimates.estimate_input_tokens(request.body),
-        output=said // token_estimates.CHARACTERS_PER_TOKEN,
+        output=characters // token_estimates.CHARACTERS_PER_TOKEN,
         estimated=True,
     )
     if isinstance(answer, Completion):
         return usage
-    sound = token_estimates.estimate_sound_tokens(measure(request.body))
+    audio_tokens = token_estimates.estimate_sound_tokens(measure(request.body))
     if any(each.media_type.startswith("audio/") for each in answer.media):
-        spoken = pricing.estimate_speech_tokens(request.body).likely
-        return replace(usage, output=spoken, output_audio=spoken)
-    made = _made(answer) * pricing.LIKELY_PICTURE_TOKENS
+        speech = pricing.estimate_speech_tokens(request.body).likely
+        return replace(usage, output=speech, output_audio=speech)
+    picture_tokens = _count_pictures(answer) * pricing.LIKELY_PICTURE_TOKENS
     return replace(
         usage,
-        output=(usage.output or 0) + made,
-        output_image=made or None,
-        input_audio=sound or None,
+        output=(usage.output or 0) + picture_tokens,
+        output_image=picture_tokens or None,
+        input_audio=audio_tokens or None,
     )
 
 
 def completed_usage(request: CompletionRequest, part: Completion) -> Completion:
-    """Return part of an answer with the output that its provider had not counted yet.
+    """Return a part of an answer with an estimate of the output that is not counted yet.
 
-    A provider states the input at the beginning of a stream, and the output at its end.
+    Providers state the input at the beginning of a stream, and the output at its end.
     """
     if part.usage is None:
         return part
@@ -119,34 +119,34 @@ def completed_usage(request: CompletionRequest, part: Completion) -> Completion:
 def with_pieces(
     usage: Usage, request: CompletionRequest, answer: Completion | Document, price: Price
 ) -> Usage:
-    """Count what has a price by the piece: pictures sent and made, characters, sound, pages."""
+    """Return the usage with counts of pictures, characters, audio and pages that have a price."""
     if price.image or price.image_output:
         sent = measure(request.body)
-        usage = replace(usage, input_images=sent.images, output_images=_made(answer))
+        usage = replace(usage, input_images=sent.images, output_images=_count_pictures(answer))
     if price.characters:
-        spoken = request.body.get("input")
-        length = len(spoken) if isinstance(spoken, str) else 0
+        text = request.body.get("input")
+        length = len(text) if isinstance(text, str) else 0
         usage = replace(usage, input_characters=length)
-    is_heard = usage.input_audio_ms is not None or (usage.input_audio and not usage.estimated)
-    if price.audio_hour and not is_heard:
+    has_audio = usage.input_audio_ms is not None or (usage.input_audio and not usage.estimated)
+    if price.audio_hour and not has_audio:
         length = measure(request.body).milliseconds.likely
         usage = replace(usage, input_audio_ms=length or None)
     if price.page and usage.input_pages is None:
         usage = replace(usage, input_pages=measure(request.body).pages.likely)
     if price.web_search and usage.searches is None and "web_search_options" in request.body:
-        usage = replace(usage, searches=1)  # OpenAI's search models search once, and do not tell
+        usage = replace(usage, searches=1)  # OpenAI's search models search once and do not state it
     return usage
 
 
-def _made(answer: Completion | Document) -> int:
-    """Return how many pictures an answer holds."""
+def _count_pictures(answer: Completion | Document) -> int:
+    """Return the number of pictures in an answer."""
     if isinstance(answer, Document):
         return sum(each.media_type.startswith("image/") for each in answer.media)
     return sum(len(choice["message"].get("images") or ()) for choice in answer.choices)
 
 
 def _texts(answer: Completion | Document) -> Iterator[str]:
-    """Yield what an answer says; a tool call is written by the model, too."""
+    """Yield the texts of an answer, including those of tool calls."""
     if isinstance(answer, Document):
         choices = answer.body.get("choices")
         holders = [answer.body, *(choices if isinstance(choices, list) else ())]

@@ -13,7 +13,7 @@ from broker.pricing import Price
 from tests.factories import make_endpoint
 from workers.attempt.cost import AttemptCost
 from workers.attempt.response_bodies import usage_json
-from workers.attempt.usage_counts import DETAILS, WHOLES, completed_usage, credible
+from workers.attempt.usage_counts import DETAILS, TOTALS, completed_usage, credible
 
 PICTURE = {"type": "image_url", "image_url": {"url": "https://x"}}
 TWO_PICTURES = {"messages": [{"role": "user", "content": [PICTURE, PICTURE]}]}
@@ -197,7 +197,7 @@ DEAR = dict.fromkeys(
     st.booleans(),
 )
 def test_no_statement_makes_a_cost_that_cannot_be_stored(stated, as_stated):
-    assert set(COUNTS) == WHOLES.keys() | DETAILS.keys()
+    assert set(COUNTS) == TOTALS.keys() | DETAILS.keys()
     job = SimpleNamespace(id="job_1", endpoint=make_endpoint(**DEAR, as_stated=as_stated))
     answer = Completion(WRITTEN, Usage(**stated))
     cost = AttemptCost.of(job, CompletionRequest({"messages": []}, "m"), answer)

@@ -19,7 +19,7 @@ from broker.lifecycle.retries import Retry, Situation, decide
 from broker.routing import Plan, PlanStep
 from tests.factories import make_endpoint
 from tests.installation import REPOSITORY, until
-from workers.attempt.json_repair import JsonRepair, repair_answer, requested_repair
+from workers.attempt.json_repair import JsonRepair, read_requested_repair, repair_answer
 from workers.sandbox import pool
 from workers.sandbox.json_text import repair
 from workers.sandbox.pool import Sandbox, SandboxError
@@ -150,7 +150,7 @@ async def test_no_schema_fetches_hangs_or_breaks(sandbox, schema):
     ],
 )
 def test_when_it_is_asked(plugins, form, wanted):
-    assert requested_repair(plugins, {"response_format": form}) == wanted
+    assert read_requested_repair(plugins, {"response_format": form}) == wanted
 
 
 HOSTILE = {"$defs": {"a": {"anyOf": [{"$ref": "#/$defs/b"}] * 9}}}
