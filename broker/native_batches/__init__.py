@@ -26,6 +26,7 @@ from broker.native_batches.lines import (
 from broker.native_batches.steps import (
     RELEASED,
     Glance,
+    NativeBatchRow,
     delete_old,
     glance,
     hurry,
@@ -38,6 +39,7 @@ __all__ = [
     "Called",
     "Collect",
     "Glance",
+    "NativeBatchRow",
     "NativeBatchState",
     "collect_jobs",
     "delete_old",

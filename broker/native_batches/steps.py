@@ -1,19 +1,48 @@
-"""A native batch's next step, taken under a lease; and the deletion of old native batches."""
+"""Take the next step of a native batch under a lease; delete old native batches."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, update
 
 from broker.enums import JobState, NativeBatchState
 from broker.jobs.states import WAITING
 from broker.queues import NATIVE_LANE
-from broker.storage.tables import Job, NativeBatch, NativeLine, table
+from broker.requests.operations import Operation
+from broker.storage.tables import Job, NativeBatch, NativeLine, columns, table
 
 _jobs = table(Job)
 _batches = table(NativeBatch)
 
+
+class NativeBatchRow(NamedTuple):
+    """A row of `native_batches`. Times are Unix milliseconds."""
+
+    id: str
+    provider: str
+    native_model: str
+    operation: Operation
+    state: NativeBatchState
+    lines: int  # its jobs
+    upstream_id: str | None  # the provider's id for it
+    input_file_id: str | None
+    guessed: bool  # it was found without our marker and may be another's
+    create_sent_at: int | None
+    completed: int  # lines with an answer, by the provider's count
+    failed: int
+    polls: int  # successive polls without an end
+    next_poll_at: int
+    give_up_at: int  # open jobs leave the batch then
+    cancel_sent: bool
+    lease_owner: str | None
+    lease_expires_at: int | None
+    error: str | None
+    created_at: int
+    ended_at: int | None
+
+
+_COLUMNS = columns(NativeBatchRow, _batches)
 
 _CALLED_OFF = select(_jobs.c.lease_owner).where(
     _jobs.c.state == JobState.RUNNING,
@@ -25,7 +54,7 @@ _CALLED_OFF = select(_jobs.c.lease_owner).where(
 RELEASED: Mapping[str, None] = {"lease_owner": None, "lease_expires_at": None}
 """The columns of a batch whose lease is given back."""
 
-OPEN = tuple(state.value for state in NativeBatchState if state is not NativeBatchState.ENDED)
+OPEN = tuple(state for state in NativeBatchState if state is not NativeBatchState.ENDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +67,7 @@ class Glance:
 
 
 def glance(connection: Connection, now: int) -> Glance:
-    """Look what there is to do."""
+    """Return the work that is due."""
     waiting = select(_jobs.c.id).where(
         _jobs.c.state.in_(WAITING),
         _jobs.c.lane == NATIVE_LANE,
@@ -61,13 +90,15 @@ def hurry(connection: Connection, now: int) -> int:
     return hurried.rowcount
 
 
-def _is_free(now: int) -> tuple[Any, ...]:
+def _is_free(now: int) -> tuple[ColumnElement[bool], ...]:
     free = or_(_batches.c.lease_expires_at.is_(None), _batches.c.lease_expires_at < now)
     return _batches.c.next_poll_at <= now, free
 
 
-def take_batch(connection: Connection, owner: str, now: int, lease_ms: int) -> Any | None:
-    """Lease a batch whose next step is due to `owner`, and return its row; None if none is due."""
+def take_batch(
+    connection: Connection, owner: str, now: int, lease_ms: int
+) -> NativeBatchRow | None:
+    """Lease a batch whose next step is due to `owner` and return it; None if none is due."""
     found = connection.execute(
         select(_batches.c.id)
         .where(_batches.c.state.in_(OPEN), *_is_free(now))
@@ -77,12 +108,13 @@ def take_batch(connection: Connection, owner: str, now: int, lease_ms: int) -> A
     ).scalar_one_or_none()
     if found is None:
         return None
-    return connection.execute(
+    row = connection.execute(
         update(_batches)
         .where(_batches.c.id == found)
         .values(lease_owner=owner, lease_expires_at=now + lease_ms)
-        .returning(*_batches.c)
+        .returning(*_COLUMNS)
     ).one()
+    return NativeBatchRow(*row)
 
 
 def save_batch(
@@ -98,7 +130,7 @@ def save_batch(
 
 
 KEEP_MS = 30 * 86_400_000
-"""Longer than a creation that went unheard is looked for: what is on record is not taken for it."""
+"""Longer than the search for a batch whose creation got no answer: it excludes stored batches."""
 GROUP = 20  # batches deleted in one transaction, with their lines
 
 _lines = table(NativeLine)
