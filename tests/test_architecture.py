@@ -175,3 +175,62 @@ def test_job_states_change_by_guarded_transitions_only():
         if "lifecycle.transitions" in path.read_text() and path.parent.name != "lifecycle"
     }
     assert importers == set()
+
+
+ROW_NAMES = frozenset({"row", "rows", "job", "jobs", "attempt", "attempts", "batch", "batches"})
+UNTYPED = frozenset(
+    {"Any", "Any | None", "Sequence[Any]", "list[Any]", "tuple[Sequence[Any], int]"}
+)
+
+UNTYPED_ROWS: frozenset[str] = frozenset()
+"""Places that still pass rows without a type, as `file:function`. It may only become shorter."""
+
+
+def untyped_rows(tree):
+    """Yield the functions and classes of a module that take or return rows without a type.
+
+    A parameter or field is a row by its name. A function returns rows if it takes a connection.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            taken = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            typed = [(each.arg, each.annotation) for each in taken]
+            returned = node.returns if "connection" in {each.arg for each in taken} else None
+        elif isinstance(node, ast.ClassDef):
+            fields = [each for each in node.body if isinstance(each, ast.AnnAssign)]
+            typed, returned = [(ast.unparse(each.target), each.annotation) for each in fields], None
+        else:
+            continue
+        found = [kind for name, kind in typed if name in ROW_NAMES and kind is not None]
+        found += [returned] if returned is not None else []
+        if any(ast.unparse(kind) in UNTYPED for kind in found):
+            yield node.name
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def render(row: Any) -> Json: ...",
+        "def render(self, *, rows: Sequence[Any]) -> Json: ...",
+        "async def find(connection: Connection, id_: str) -> Any | None: ...",
+        "class Report:\n    job: Any",
+    ],
+)
+def test_a_row_without_a_type_is_found(code):
+    assert len(list(untyped_rows(ast.parse(code)))) == 1
+
+
+@pytest.mark.parametrize(
+    "code", ["def render(row: KeyRow) -> Any: ...", "def dump(value: Any) -> Any: ..."]
+)
+def test_a_typed_row_is_no_row_without_a_type(code):
+    assert list(untyped_rows(ast.parse(code))) == []
+
+
+def test_rows_have_types():
+    found = {
+        f"{name_of(path)}:{name}"
+        for path in sources()
+        for name in untyped_rows(ast.parse(path.read_text()))
+    }
+    assert sorted(found - UNTYPED_ROWS) == []
