@@ -5,7 +5,6 @@ import contextlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import typer
 from alembic.runtime.migration import MigrationContext
@@ -15,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.core.local_models import fetch_lists, find_local_servers
 from broker import accounts, migrations, settings
+from broker.accounts import WorkspaceRow
 from broker.administration import workspaces as administration
 from broker.catalog import Catalog, imports, load
 from broker.clock import now_ms
@@ -142,6 +142,6 @@ def find_workspace_id(connection: Connection, name: str) -> str:
     return found
 
 
-def get_workspace_row(connection: Connection, name: str) -> Any:
+def get_workspace_row(connection: Connection, name: str) -> WorkspaceRow:
     """Return the row of a workspace; exit with a hint where there is none."""
     return administration.get_workspace(connection, find_workspace_id(connection, name))

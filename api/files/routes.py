@@ -140,7 +140,7 @@ def _media_type(request: Request, stored: str) -> str:
     return OCTETS if accepts_bytes else download_type(stored)
 
 
-def render_file(row: Any) -> Json:
+def render_file(row: FileRow) -> Json:
     """Render a file in OpenAI's shape. Times are Unix seconds."""
     problems = None if row.problems is None else orjson.loads(row.problems)
     return SHAPE | {
@@ -232,7 +232,7 @@ def _refuse_provider(request: Request) -> None:
         )
 
 
-async def _find(services: Services, principal: Principal, file_id: str) -> Any:
+async def _find(services: Services, principal: Principal, file_id: str) -> FileRow:
     owner = principal.owner_filter(Scope.FILES)
     row = await services.database.read(files.find, file_id, principal.workspace_id, now_ms(), owner)
     if row is None:

@@ -6,11 +6,12 @@ may take steps at once.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 from sqlalchemy import Connection, bindparam, exists, or_, select, update
 
+from broker.completion import Json
 from broker.enums import DeliveryState, JobState, Kept, Store
 from broker.errors import ConflictError, NotFoundError
 from broker.jobs.privacy import DAY_MS
@@ -191,9 +192,19 @@ def retire(
     return GROUP in (len(ids), len(expiring))
 
 
-def workspaces(connection: Connection) -> Sequence[Any]:
-    """Return every workspace's id and settings."""
-    return connection.execute(select(_workspaces.c.id, _workspaces.c.settings)).all()
+class WorkspaceSettings(NamedTuple):
+    """The settings of a workspace, as stored."""
+
+    id: str
+    settings: str | None  # JSON object
+
+
+_SELECT_SETTINGS = select(*columns(WorkspaceSettings, _workspaces))
+
+
+def workspaces(connection: Connection) -> Sequence[WorkspaceSettings]:
+    """Return the settings of every workspace."""
+    return [WorkspaceSettings(*row) for row in connection.execute(_SELECT_SETTINGS)]
 
 
 def _empty(connection: Connection, ids: Collection[str], kept: Kept, files_until: int) -> None:
@@ -241,7 +252,7 @@ def _expire_batch_files(connection: Connection, batch_ids: Collection[str], at: 
         )
 
 
-def settings_of(row: Any) -> dict[str, Any]:
+def settings_of(row: WorkspaceSettings) -> Json:
     """Return a workspace's settings."""
-    found: dict[str, Any] = orjson.loads(row.settings) if row.settings else {}
+    found: Json = orjson.loads(row.settings) if row.settings else {}
     return found

@@ -17,7 +17,7 @@ _batches = table(NativeBatch)
 
 
 class NativeBatchRow(NamedTuple):
-    """A row of `native_batches`. Times are Unix milliseconds."""
+    """A row of `native_batches` under a lease. Times are Unix milliseconds."""
 
     id: str
     provider: str
@@ -35,8 +35,8 @@ class NativeBatchRow(NamedTuple):
     next_poll_at: int
     give_up_at: int  # open jobs leave the batch then
     cancel_sent: bool
-    lease_owner: str | None
-    lease_expires_at: int | None
+    lease_owner: str
+    lease_expires_at: int
     error: str | None
     created_at: int
     ended_at: int | None

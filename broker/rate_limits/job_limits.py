@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, or_, select, text, update
 
@@ -74,6 +74,18 @@ _jobs = table(Job)
 _keys = table(ApiKey)
 _workspaces = table(Workspace)
 _IS_SCHEDULED = text("jobs.state = 'scheduled'")  # of the index `ix_jobs_scheduled`, word for word
+
+
+class _WaitingJob(NamedTuple):
+    """A scheduled job, with the limits of open jobs of its key and its workspace."""
+
+    id: str
+    api_key_id: str
+    workspace_id: str
+    of_key: int | None
+    of_workspace: int | None
+
+
 _COMING = (
     select(
         _jobs.c.id,
@@ -113,7 +125,10 @@ class DueJob:
 
 def find_due_jobs(connection: Connection, now: int) -> list[DueJob]:
     """Return the jobs that are due and may have to wait, oldest first."""
-    return [DueJob(row.id, _limits(row)) for row in connection.execute(_COMING, {"now": now})]
+    return [
+        DueJob(row.id, _limits(row))
+        for row in map(_WaitingJob._make, connection.execute(_COMING, {"now": now}))
+    ]
 
 
 async def find_over_limit(limiter: Limiter, due: Sequence[DueJob], now: int) -> list[str]:
@@ -138,7 +153,7 @@ def postpone(connection: Connection, job_ids: Sequence[str], now: int) -> None:
         connection.execute(_POSTPONE, rows)
 
 
-def _limits(row: Any) -> Sequence[RateLimit]:
+def _limits(row: _WaitingJob) -> Sequence[RateLimit]:
     of_key = RequestLimits(max_concurrent_jobs=row.of_key)
     of_workspace = RequestLimits(max_concurrent_jobs=row.of_workspace)
     return open_limits(row.api_key_id, of_key, row.workspace_id, of_workspace)

@@ -1,16 +1,18 @@
 """`waybill credentials`: credentials of workspaces at providers, directly in the database."""
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import orjson
 import typer
+from sqlalchemy import Connection
 
 from broker import accounts, settings
 from broker import credentials as own
 from broker.accounts.audit import CLI
 from broker.administration import credentials as administration
-from broker.credentials import CredentialFilter
+from broker.credentials import CredentialFilter, CredentialRow
 from broker.credentials.records import NewCredential, label_of, read_key
 from broker.errors import WaybillError
 from broker.providers import configuration
@@ -119,17 +121,17 @@ def _set(credential_id: str, *, disabled: bool) -> None:
         raise typer.Exit(1)
 
 
-def _list_all(connection: Any) -> Any:
+def _list_all(connection: Connection) -> tuple[Sequence[CredentialRow], int]:
     return own.list_credentials(connection, CredentialFilter(None), limit=10_000)
 
 
-def _use(row: Any) -> str:
+def _use(row: CredentialRow) -> str:
     if row.is_fallback:
         return "fallback"
     return "required" if row.is_required or row.is_byok_only else "first"
 
 
-def _state(row: Any) -> str:
+def _state(row: CredentialRow) -> str:
     if row.disabled:
         return f"disabled: {row.disabled_reason}" if row.disabled_reason else "disabled"
     return f"active, last error: {row.last_error}" if row.last_error else "active"

@@ -4,12 +4,13 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from sqlalchemy import Connection
 
 from broker import accounts, settings
+from broker.accounts import WorkspaceRow
 from broker.accounts.audit import CLI
 from broker.administration import billing
 from broker.billing import ledger, payments
@@ -117,7 +118,7 @@ def show(
     print_table(table)
 
 
-def _workspaces(connection: Connection) -> tuple[Sequence[Any], int]:
+def _workspaces(connection: Connection) -> tuple[Sequence[WorkspaceRow], int]:
     return accounts.list_workspaces(connection, None, limit=MAX_WORKSPACES)
 
 

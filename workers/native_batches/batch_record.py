@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy import Connection
 
 from broker.clock import now_ms
-from broker.native_batches import RELEASED, NativeBatchState, save_batch
+from broker.native_batches import RELEASED, NativeBatchRow, NativeBatchState, save_batch
 from broker.settings import Settings
 from broker.storage.database import Database
 
@@ -27,7 +27,7 @@ class LostLeaseError(Exception):
 class BatchRecord:
     """The row of a batch. Each write raises LostLeaseError if another process has the lease."""
 
-    def __init__(self, settings: Settings, database: Database, row: Any) -> None:
+    def __init__(self, settings: Settings, database: Database, row: NativeBatchRow) -> None:
         self._poll_ms = int(settings.native_batch_poll_seconds * 1000)
         self._database = database
         self._row = row

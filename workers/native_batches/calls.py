@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
-from typing import Any
 
 import aiohttp
 import httpx
 
 from broker.completion import Failure
+from broker.native_batches import NativeBatchRow
 from broker.security.redaction import redact
 from workers.adapters.base import HttpRequest, Upstream
 from workers.adapters.errors import read_error
@@ -123,7 +123,11 @@ CLOCK_SKEW_SECONDS = 120
 
 
 async def find_batches(
-    http: httpx.AsyncClient, api: BatchApi, upstream: Upstream, row: Any, others: Collection[str]
+    http: httpx.AsyncClient,
+    api: BatchApi,
+    upstream: Upstream,
+    row: NativeBatchRow,
+    others: Collection[str],
 ) -> list[ListedBatch]:
     """Return the provider's batches that were created for this row, oldest first.
 
@@ -131,7 +135,7 @@ async def find_batches(
     the API keeps no marker, the only batch of that time and size is returned, and none if there are
     several. Its results are matched by job id before anything is booked.
     """
-    since = row.create_sent_at / 1000 - CLOCK_SKEW_SECONDS
+    since = (row.create_sent_at or row.created_at) / 1000 - CLOCK_SKEW_SECONDS
     found: list[ListedBatch] = []
     after: str | None = None
     for _ in range(PAGES):
@@ -146,5 +150,5 @@ async def find_batches(
     return sorted(found, key=lambda each: each.created_at)
 
 
-def _is(listed: ListedBatch, api: BatchApi, row: Any) -> bool:
+def _is(listed: ListedBatch, api: BatchApi, row: NativeBatchRow) -> bool:
     return bool(listed.marker == row.id if api.marks else listed.lines == row.lines)

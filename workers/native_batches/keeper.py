@@ -6,7 +6,6 @@ interrupted, the row shows which step is next (`broker.native_batches`).
 
 import asyncio
 from functools import partial
-from typing import Any
 
 import structlog
 from sqlalchemy.exc import OperationalError
@@ -16,6 +15,7 @@ from broker.clock import now_ms
 from broker.ids import new_id
 from broker.native_batches import (
     Collect,
+    NativeBatchRow,
     collect_jobs,
     glance,
     hurry,
@@ -100,7 +100,7 @@ class NativeBatchKeeper:
         finally:
             await end_tasks([stepping, renewing])
 
-    async def _renew(self, row: Any, stepping: "asyncio.Task[None]") -> None:
+    async def _renew(self, row: NativeBatchRow, stepping: "asyncio.Task[None]") -> None:
         """Renew the lease while the step runs. Stop the step if that fails."""
         seconds = self._settings.lease_seconds
         try:
@@ -113,7 +113,7 @@ class NativeBatchKeeper:
         finally:
             stepping.cancel()
 
-    async def _extend(self, row: Any) -> bool:
+    async def _extend(self, row: NativeBatchRow) -> bool:
         lease = {"lease_expires_at": now_ms() + self._lease_ms}
         return await self._database.write(save_batch, row.id, row.lease_owner, lease)
 

@@ -11,7 +11,7 @@ import structlog
 from broker import native_batches
 from broker.clock import now_ms
 from broker.completion import AttemptOutcome, ErrorType, Failure
-from broker.native_batches import Called, NativeBatchState
+from broker.native_batches import Called, NativeBatchRow, NativeBatchState
 from broker.requests.operations import Operation
 from broker.settings import Settings
 from broker.storage.database import Database
@@ -64,7 +64,7 @@ class StepTools:
 class Step:
     """One step of a batch under the lease of this process."""
 
-    def __init__(self, tools: StepTools, row: Any) -> None:
+    def __init__(self, tools: StepTools, row: NativeBatchRow) -> None:
         self._tools = tools
         self._settings = tools.settings
         self._booking = tools.booking
@@ -173,7 +173,7 @@ class Step:
                 await self._cancel(extra.id)
             self._log.warning("native_batch.found", upstream_id=found[0].id)
             return await self._record.mark_running(found[0].id, guessed=not self._api.marks)
-        waited = now_ms() - row.create_sent_at
+        waited = now_ms() - (row.create_sent_at or row.created_at)
         if waited < self._settings.native_batch_doubt_seconds * 1000:
             return await self._record.postpone()
         return await self._give_up_search()
