@@ -14,7 +14,7 @@ from broker.errors import GoneError
 from broker.events.job_events import Event, fence_key, stream_key
 from broker.jobs.reports import JobReport
 from broker.lifecycle import retention
-from broker.lifecycle.retention import Fetched
+from broker.lifecycle.retention import AnswerFetch
 
 
 def mark_after_response(services: Services, found: JobReport, response: Response) -> Response:
@@ -52,7 +52,7 @@ async def delete_content(services: Services, principal: Principal, job_id: str) 
 
 async def mark_fetched(services: Services, job_id: str) -> None:
     """Let retention delete the job's content soon: it is unknown whether all of it arrived."""
-    await services.database.write_grouped(retention.fetched_many, Fetched(job_id, now_ms()))
+    await services.database.write_grouped(retention.record_fetches, AnswerFetch(job_id, now_ms()))
 
 
 def gone_error(job_id: str) -> GoneError:

@@ -1,10 +1,10 @@
 """The only package that changes a job's state after its submission.
 
 Every update is guarded (`transitions`): it names the states that it may start from, and that of a
-running job also the attempt number, so that a worker thought dead cannot finish another's attempt.
+running job also the attempt number, so that a worker that lost its job cannot end another attempt.
 A function first locks the jobs that its caller names. Jobs that another process has moved
-meanwhile are left out of the update, and the function's result says so. The update must then match
-every job that is left, or the transaction is undone.
+meanwhile are excluded from the update, and the result shows it. The update must then match
+all other jobs, or the transaction is rolled back.
 """
 
 from broker.lifecycle.claims import Claim, ClaimedJob, claim_many, claim_waiting, mark_published

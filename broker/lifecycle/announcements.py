@@ -5,19 +5,19 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from broker import usage, webhooks
-from broker.lifecycle.coalescing import carry
+from broker.lifecycle.coalescing import complete_followers
 from broker.lifecycle.ends import Ended
 
 
 def announce(connection: Connection, ends: Sequence[Ended]) -> None:
-    """Create the deliveries of these endings and add up the usage; call it last, and once.
+    """Create the deliveries of these ends and add their usage. Call it once, at the end.
 
-    Jobs that share an ended job's call end with it, or go on without it. The sums are rows that all
-    processes write: here each of them is locked in one order, and not for long.
+    Followers of ended jobs end with them, or one of them becomes the primary. All processes write
+    the usage sums, so they are locked late, and in one order.
     """
     shared = [end for end in ends if end.job.coalesced_with is not None]
     if shared:
-        ends = [*ends, *carry(connection, shared)]
+        ends = [*ends, *complete_followers(connection, shared)]
     events = [
         webhooks.build_job_event(
             end.job, end.state.value, end.now, is_line=end.job.batch_id is not None

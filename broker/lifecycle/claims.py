@@ -1,4 +1,4 @@
-"""queued → running: take jobs under a lease, opening an attempt for each."""
+"""Claim jobs under a lease (queued → running), with a new attempt for each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class ClaimedJob:
     created_at: int
     request: bytes
     plan: Plan
-    quotes: Sequence[int] = ()  # what each place of the plan holds
+    quotes: Sequence[int] = ()  # the hold of each plan step
     queued_ms: int = 0  # from becoming available to being claimed
 
     @property
@@ -135,7 +135,7 @@ def mark_published(connection: Connection, again_at: Mapping[str, int]) -> None:
 
 
 def claim_many(connection: Connection, claims: Sequence[Claim]) -> Sequence[ClaimedJob | None]:
-    """Take jobs that are queued and due, opening an attempt for each; None for those that are not.
+    """Claim jobs that are queued and due, with a new attempt for each; None for others.
 
     All claims of a call come from one worker process.
     """

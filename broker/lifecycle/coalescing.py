@@ -1,4 +1,4 @@
-"""Identical calls of one workspace at one time become one call, where the jobs request that."""
+"""Coalescing: identical concurrent jobs of a workspace share one call, if they request it."""
 
 import hashlib
 from collections import defaultdict
@@ -24,7 +24,7 @@ from broker.usage import Consumer, Consumption, GenerationRow
 FIELD = "coalesce"
 
 _members = table(CoalescedJob)
-_LEADERS = (
+_SELECT_PRIMARIES = (
     select(_members.c.workspace_id, _members.c.fingerprint, _members.c.job_id)
     .where(
         _members.c.workspace_id.in_(bindparam("workspaces", expanding=True)),
@@ -38,8 +38,8 @@ _INSERT = insert(_members)
 
 
 @dataclass(frozen=True, slots=True)
-class Joining:
-    """A job about to be inserted that shares its call."""
+class CoalescingJob:
+    """A new job that shares its call."""
 
     job_id: str
     workspace_id: str
@@ -47,47 +47,50 @@ class Joining:
     lane: str
 
 
-def fingerprint(body: Json, operation: Operation, *, asked: bool, bounds: Json) -> str | None:
-    """Return what identical calls have in common, or None for a job that did not ask.
+def compute_fingerprint(
+    body: Json, operation: Operation, *, requested: bool, bounds: Json
+) -> str | None:
+    """Return the fingerprint that identical calls share; None for a job that does not coalesce.
 
-    `asked` says that it did so beside its body; `bounds` what its key may do (`access.bounds`):
-    nobody is given an answer from where their own call might not have gone, or of a job that they
-    may not read. Raises InvalidRequestError for a
-    stream: its chunks are one job's own.
+    `requested` is True if a header requests it. `bounds` are the rights of the key
+    (`access.bounds`): a caller never gets the answer of an endpoint that its key may not use, or of
+    a job that it may not read. Raises InvalidRequestError for a stream, which cannot be shared.
     """
-    if not (asked or body.get(FIELD)):
+    if not (requested or body.get(FIELD)):
         return None
     if body.get("stream"):
         raise InvalidRequestError(
             "A stream is not shared: leave out `stream` or `coalesce`.", param=FIELD
         )
-    same = {name: value for name, value in body.items() if name != FIELD}
-    told = orjson.dumps([operation.value, same, bounds], option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(told).hexdigest()
+    shared = {name: value for name, value in body.items() if name != FIELD}
+    canonical = orjson.dumps([operation.value, shared, bounds], option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(canonical).hexdigest()
 
 
-def join(connection: Connection, joining: Sequence[Joining]) -> Mapping[str, str]:
-    """Return whom each job follows, by job id: itself, where it leads.
+def find_primaries(connection: Connection, jobs: Sequence[CoalescingJob]) -> Mapping[str, str]:
+    """Return the primary of each job, by job id: the job itself, if it is the primary.
 
-    A leader that is ending is waited for: its row is locked until it has carried its followers.
-    Write the rows with `enter` once the jobs are inserted.
+    A primary that ends at the same time holds the lock on its row until its followers are complete.
+    Store the members with `insert_members` once the jobs are inserted.
     """
     found = connection.execute(
-        _LEADERS,
+        _SELECT_PRIMARIES,
         {
-            "workspaces": list({each.workspace_id for each in joining}),
-            "fingerprints": list({each.fingerprint for each in joining}),
+            "workspaces": list({each.workspace_id for each in jobs}),
+            "fingerprints": list({each.fingerprint for each in jobs}),
         },
     )
-    leaders = {(row.workspace_id, row.fingerprint): str(row.job_id) for row in found}
+    primaries = {(row.workspace_id, row.fingerprint): str(row.job_id) for row in found}
     return {
-        each.job_id: leaders.setdefault((each.workspace_id, each.fingerprint), each.job_id)
-        for each in joining
+        each.job_id: primaries.setdefault((each.workspace_id, each.fingerprint), each.job_id)
+        for each in jobs
     }
 
 
-def enter(connection: Connection, joining: Sequence[Joining], leader_of: Mapping[str, str]) -> None:
-    """Write who leads and who follows. A second leader violates the index: it tries again."""
+def insert_members(
+    connection: Connection, jobs: Sequence[CoalescingJob], primary_of: Mapping[str, str]
+) -> None:
+    """Store the members. A second primary violates the unique index and is tried again."""
     connection.execute(
         _INSERT,
         [
@@ -96,9 +99,9 @@ def enter(connection: Connection, joining: Sequence[Joining], leader_of: Mapping
                 "workspace_id": each.workspace_id,
                 "fingerprint": each.fingerprint,
                 "lane": each.lane,
-                "leads": leader_of[each.job_id] == each.job_id,
+                "leads": primary_of[each.job_id] == each.job_id,
             }
-            for each in joining
+            for each in jobs
         ],
     )
 
@@ -111,13 +114,13 @@ _IDS: Any = bindparam("ids", expanding=True)
 
 
 class Follower(EndingJob, Consumer, Protocol):
-    """A job that waits for another's answer, and in which lane it would wait for its own."""
+    """A job that waits for the answer of its primary; `lane` is that of its own call."""
 
     fingerprint: str
     lane: str
 
 
-_LEAVE = (
+_DELETE_MEMBERS = (
     delete(_members)
     .where(_members.c.job_id.in_(_IDS))
     .returning(_members.c.job_id, _members.c.workspace_id, _members.c.fingerprint, _members.c.leads)
@@ -137,58 +140,61 @@ _STORE = (
     .where(_payloads.c.job_id == bindparam("of_job"))
     .values(response=bindparam("response"))
 )
-_LEAD = of_job(change(*UNCLAIMED)).values(
+_QUEUE_PRIMARY = of_job(change(*UNCLAIMED)).values(
     lane=bindparam("in_lane"), dispatch_at=bindparam("now"), coalesced_with=bindparam("leader")
 )
-_LEAD_ON = update(_members).where(_members.c.job_id == bindparam("of_job")).values(leads=True)
-_FOLLOW = of_job(change(*UNCLAIMED)).values(coalesced_with=bindparam("leader"))
+_MARK_PRIMARY = update(_members).where(_members.c.job_id == bindparam("of_job")).values(leads=True)
+_SET_PRIMARY = of_job(change(*UNCLAIMED)).values(coalesced_with=bindparam("leader"))
 
 
-def carry(connection: Connection, ended: Sequence[Ended]) -> list[Ended]:
-    """Do for the followers of these jobs what their ends call for; return who ended with them.
+def complete_followers(connection: Connection, ended: Sequence[Ended]) -> list[Ended]:
+    """Complete the followers of these ended jobs; return the ends of the followers.
 
-    After an answer all followers have it. After anything else the oldest leads, and is queued.
+    After an answer all followers get it. Otherwise the oldest follower becomes the primary and is
+    queued.
     """
-    left = connection.execute(_LEAVE, {"ids": [end.job.id for end in ended]}).all()
-    leaders = {(row.workspace_id, row.fingerprint): row.job_id for row in left if row.leads}
-    if not leaders:
+    members = connection.execute(_DELETE_MEMBERS, {"ids": [end.job.id for end in ended]}).all()
+    primaries = {(row.workspace_id, row.fingerprint): row.job_id for row in members if row.leads}
+    if not primaries:
         return []
     end_of = {end.job.id: end for end in ended}
     groups: dict[str, list[Follower]] = defaultdict(list)
-    rows: Iterable[Follower] = connection.execute(_FOLLOWERS, {"ids": [key[1] for key in leaders]})
+    rows: Iterable[Follower] = connection.execute(
+        _FOLLOWERS, {"ids": [key[1] for key in primaries]}
+    )
     for row in rows:
-        if leader := leaders.get((row.workspace_id, row.fingerprint)):
-            groups[leader].append(row)
-    carried: list[Ended] = []
-    for leader, followers in groups.items():
-        if end_of[leader].state is JobState.COMPLETED:
-            carried += _answer(connection, end_of[leader], followers)
+        if primary := primaries.get((row.workspace_id, row.fingerprint)):
+            groups[primary].append(row)
+    completed: list[Ended] = []
+    for primary, followers in groups.items():
+        if end_of[primary].state is JobState.COMPLETED:
+            completed += _complete(connection, end_of[primary], followers)
         else:
-            _lead_on(connection, followers, end_of[leader].now)
-    return carried
+            _promote_oldest(connection, followers, end_of[primary].now)
+    return completed
 
 
-def _answer(connection: Connection, leader: Ended, followers: Sequence[Follower]) -> list[Ended]:
-    """Give the leader's answer to its followers, and their holds back."""
-    leader_id, now = leader.job.id, leader.now
-    response, generation = _answered(connection, leader_id)
+def _complete(connection: Connection, primary: Ended, followers: Sequence[Follower]) -> list[Ended]:
+    """Complete the followers with the answer of their primary, and settle their holds at 0."""
+    primary_id, now = primary.job.id, primary.now
+    response, generation = _load_answer(connection, primary_id)
     ids = [row.id for row in followers]
     apply(connection, _COMPLETE, [{"of_job": id_, "now": now} for id_ in ids])
     connection.execute(
         _STORE,
-        [{"of_job": id_, "response": _as_own(response, id_, leader_id)} for id_ in ids],
+        [{"of_job": id_, "response": _rewrite_answer(response, id_, primary_id)} for id_ in ids],
     )
-    made = [_free(generation, id_, now) for id_ in ids]
-    connection.execute(insert(_generations), [each._asdict() for each in made])
+    generations = [_build_free_generation(generation, id_, now) for id_ in ids]
+    connection.execute(insert(_generations), [each._asdict() for each in generations])
     ledger.append(connection, [ledger.settle(row, cost_nanos=0, now=now) for row in followers])
-    connection.execute(_LEAVE, {"ids": ids})
+    connection.execute(_DELETE_MEMBERS, {"ids": ids})
     return [
-        Ended(row, JobState.COMPLETED, now, Consumption.of(row, free, now))
-        for row, free in zip(followers, made, strict=True)
+        Ended(row, JobState.COMPLETED, now, Consumption.of(row, generation, now))
+        for row, generation in zip(followers, generations, strict=True)
     ]
 
 
-def _answered(connection: Connection, job_id: str) -> tuple[Json, GenerationRow]:
+def _load_answer(connection: Connection, job_id: str) -> tuple[Json, GenerationRow]:
     stored = connection.execute(
         select(_payloads.c.response).where(_payloads.c.job_id == job_id)
     ).scalar_one()
@@ -196,27 +202,27 @@ def _answered(connection: Connection, job_id: str) -> tuple[Json, GenerationRow]
     return orjson.loads(stored), GenerationRow(*row)
 
 
-def _as_own(response: Json, job_id: str, leader_id: str) -> bytes:
-    """Return the leader's answer as a follower's: its own id, no cost, and whose it was."""
-    own = response | {"id": generation_id(job_id), "coalesced_with": leader_id}
+def _rewrite_answer(response: Json, job_id: str, primary_id: str) -> bytes:
+    """Return the answer with the id of the follower, without cost, and with the primary's id."""
+    rewritten = response | {"id": generation_id(job_id), "coalesced_with": primary_id}
     if isinstance(usage := response.get("usage"), dict):
-        own["usage"] = usage | {"cost": 0.0}
-    return orjson.dumps(own)
+        rewritten["usage"] = usage | {"cost": 0.0}
+    return orjson.dumps(rewritten)
 
 
-def _free(generation: GenerationRow, job_id: str, now: int) -> GenerationRow:
+def _build_free_generation(generation: GenerationRow, job_id: str, now: int) -> GenerationRow:
     return generation._replace(
         id=generation_id(job_id), job_id=job_id, attempt=0, cost_nanos=0, created_at=now
     )
 
 
-def _lead_on(connection: Connection, followers: Sequence[Follower], now: int) -> None:
-    """Queue the oldest follower in its own lane; the others wait for that one now."""
-    first, *others = followers
+def _promote_oldest(connection: Connection, followers: Sequence[Follower], now: int) -> None:
+    """Make the oldest follower the primary and queue it; the others wait for it."""
+    first, *rest = followers
     apply(
         connection,
-        _LEAD,
+        _QUEUE_PRIMARY,
         [{"of_job": first.id, "in_lane": first.lane, "now": now, "leader": first.id}],
     )
-    connection.execute(_LEAD_ON, [{"of_job": first.id}])
-    apply(connection, _FOLLOW, [{"of_job": other.id, "leader": first.id} for other in others])
+    connection.execute(_MARK_PRIMARY, [{"of_job": first.id}])
+    apply(connection, _SET_PRIMARY, [{"of_job": other.id, "leader": first.id} for other in rest])

@@ -41,8 +41,8 @@ class Deferral:
 
     job_id: str
     now: int
-    busy: Busy | None  # why it cannot be sent; None if it only came to the wrong queue
-    congestion: Congestion  # what else is busy
+    busy: Busy | None  # the reason to wait; None if it only was on the wrong queue
+    congestion: Congestion  # all busy providers and endpoints
     attempt: int | None = None  # None for a job that is not claimed
 
 
@@ -111,14 +111,16 @@ _DELETE_ATTEMPTS = delete(_attempts).where(
 def defer_many(connection: Connection, deferrals: Sequence[Deferral]) -> Sequence[Ready | None]:
     """Let jobs wait for their provider, or move them to a plan step that is free sooner.
 
-    A step that costs more than is held extends the hold; a step that cannot be paid is left out.
+    A step that costs more than is held extends the hold; a step that cannot be paid is skipped.
     Returns the jobs that moved to a free endpoint, to be published at once; None for the others.
     """
     ids = sorted({deferral.job_id for deferral in deferrals})
     rows: dict[str, MovableJob] = {row.id: row for row in connection.execute(_FOUND, {"ids": ids})}
-    failed = _failed_endpoints(connection, [row.id for row in rows.values() if row.attempt])
+    failed = _find_failed_endpoints(connection, [row.id for row in rows.values() if row.attempt])
     now = max(deferral.now for deferral in deferrals)
-    funds = _funds(connection, rows.values(), now)  # locks workspaces before jobs, as others do
+    funds = _load_funds(
+        connection, rows.values(), now
+    )  # locks workspaces before jobs, as others do
     locked: dict[str, JobPosition] = {
         row.id: row for row in connection.execute(_LOCKED, {"ids": ids})
     }
@@ -182,7 +184,7 @@ class _Move:
             "dispatch_at": at if at > now else now + REDISPATCH_MS,
             "line": flow_of(row.workspace_id, row.batch_id, row.priority),
             "hold_nanos": row.hold_nanos + self.more,
-            "waiting_for": None if step.busy is None else _waiting_for(step.busy),
+            "waiting_for": None if step.busy is None else _encode_wait(step.busy),
             "waiting_since": row.waiting_since or row.available_at,
             "attempt": attempt,
             "attempts_used": row.attempts_used - claimed,
@@ -194,10 +196,10 @@ class _Move:
 def _choose_move(
     deferral: Deferral, row: MovableJob, failed: Collection[EndpointKey], funds: FundsCheck
 ) -> _Move:
-    """Choose the soonest plan step that can be paid; the job's present step always can."""
+    """Choose the soonest plan step that can be paid; the current step always can."""
     plan = routing.decode_plan(row.plan)
     costs = StepCosts(orjson.loads(row.quotes or "[]"), row.position, row.hold_nanos)
-    payer, congestion = Payer.of(row), _congestion(deferral)
+    payer, congestion = Payer.of(row), _find_congestion(deferral)
     closed = {position for position in range(len(plan)) if plan[position].key in failed}
     while True:
         step = choose_step(plan, row.position, congestion, deferral.now, closed)
@@ -207,7 +209,7 @@ def _choose_move(
         closed.add(step.position)
 
 
-def _funds(connection: Connection, rows: Iterable[MovableJob], now: int) -> FundsCheck:
+def _load_funds(connection: Connection, rows: Iterable[MovableJob], now: int) -> FundsCheck:
     """Load the balances of the workspaces whose jobs may move to a more expensive plan step."""
     expensive = [
         row for row in rows if max(orjson.loads(row.quotes or "[]"), default=0) > row.hold_nanos
@@ -228,8 +230,8 @@ def _applies_to(deferral: Deferral, row: MovableJob) -> bool:
     return row.state == JobState.RUNNING.value and row.attempt == deferral.attempt
 
 
-def _congestion(deferral: Deferral) -> Congestion:
-    """Return everything that is known to be busy, including what the job was deferred for."""
+def _find_congestion(deferral: Deferral) -> Congestion:
+    """Return the known congestion, including the reason for the deferral."""
     busy, known = deferral.busy, deferral.congestion
     if busy is None:
         return Congestion()
@@ -238,7 +240,9 @@ def _congestion(deferral: Deferral) -> Congestion:
     return replace(known, endpoints={**known.endpoints, (busy.provider, busy.model): busy})
 
 
-def _failed_endpoints(connection: Connection, ids: Collection[str]) -> dict[str, set[EndpointKey]]:
+def _find_failed_endpoints(
+    connection: Connection, ids: Collection[str]
+) -> dict[str, set[EndpointKey]]:
     """Return by job the endpoints at which its attempts have failed."""
     found: dict[str, set[EndpointKey]] = {}
     if ids:
@@ -247,7 +251,7 @@ def _failed_endpoints(connection: Connection, ids: Collection[str]) -> dict[str,
     return found
 
 
-def _waiting_for(busy: Busy) -> str:
+def _encode_wait(busy: Busy) -> str:
     """Return the JSON of `jobs.waiting_for`: the reason, provider, model and time of the wait."""
     reason = {"reason": busy.cause.value, "provider": busy.provider, "until": busy.until}
     return orjson.dumps(reason | ({"model": busy.model} if busy.model else {})).decode()

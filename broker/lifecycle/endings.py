@@ -14,7 +14,7 @@ from broker.errors import ConflictError, NotFoundError
 from broker.jobs.states import TERMINAL, sources
 from broker.lifecycle.announcements import announce
 from broker.lifecycle.ends import Ended, EndingJob
-from broker.lifecycle.records import END_VALUES, end_values
+from broker.lifecycle.records import END_VALUES, build_end_values
 from broker.lifecycle.transitions import apply, change, of_attempt, of_job, transition
 from broker.queues import REDISPATCH_MS, Ready, ordinary
 from broker.storage.tables import Job, columns, table
@@ -134,7 +134,7 @@ def _end_unclaimed(
     may_end = {source.value for source in sources(state)} - {JobState.RUNNING.value}
     ending = [row for row in rows if row.state in may_end]
     if ending:
-        ends = [end_values(row.id, state, now, error(row)) for row in ending]
+        ends = [build_end_values(row.id, state, now, error(row)) for row in ending]
         apply(connection, _END_UNCLAIMED[state], ends)
         ledger.append(connection, [ledger.release(row, now=now) for row in ending])
         announce(connection, [Ended(row, state, now) for row in ending])

@@ -1,4 +1,4 @@
-"""A job's end as a value, and a provider's answer made fit to be stored."""
+"""The end of a job as a value, and texts of providers prepared for storage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from broker.usage import Consumption
 
 
 class EndingJob(HeldJob, Protocol):
-    """A row of `jobs` with what its end is about: its hold, and who hears of it."""
+    """A row of `jobs` with the columns that its end needs: the hold and the receivers."""
 
     webhook: str | None
     batch_id: str | None
@@ -28,11 +28,11 @@ class Ended:
     job: EndingJob
     state: JobState
     now: int
-    consumed: Consumption | None = None  # what is added to the usage
+    consumed: Consumption | None = None  # the addition to the usage
 
 
 def error_json(job: ClaimedJob, failure: Failure) -> str:
-    """Return the error of a failed job, as it is stored and shown."""
+    """Return the error (JSON) of a failed job for storage."""
     error: Json = {
         "error_type": failure.error_type.value,
         "message": failure.message,
@@ -42,8 +42,8 @@ def error_json(job: ClaimedJob, failure: Failure) -> str:
         "retry_after": failure.retry_after,
         "raw": failure.raw,
     }
-    said = {name: value for name, value in error.items() if value is not None}
-    return orjson.dumps(stored(said)).decode()
+    details = {name: value for name, value in error.items() if value is not None}
+    return orjson.dumps(stored(details)).decode()
 
 
 def stored(columns: Mapping[str, Any]) -> dict[str, Any]:

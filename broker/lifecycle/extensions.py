@@ -53,14 +53,15 @@ class Extension:
 
 
 def needs_extension(job: ClaimedJob, decision: Decision) -> bool:
-    """Return whether what follows may cost more than is held."""
+    """Return whether the next attempt may cost more than the hold."""
     return (
-        isinstance(decision, Retry) and _costs(job, job.hold_nanos).missing(decision.position) > 0
+        isinstance(decision, Retry)
+        and _build_costs(job, job.hold_nanos).missing(decision.position) > 0
     )
 
 
 def extend_many(connection: Connection, extensions: Sequence[Extension]) -> Sequence[Decision]:
-    """Extend holds for the next endpoints of jobs; return what follows now.
+    """Extend holds for the next endpoints of jobs; return the decisions.
 
     Plan steps that cannot be paid are skipped. If none is left, the decision is made as if the plan
     had ended with the attempt that failed.
@@ -92,7 +93,7 @@ def extend_many(connection: Connection, extensions: Sequence[Extension]) -> Sequ
 def _reserve(extension: Extension, row: FailingJob, funds: FundsCheck) -> tuple[Retry | None, int]:
     """Return the first retry from the decided plan step on that can be paid, and what it adds."""
     decision = extension.decision
-    costs, payer = _costs(extension.job, row.hold_nanos), Payer.of(row)
+    costs, payer = _build_costs(extension.job, row.hold_nanos), Payer.of(row)
     for position in range(decision.position, len(extension.job.plan)):
         more = costs.reserve(position, payer, funds)
         if more is not None:
@@ -106,5 +107,5 @@ def _decide_without_fallback(extension: Extension) -> Decision:
     return decide(replace(job, plan=tried), extension.failure, extension.now)
 
 
-def _costs(job: ClaimedJob, hold_nanos: int) -> StepCosts:
+def _build_costs(job: ClaimedJob, hold_nanos: int) -> StepCosts:
     return StepCosts(job.quotes, job.position, hold_nanos)

@@ -63,8 +63,8 @@ _RENEW = (
 class Renewal:
     """The answer to a heartbeat."""
 
-    called_off: Sequence[str]  # jobs whose callers cancelled them
-    lost: Sequence[str]  # jobs that are no longer this attempt's
+    cancelled: Sequence[str]  # jobs whose callers cancelled them
+    lost: Sequence[str]  # jobs that now have another attempt
 
 
 def renew(
@@ -72,7 +72,7 @@ def renew(
 ) -> Renewal:
     """Extend the leases of a worker's attempts (numbers by job id), if they are still its own.
 
-    A job that a worker no longer names keeps its lease no longer.
+    A job that the worker does not name loses its lease.
     """
     found: Iterable[HeldJob] = connection.execute(_HELD, {"ids": sorted(attempts), "owner": owner})
     held = {row.id: row for row in found if attempts[row.id] == row.attempt}
@@ -80,7 +80,7 @@ def renew(
     renewed = [{"of_job": row.id, "of_attempt": row.attempt} | lease for row in held.values()]
     apply(connection, _RENEW, renewed)
     return Renewal(
-        called_off=[row.id for row in held.values() if row.cancel_requested],
+        cancelled=[row.id for row in held.values() if row.cancel_requested],
         lost=[job_id for job_id in attempts if job_id not in held],
     )
 
@@ -88,10 +88,10 @@ def renew(
 def rescue(connection: Connection, now: int, owner: str | None = None) -> list[Ready]:
     """End the attempts of lost workers as `unknown`; `retries.decide` chooses what follows.
 
-    `owner` names a worker that is known to be dead; without it, expired leases tell. Returns the
-    jobs that are queued again, at most RESCUE_GROUP: if there are so many, there may be more. The
-    dispatcher publishes them. It also publishes again what was published and not claimed yet: a
-    dead worker takes the messages that it had fetched with it.
+    These are the attempts of `owner`, a worker that has stopped, or those whose lease expired.
+    Returns the jobs that are queued again, at most RESCUE_GROUP: if it returns as many, there may
+    be more. The dispatcher publishes them. It also republishes unclaimed jobs, because their
+    messages may be lost with the worker.
     """
     lost = _jobs.c.lease_expires_at < now if owner is None else _jobs.c.lease_owner == owner
     rows: Sequence[LostJob] = connection.execute(
@@ -121,7 +121,7 @@ def _lost_attempt(row: LostJob, now: int) -> Failed:
         error_type=ErrorType.WORKER_LOST,
         message="The worker that ran this attempt was lost before it could report.",
     )
-    # the endpoint is not to blame: no pause, and the same place again
+    # the endpoint is not at fault: no pause, and the same plan step again
     decision = decide(job, failure, now)
     if isinstance(decision, Retry):
         decision = replace(decision, position=job.position, delay=0.0)

@@ -1,4 +1,4 @@
-"""running → completed | failed | queued again | …: how an attempt ended and what follows."""
+"""Record the end of an attempt (running → completed | failed | queued | …), and the decision."""
 
 import random
 from collections import defaultdict
@@ -33,7 +33,7 @@ FREE = frozenset({AttemptOutcome.INTERRUPTED, AttemptOutcome.SKIPPED})
 """Attempts that do not count against a job's max_attempts."""
 
 LOST = frozenset({JobState.FAILED, JobState.EXPIRED})
-"""Ends that usage counts as failures: not the caller's own doing."""
+"""Ends that usage counts as failures: those that the caller did not request."""
 
 _NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_expires_at": None}
 _NO_WAIT: dict[str, Any] = {"waiting_for": None, "waiting_since": None}
@@ -41,7 +41,7 @@ _NO_WAIT: dict[str, Any] = {"waiting_for": None, "waiting_since": None}
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """An attempt that brought an answer."""
+    """An attempt with an answer."""
 
     job: ClaimedJob
     now: int
@@ -54,7 +54,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An attempt that brought none, or only a part, and what follows."""
+    """An attempt without a complete answer, and the decision after it."""
 
     job: ClaimedJob
     now: int
@@ -62,15 +62,15 @@ class Failed:
     decision: Decision
     timings: Timings
     events: bytes | None = None
-    generation: GenerationRow | None = None  # the shown part, where the caller pays for that
-    announced: bool = True  # its recorder publishes it if it is queued again; else the dispatcher
+    generation: GenerationRow | None = None  # the sent part, if the caller pays for it
+    announced: bool = True  # the worker publishes a retry; False: the dispatcher does
 
 
 Ending: TypeAlias = Finished | Failed
 
 
 def decide(job: ClaimedJob, failure: Failure, now: int, *, shown: bool = False) -> Decision:
-    """Return what follows a failed attempt of this job (see `retries.decide`)."""
+    """Return the decision after a failed attempt of this job (see `retries.decide`)."""
     situation = retries.Situation(
         plan=job.plan,
         position=job.position,
@@ -120,7 +120,7 @@ _END_ATTEMPT = (
 )
 _INSERT_GENERATIONS = insert(_generations)
 END_VALUES = {"error": bindparam("error"), "ended_at": bindparam("ended_at")} | _NO_LEASE
-"""The columns that every end of a job sets, see `end_values`."""
+"""The columns that every end of a job sets, see `build_end_values`."""
 
 _END_JOB = {
     state: of_attempt(transition(state, JobState.RUNNING)).values(END_VALUES) for state in INACTIVE
@@ -152,36 +152,36 @@ _STORE_ANSWER = (
 
 
 def record_many(connection: Connection, endings: Sequence[Ending]) -> Sequence[Ending | None]:
-    """Write how attempts ended and what follows; None where the attempt was no longer the job's.
+    """Record the ends of attempts; None where the job has another attempt now.
 
-    Returned is what was written: no retry of a job that its caller cancelled meanwhile. Answer,
+    The results are what was stored: no retry of a job that its caller cancelled meanwhile. Answer,
     cost, settlement and state change of a job are in one transaction.
     """
     found = connection.execute(_RUNNING, {"ids": [ending.job.id for ending in endings]})
     running: dict[tuple[str, int], RunningJob] = {(row.id, row.attempt): row for row in found}
     recorded: list[Ending | None] = []
-    live: list[Ending] = []
+    current: list[Ending] = []
     rows: dict[str, RunningJob] = {}
     for ending in endings:
         row = running.pop((ending.job.id, ending.job.attempt), None)
         if row is None:
             recorded.append(None)
             continue
-        written = _cancelled(ending) if row.cancel_requested else ending
+        written = _cancel_retry(ending) if row.cancel_requested else ending
         recorded.append(written)
-        live.append(written)
+        current.append(written)
         rows[row.id] = row
-    if live:
-        _end_attempts(connection, live)
-        _record_finished(connection, [end for end in live if isinstance(end, Finished)], rows)
-        _record_failed(connection, [end for end in live if isinstance(end, Failed)], rows)
-        ends = [_ended(end, rows[end.job.id]) for end in live]
+    if current:
+        _end_attempts(connection, current)
+        _record_finished(connection, [end for end in current if isinstance(end, Finished)], rows)
+        _record_failed(connection, [end for end in current if isinstance(end, Failed)], rows)
+        ends = [_build_end(end, rows[end.job.id]) for end in current]
         announce(connection, [end for end in ends if end is not None])
     return recorded
 
 
-def _ended(end: Ending, row: RunningJob) -> Ended | None:
-    """Return a job's end with what it adds to the usage; None where it is tried again."""
+def _build_end(end: Ending, row: RunningJob) -> Ended | None:
+    """Return a job's end with its addition to the usage; None for a retry."""
     if isinstance(end, Finished):
         consumed = Consumption.of(row, end.generation, end.now)
         return Ended(row, JobState.COMPLETED, end.now, consumed)
@@ -194,7 +194,7 @@ def _ended(end: Ending, row: RunningJob) -> Ended | None:
     return Ended(row, state, end.now, nothing if state in LOST else None)
 
 
-def _cancelled(ending: Ending) -> Ending:
+def _cancel_retry(ending: Ending) -> Ending:
     """End a job that its caller cancelled instead of retrying it."""
     if isinstance(ending, Failed) and isinstance(ending.decision, Retry):
         return replace(ending, decision=GiveUp(JobState.CANCELLED))
@@ -211,14 +211,14 @@ def _end_attempts(connection: Connection, endings: Sequence[Ending]) -> None:
                 "ended_at": ending.now,
                 "first_token_ms": ending.timings.first_token_ms,
                 "duration_ms": ending.timings.duration_ms,
-                **_attempt_end(ending),
+                **_build_attempt_end(ending),
             }
             for ending in endings
         ],
     )
 
 
-def _attempt_end(ending: Ending) -> dict[str, Any]:
+def _build_attempt_end(ending: Ending) -> dict[str, Any]:
     if isinstance(ending, Finished):
         return {
             "outcome": AttemptOutcome.OK.value,
@@ -260,7 +260,9 @@ def _record_failed(
 ) -> None:
     retried = [(end, end.decision) for end in endings if isinstance(end.decision, Retry)]
     for state, statement in _REQUEUE_JOB.items():
-        here = [(end, retry) for end, retry in retried if _waits_as(end.job.lane) is state]
+        here = [
+            (end, retry) for end, retry in retried if _find_waiting_state(end.job.lane) is state
+        ]
         apply(connection, statement, [_requeue(end, retry) for end, retry in here])
     stopped = [(end, end.decision.state) for end in endings if isinstance(end.decision, GiveUp)]
     if not stopped:
@@ -279,12 +281,13 @@ def _record_failed(
     if shown:
         connection.execute(_INSERT_GENERATIONS, shown)
     ledger.append(
-        connection, [_closed(end, rows[end.job.id]) for end, state in stopped if state in TERMINAL]
+        connection,
+        [_build_release(end, rows[end.job.id]) for end, state in stopped if state in TERMINAL],
     )
 
 
-def _closed(end: Failed, row: RunningJob) -> ledger.NewEntry:
-    """Return what becomes of the hold: given back, less what was shown and is paid for."""
+def _build_release(end: Failed, row: RunningJob) -> ledger.NewEntry:
+    """Return the ledger entry that ends the hold: a release, or the cost of the sent part."""
     if end.generation is None:
         return ledger.release(row, now=end.now)
     return ledger.settle(row, cost_nanos=end.generation.cost_nanos, now=end.now)
@@ -301,44 +304,44 @@ def _requeue(end: Failed, retry: Retry) -> dict[str, Any]:
         "provider": job.plan[retry.position].provider,
         "lane": ordinary(job.lane),
         "position": retry.position,
-        "attempts_used": _used(end) - free,
+        "attempts_used": _count_attempts_used(end) - free,
         "tries_here": tries,
         "available_at": available,
-        "dispatch_at": _dispatch_at(end, available),
+        "dispatch_at": _find_dispatch_time(end, available),
     }
 
 
-def _used(end: Failed) -> int:
-    """Count the attempts used up. After a billed answer that cannot be used one more may follow."""
+def _count_attempts_used(end: Failed) -> int:
+    """Return the attempts used; a billed unusable answer leaves one more attempt."""
     used = end.job.attempts_used
     return max(used, end.job.max_attempts - 1) if end.failure.answered else used
 
 
-def _waits_as(lane: str) -> JobState:
-    """Say how a job waits that was in this lane. In a provider's batch it did not count as open."""
+def _find_waiting_state(lane: str) -> JobState:
+    """Return the state of a waiting job of this lane; a job of a native batch is not open."""
     return JobState.SCHEDULED if lane == NATIVE_LANE else JobState.QUEUED
 
 
-def _dispatch_at(end: Failed, available: int) -> int:
-    """Say when the dispatcher publishes a job that is queued again."""
+def _find_dispatch_time(end: Failed, available: int) -> int:
+    """Return when the dispatcher publishes a job that is queued again (Unix ms)."""
     if available > end.now:
         return available
-    if end.announced:  # its recorder does: the dispatcher comes only if that is lost
+    if end.announced:  # the worker publishes it; the dispatcher only if that is lost
         return end.now + REDISPATCH_MS
-    return end.job.created_at  # at its next look, in the job's old place among the waiting
+    return end.job.created_at  # at its next poll, by the job's age
 
 
 def _end_jobs(connection: Connection, ends: Sequence[tuple[Ending, JobState, str | None]]) -> None:
     """End running jobs: each with its state and its error (JSON)."""
     by_state: dict[JobState, list[dict[str, Any]]] = defaultdict(list)
     for end, state, error in ends:
-        values = end_values(end.job.id, state, end.now, error)
+        values = build_end_values(end.job.id, state, end.now, error)
         by_state[state].append(values | {"of_attempt": end.job.attempt})
     for state, rows in by_state.items():
         apply(connection, _END_JOB[state], rows)
 
 
-def end_values(job_id: str, state: JobState, now: int, error: str | None) -> dict[str, Any]:
+def build_end_values(job_id: str, state: JobState, now: int, error: str | None) -> dict[str, Any]:
     """Return the parameters of an update that ends a job; `error` is JSON."""
     ended = now if state in TERMINAL else None
     return {"of_job": job_id, "error": error, "ended_at": ended}

@@ -1,4 +1,4 @@
-"""Retention: deletion of what ended jobs are not to keep, a few rows at a time.
+"""Retention: delete the contents of ended jobs, a few rows at a time.
 
 Usage and ledger stay. Each step is guarded by what the row still keeps, so that several processes
 may take steps at once.
@@ -57,8 +57,8 @@ _DELETABLE = columns(_DeletableJob, _jobs)
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
-    """A caller was given the answer of a job, as far as can be known from here."""
+class AnswerFetch:
+    """The answer of a job was sent to its caller at `now` (Unix ms)."""
 
     job_id: str
     now: int
@@ -88,16 +88,16 @@ def delete(connection: Connection, job_id: str, workspace_id: str, now: int) -> 
         )
     if row.kept == Kept.NOTHING.value:
         return False
-    _empty(connection, [row.id], Kept.NOTHING, now)
-    _thin(connection, [row.id])
+    _delete_contents(connection, [row.id], Kept.NOTHING, now)
+    _reduce_deliveries(connection, [row.id])
     return True
 
 
-def fetched_many(connection: Connection, fetches: Sequence[Fetched]) -> Sequence[bool]:
-    """Note when the answers of jobs that keep nothing were first given; False for other jobs.
+def record_fetches(connection: Connection, fetches: Sequence[AnswerFetch]) -> Sequence[bool]:
+    """Record when answers of jobs with `store: none` were first sent; False for other jobs.
 
-    They go a moment later: the connection may have broken, and the caller come back. A batch's
-    lines wait for the batch, whose files are made of them.
+    They are deleted a little later, because the connection may have failed and the caller may fetch
+    again. Lines of a batch stay until the files of the batch are written.
     """
     found = connection.execute(
         select(_jobs.c.id).where(
@@ -112,17 +112,18 @@ def fetched_many(connection: Connection, fetches: Sequence[Fetched]) -> Sequence
     return [each.job_id in ids for each in fetches]
 
 
-def tidy(connection: Connection, now: int, fetched_before: int) -> list[str]:
-    """Delete what ended jobs are not to keep, a group at a time; return the ids of those now empty.
+def delete_unkept(connection: Connection, now: int, fetched_before: int) -> list[str]:
+    """Delete contents that ended jobs do not keep, in groups; return the ids of emptied jobs.
 
-    Prompts go soon after the end. A job that keeps nothing is emptied once its answer was fetched
-    before `fetched_before`, it was delivered in full, its batch has ended, or a day has passed.
+    Prompts are deleted soon after the end. A job that keeps nothing is emptied once its answer was
+    fetched before `fetched_before`, it was delivered in full, its batch has ended, or a day has
+    passed.
     """
-    asked = select(_jobs.c.id).where(*(_jobs.c.store.is_not(None), _jobs.c.kept.is_(None), _ENDED))
-    ids = connection.execute(asked.limit(GROUP)).scalars().all()
+    query = select(_jobs.c.id).where(*(_jobs.c.store.is_not(None), _jobs.c.kept.is_(None), _ENDED))
+    ids = connection.execute(query.limit(GROUP)).scalars().all()
     _mark(connection, ids, Kept.RESULT)
     _set_payloads(connection, ids, request=b"")
-    over = connection.execute(
+    finished = connection.execute(
         select(_jobs.c.id, _jobs.c.batch_id)
         .where(
             *(_jobs.c.store == Store.NONE.value, _SOMETHING_KEPT, _ENDED),
@@ -132,14 +133,16 @@ def tidy(connection: Connection, now: int, fetched_before: int) -> list[str]:
                 _batch_has_ended(),
                 _jobs.c.ended_at <= now - DAY_MS,
             ),
-            ~_is_on_its_way(),
+            ~_is_being_delivered(),
         )
         .limit(GROUP)
     ).all()
-    gone = [row.id for row in over]
-    _empty(connection, gone, Kept.NOTHING, now + LINK_SECONDS * 1000)
-    _thin(connection, gone)
-    _expire_batch_files(connection, {row.batch_id for row in over if row.batch_id}, now + DAY_MS)
+    gone = [row.id for row in finished]
+    _delete_contents(connection, gone, Kept.NOTHING, now + LINK_SECONDS * 1000)
+    _reduce_deliveries(connection, gone)
+    _expire_batch_files(
+        connection, {row.batch_id for row in finished if row.batch_id}, now + DAY_MS
+    )
     return gone
 
 
@@ -152,7 +155,7 @@ def _was_delivered() -> Any:
     return _jobs.c.batch_id.is_(None) & full
 
 
-def _is_on_its_way() -> Any:
+def _is_being_delivered() -> Any:
     return exists().where(
         _deliveries.c.subject_id == _jobs.c.id,
         _deliveries.c.state.in_(_ON_THEIR_WAY),
@@ -164,7 +167,7 @@ def _batch_has_ended() -> Any:
     return exists().where(_batches.c.id == _jobs.c.batch_id, _batches.c.ended_at.is_not(None))
 
 
-def retire(
+def delete_old(
     connection: Connection, workspace_id: str, before: int, now: int, *, anonymous: bool = False
 ) -> bool:
     """Empty a group of a workspace's jobs that ended by `before`, and delete as old files.
@@ -177,8 +180,8 @@ def retire(
         *(_ENDED, _SOMETHING_KEPT),
     )
     ids = connection.execute(old.limit(GROUP)).scalars().all()
-    _empty(connection, ids, Kept.NOTHING, now)
-    _thin(connection, ids)
+    _delete_contents(connection, ids, Kept.NOTHING, now)
+    _reduce_deliveries(connection, ids)
     if anonymous and ids:
         nobody = dict.fromkeys(("end_user", "session_id", "app"))
         connection.execute(update(_jobs).where(_jobs.c.id.in_(ids)).values(nobody))
@@ -202,13 +205,15 @@ class WorkspaceSettings(NamedTuple):
 _SELECT_SETTINGS = select(*columns(WorkspaceSettings, _workspaces))
 
 
-def workspaces(connection: Connection) -> Sequence[WorkspaceSettings]:
+def list_workspace_settings(connection: Connection) -> Sequence[WorkspaceSettings]:
     """Return the settings of every workspace."""
     return [WorkspaceSettings(*row) for row in connection.execute(_SELECT_SETTINGS)]
 
 
-def _empty(connection: Connection, ids: Collection[str], kept: Kept, files_until: int) -> None:
-    """Take prompts, answers, event logs and metadata away."""
+def _delete_contents(
+    connection: Connection, ids: Collection[str], kept: Kept, files_until: int
+) -> None:
+    """Delete prompts, answers, event logs and metadata."""
     if not ids:
         return
     _mark(connection, ids, kept)
@@ -228,8 +233,8 @@ def _set_payloads(connection: Connection, ids: Collection[str], **values: Any) -
         connection.execute(update(_payloads).where(_payloads.c.job_id.in_(ids)).values(**values))
 
 
-def _thin(connection: Connection, ids: Collection[str]) -> None:
-    """Leave ids and status of what was sent about these jobs."""
+def _reduce_deliveries(connection: Connection, ids: Collection[str]) -> None:
+    """Reduce delivery payloads of these jobs to id and status."""
     if not ids:
         return
     rows = connection.execute(
@@ -252,7 +257,7 @@ def _expire_batch_files(connection: Connection, batch_ids: Collection[str], at: 
         )
 
 
-def settings_of(row: WorkspaceSettings) -> Json:
+def read_settings(row: WorkspaceSettings) -> Json:
     """Return a workspace's settings."""
-    found: Json = orjson.loads(row.settings) if row.settings else {}
-    return found
+    settings: Json = orjson.loads(row.settings) if row.settings else {}
+    return settings

@@ -18,7 +18,7 @@ BACKOFF_CAP_SECONDS = 60.0
 class Reaction(StrEnum):
     """A way to react to a kind of failure."""
 
-    MOVE_ON = "move_on"  # the next endpoint at once; alone, the same one after a wait
+    MOVE_ON = "move_on"  # the next endpoint at once; the same one after a wait if it is alone
     AGAIN_ONCE = "again_once"  # the same endpoint once more, then the next
     OTHER_MODEL = "other_model"  # only another model the caller listed could help
 
@@ -31,14 +31,14 @@ REACTIONS: dict[ErrorType, Reaction] = {
     ErrorType.PERMISSION_DENIED: Reaction.MOVE_ON,
     ErrorType.NOT_FOUND: Reaction.MOVE_ON,
     ErrorType.UNPROCESSABLE: Reaction.MOVE_ON,  # this server lacks what the request needs
-    ErrorType.TOKEN_LIMIT_EXCEEDED: Reaction.MOVE_ON,  # larger than our whole limit there
+    ErrorType.TOKEN_LIMIT_EXCEEDED: Reaction.MOVE_ON,  # larger than the account's limit there
     ErrorType.PROVIDER_UNAVAILABLE: Reaction.AGAIN_ONCE,
     ErrorType.SERVER: Reaction.AGAIN_ONCE,
     ErrorType.TIMEOUT: Reaction.AGAIN_ONCE,
     ErrorType.UNMAPPED: Reaction.AGAIN_ONCE,
     ErrorType.WORKER_LOST: Reaction.AGAIN_ONCE,
 }
-"""An absent type is a fault of the request: OTHER_MODEL."""
+"""Other types are faults of the request: OTHER_MODEL."""
 
 HOPELESS_ALONE = frozenset(
     {
@@ -63,7 +63,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Try the job no more, and leave it in this state: an end, or for its owner to decide about."""
+    """End the job in this state, or leave it for a review."""
 
     state: JobState = JobState.FAILED
 
@@ -91,7 +91,7 @@ class Situation:
 
 
 def decide(failure: Failure, situation: Situation, *, chance: float) -> Decision:
-    """Return what follows `failure`; `chance` in [0, 1) is the jitter's dice, already thrown."""
+    """Return the decision after `failure`; `chance` in [0, 1) is the random jitter."""
     if failure.outcome is AttemptOutcome.CANCELLED:
         return GiveUp(JobState.CANCELLED)
     if failure.outcome is AttemptOutcome.INTERRUPTED:
@@ -99,36 +99,38 @@ def decide(failure: Failure, situation: Situation, *, chance: float) -> Decision
     if failure.outcome is AttemptOutcome.SKIPPED and situation.has_next:
         return Retry(situation.position + 1)
     if situation.shown and failure.outcome is not AttemptOutcome.NOT_SENT:
-        return GiveUp()  # a stream that has begun is never spliced with another answer
+        return GiveUp()  # part of an answer is never continued by another answer
     if failure.outcome is AttemptOutcome.UNKNOWN and situation.on_unknown is not OnUnknown.RETRY:
         is_held = situation.on_unknown is OnUnknown.HOLD
         return GiveUp(JobState.NEEDS_REVIEW if is_held else JobState.FAILED)
     if situation.attempts_used >= situation.max_attempts:
         return GiveUp()
-    if failure.answered:  # the endpoint is not paid again for what cannot be used
+    if failure.answered:  # do not pay this endpoint again for an unusable answer
         return Retry(situation.position + 1) if situation.has_next else GiveUp()
-    retry = _where_next(failure, situation, chance)
+    retry = _choose_step(failure, situation, chance)
     if retry is None:
         return GiveUp()
     return GiveUp(JobState.EXPIRED) if retry.delay >= situation.seconds_left else retry
 
 
-def _where_next(failure: Failure, situation: Situation, chance: float) -> Retry | None:
+def _choose_step(failure: Failure, situation: Situation, chance: float) -> Retry | None:
     reaction = REACTIONS.get(failure.error_type, Reaction.OTHER_MODEL)
     if reaction is Reaction.OTHER_MODEL:
         place = situation.plan.next_model(situation.position)
         return None if place is None else Retry(place)
     if reaction is Reaction.AGAIN_ONCE and situation.tries_here == 1:
-        return Retry(situation.position, _pause(failure, situation, chance))
+        return Retry(situation.position, _compute_delay(failure, situation, chance))
     if situation.has_next:
         return Retry(situation.position + 1)
     if failure.error_type in HOPELESS_ALONE:
         return None
-    return Retry(0, _pause(failure, situation, chance))  # all were tried: round again, later
+    return Retry(
+        0, _compute_delay(failure, situation, chance)
+    )  # all were tried: start again, later
 
 
-def _pause(failure: Failure, situation: Situation, chance: float) -> float:
-    """Full jitter over an exponential ceiling, and never before the provider's own Retry-After."""
+def _compute_delay(failure: Failure, situation: Situation, chance: float) -> float:
+    """Return the delay in seconds: full jitter, at least the provider's Retry-After."""
     wait = chance * backoff_ceiling(situation.attempts_used)
     return max(wait, failure.retry_after or 0.0)
 

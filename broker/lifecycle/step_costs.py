@@ -1,4 +1,4 @@
-"""The one rule by which a job moves along its plan: its hold, extended if necessary, pays the step.
+"""The costs of plan steps: a step needs a hold that covers it, extended if necessary.
 
 Deferrals, retries after a failure and skips of open circuits all use it.
 """
@@ -11,14 +11,14 @@ from broker.billing.funds import FundsCheck, HoldRequest, Payer
 
 @dataclass(frozen=True, slots=True)
 class StepCosts:
-    """The quotes of a job's plan steps, and what is held for the job. All in nano-dollars."""
+    """The quotes of a job's plan steps, and the hold of the job. All in nano-dollars."""
 
     quotes: Sequence[int]  # empty for a job that holds nothing
     position: int  # the plan step that the job is at
     hold_nanos: int
 
     def missing(self, position: int) -> int:
-        """Return how much more a plan step needs held.
+        """Return the addition to the hold that a plan step needs.
 
         The hold covers the step that the job was accepted for, even if it is below that quote.
         """
@@ -26,7 +26,7 @@ class StepCosts:
         return max(self._quote(position) - covered, 0)
 
     def reserve(self, position: int, payer: Payer, funds: FundsCheck) -> int | None:
-        """Take from `funds` what a plan step needs held in addition; None if that is too much."""
+        """Reserve the addition to the hold in `funds` and return it; None if it cannot be paid."""
         more = self.missing(position)
         if not more:
             return 0

@@ -1,6 +1,6 @@
 """Guarded updates of `jobs`: each names the states it may start from, and its rows are counted.
 
-`TRANSITIONS` is the only table of what is allowed: a statement for anything else cannot be built.
+`TRANSITIONS` is the only table of allowed transitions; statements for others cannot be built.
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,7 +52,7 @@ def of_attempt(statement: Update) -> Update:
 def apply(connection: Connection, statement: Update, rows: Sequence[Mapping[str, Any]]) -> None:
     """Run an update of one job for each of `rows`, which the caller has locked.
 
-    Raises GuardError where it did not find them all, so that the transaction is undone.
+    Raises GuardError where it did not find them all, so that the transaction is rolled back.
     """
     if not rows:
         return

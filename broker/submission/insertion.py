@@ -120,17 +120,17 @@ def _insert(connection: Connection, jobs: Sequence[NewJob]) -> Mapping[str, str]
     if not jobs:
         return {}
     shared = [
-        coalescing.Joining(job.id, job.row["workspace_id"], job.shares, job.row["lane"])
+        coalescing.CoalescingJob(job.id, job.row["workspace_id"], job.shares, job.row["lane"])
         for job in jobs
         if job.shares is not None
     ]
-    primary_of = coalescing.join(connection, shared) if shared else {}
+    primary_of = coalescing.find_primaries(connection, shared) if shared else {}
     rows = [_build_shared_row(job, primary_of[job.id]) if job.shares else job.row for job in jobs]
     connection.execute(_INSERT_JOBS, rows)
     connection.execute(_INSERT_PAYLOADS, [job.payload for job in jobs])
     ledger.append(connection, [_build_hold(job) for job in jobs])
     if shared:
-        coalescing.enter(connection, shared, primary_of)
+        coalescing.insert_members(connection, shared, primary_of)
     return primary_of
 
 

@@ -81,8 +81,8 @@ def prepare(
     payer = Payer(
         principal.workspace_id, principal.api_key_id, principal.unlimited, principal.is_budgeted
     )
-    shares = coalescing.fingerprint(
-        body, options.operation, asked=options.coalesce, bounds=access.bounds(principal)
+    shares = coalescing.compute_fingerprint(
+        body, options.operation, requested=options.coalesce, bounds=access.bounds(principal)
     )
     return NewJob(
         row,

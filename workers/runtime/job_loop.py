@@ -186,7 +186,7 @@ class Runtime:
         renewal = await context.database.write(
             renew, context.worker_id, expires, self._attempts.leases()
         )
-        for job_id in renewal.called_off:
+        for job_id in renewal.cancelled:
             self._attempts.cancel(job_id, awaits_usage=True)
         for job_id in renewal.lost:
             self._attempts.stop_lost(job_id)

@@ -52,7 +52,7 @@ class RetentionService:
         """Take the next step of jobs that keep less than everything; also in Redis."""
         now, patience = now_ms(), self.settings.fetched_answer_seconds
         fetched_before = now - int(patience * 1000)
-        gone = await self.database.write(retention.tidy, now, fetched_before)
+        gone = await self.database.write(retention.delete_unkept, now, fetched_before)
         if gone:
             keys = [key for job_id in gone for key in (stream_key(job_id), fence_key(job_id))]
             await self.redis.delete(*keys)
@@ -62,12 +62,14 @@ class RetentionService:
         now = now_ms()
         more = await self.database.write(native_batches.delete_old, now)
         days = self.settings.retention_days
-        for row in await self.database.read(retention.workspaces):
-            settings = retention.settings_of(row)
+        for row in await self.database.read(retention.list_workspace_settings):
+            settings = retention.read_settings(row)
             before = privacy.find_deletion_time(settings, days, now)
             if before is not None:
                 more |= await self.database.write(
-                    partial(retention.retire, anonymous=before == settings.get("forget_before")),
+                    partial(
+                        retention.delete_old, anonymous=before == settings.get("forget_before")
+                    ),
                     *(row.id, before, now),
                 )
                 more |= await self._retire_batches(row.id, before)

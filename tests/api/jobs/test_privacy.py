@@ -42,8 +42,8 @@ async def test_the_answer_of_a_job_that_keeps_nothing_goes_a_moment_after_it_was
     assert again["response"] == first["response"]
     now = now_ms()
     with api.database.transaction() as connection:
-        assert retention.tidy(connection, now, now - 60_000) == []
-        assert retention.tidy(connection, now, now) == [job["id"]]
+        assert retention.delete_unkept(connection, now, now - 60_000) == []
+        assert retention.delete_unkept(connection, now, now) == [job["id"]]
     gone = (await api.ask("GET", f"/jobs/{job['id']}", key)).json()
     assert (gone["response"], gone["kept"]) == (None, "nothing")
     listed = (await api.ask("GET", "/jobs", key)).json()["data"][0]

@@ -89,7 +89,7 @@ def test_a_running_job_is_called_off_at_its_workers_next_sign_of_life(database, 
     held = {job.id: job.attempt, other.id: other.attempt}
     renewal = write(database, renew, "worker-1", NOW + 1, held)
     # Then it hears of it, and stopping ends the job without a charge
-    assert renewal == Renewal(called_off=[job.id], lost=[])
+    assert renewal == Renewal(cancelled=[job.id], lost=[])
     stopped = failure(AttemptOutcome.CANCELLED, ErrorType.UNMAPPED)
     assert record(database, failed(job, why=stopped)) == [True]
     assert job_row(database, job.id).state == "cancelled"

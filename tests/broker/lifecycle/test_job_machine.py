@@ -211,13 +211,13 @@ class JobMachine(RuleBasedStateMachine):
         job_id=jobs,
         owner=OWNERS,
         outcome=st.sampled_from([AttemptOutcome.UNKNOWN, AttemptOutcome.INTERRUPTED]),
-        called_off=st.booleans(),
+        cancelled=st.booleans(),
     )
-    def attempt_ends_without_an_answer(self, job_id, owner, outcome, called_off):
+    def attempt_ends_without_an_answer(self, job_id, owner, outcome, cancelled):
         job = self.step(claim_many, Claim(job_id, owner, self.now, LEASE))
         if job is None:
             return
-        if called_off:
+        if cancelled:
             self.step(cancel_many, Cancellation(job_id, job.workspace_id, self.now))
         self.fails(job, failure(outcome, ErrorType.TIMEOUT))
 

@@ -7,7 +7,7 @@ from sqlalchemy import insert, select, update
 from broker.enums import JobState
 from broker.jobs import privacy
 from broker.lifecycle import retention
-from broker.lifecycle.retention import Fetched
+from broker.lifecycle.retention import AnswerFetch
 from broker.lifecycle.retries import GiveUp
 from broker.storage.tables import Batch, Delivery, Job, JobPayload, StoredFile
 from tests.factories import (
@@ -44,11 +44,11 @@ def done(database, caller, *, now=NOW, **wish):
 
 
 def tidy(database, now=NOW):
-    return write(database, retention.tidy, now, now - MINUTE)
+    return write(database, retention.delete_unkept, now, now - MINUTE)
 
 
 def retire(database, caller, before, now=NOW):
-    return write(database, retention.retire, caller.workspace_id, before, now)
+    return write(database, retention.delete_old, caller.workspace_id, before, now)
 
 
 def deliver(database, job, *, state="delivered", full=True):
@@ -129,8 +129,8 @@ def test_none_keeps_the_answer_until_it_is_fetched_and_usage_for_good(database):
     assert bodies(database, job.id) == (False, True, True)
     before = balance(database, caller.workspace_id), entries(database, job.id)
     for later in (0, MINUTE - 1):  # the connection broke, and the caller came back
-        fetch = Fetched(job.id, NOW + later)
-        assert run(database, retention.fetched_many, fetch) == [True]
+        fetch = AnswerFetch(job.id, NOW + later)
+        assert run(database, retention.record_fetches, fetch) == [True]
         assert tidy(database, NOW + later) == []
         assert bodies(database, job.id) == (False, True, True)
     assert tidy(database, NOW + MINUTE) == [job.id]
@@ -143,8 +143,8 @@ def test_none_keeps_the_answer_until_it_is_fetched_and_usage_for_good(database):
 def test_fetching_takes_nothing_from_a_job_that_is_kept(database, caller):
     plain, partly = done(database, caller), done(database, caller, store="result_only")
     running = submit_and_claim(database, caller, store="none")
-    fetches = [Fetched(each.id, NOW) for each in (plain, partly, running)]
-    assert run(database, retention.fetched_many, *fetches) == [False, False, False]
+    fetches = [AnswerFetch(each.id, NOW) for each in (plain, partly, running)]
+    assert run(database, retention.record_fetches, *fetches) == [False, False, False]
     assert bodies(database, plain.id) == (True, True, True)
     assert bodies(database, running.id)[0]
 
@@ -172,7 +172,7 @@ def test_a_full_delivery_is_a_fetch_once_it_has_arrived(database, caller):
         "id": arrived.id, "object": "job", "status": "completed",
     }  # fmt: skip
     # what is on its way keeps its answer, also when somebody fetches it meanwhile
-    run(database, retention.fetched_many, Fetched(pending.id, NOW - MINUTE))
+    run(database, retention.record_fetches, AnswerFetch(pending.id, NOW - MINUTE))
     assert tidy(database) == []
     assert "response" in sent(database, pending)["data"]
     with database.transaction() as connection:
@@ -196,7 +196,7 @@ def test_a_batchs_lines_wait_for_its_files(database, caller):
         connection.execute(insert(StoredFile.__table__).values(file))
         connection.execute(insert(Batch.__table__).values(batch))
     job = done(database, caller, store="none", batch_id="batch_1")
-    assert run(database, retention.fetched_many, Fetched(job.id, NOW)) == [False]
+    assert run(database, retention.record_fetches, AnswerFetch(job.id, NOW)) == [False]
     assert tidy(database) == []
     assert bodies(database, job.id)[1]
     with database.transaction() as connection:

@@ -86,11 +86,11 @@ def test_what_is_forgotten_is_gone_from_the_export_and_the_books_stay(
     before = balance(database, caller.workspace_id)
     assert command("workspaces", "forget", "acme", "--yes").exit_code == 0
     row = database.read_now(find_workspace, caller.workspace_id)
-    wished = retention.settings_of(row)["forget_before"]
+    wished = retention.read_settings(row)["forget_before"]
     assert abs(wished - now_ms()) < 60_000
     # As the running worker does it, a moment after the job's end
     end = job_row(database, done).ended_at
-    write(database, retention.retire, row.id, max(wished, end), now_ms())
+    write(database, retention.delete_old, row.id, max(wished, end), now_ms())
     command("workspaces", "export", "acme", str(tmp_path))
     jobs = {each["id"]: each for each in lines(tmp_path / "jobs.jsonl")}
     assert (jobs[done]["request"], jobs[done].get("response")) == (None, None)
