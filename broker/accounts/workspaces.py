@@ -58,21 +58,21 @@ def create_workspace(
     return workspace_id
 
 
-def find_workspace_id(connection: Connection, wanted: str) -> str | None:
+def find_workspace_id(connection: Connection, id_slug_or_name: str) -> str | None:
     """Return the id of the workspace with this id or slug, or the oldest with this name."""
     query = (
         select(_workspaces.c.id)
         .where(
             _exists,
             or_(
-                _workspaces.c.id == wanted,
-                _workspaces.c.slug == wanted,
-                _workspaces.c.name == wanted,
+                _workspaces.c.id == id_slug_or_name,
+                _workspaces.c.slug == id_slug_or_name,
+                _workspaces.c.name == id_slug_or_name,
             ),
         )
         .order_by(
-            (_workspaces.c.id == wanted).desc(),
-            (_workspaces.c.slug == wanted).desc(),
+            (_workspaces.c.id == id_slug_or_name).desc(),
+            (_workspaces.c.slug == id_slug_or_name).desc(),
             _workspaces.c.created_at,
             _workspaces.c.id,
         )

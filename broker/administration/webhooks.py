@@ -25,11 +25,11 @@ def create(connection: Connection, actor: Actor, columns: Json) -> EndpointRow:
     return row
 
 
-def change(connection: Connection, actor: Actor, wanted: EndpointChange) -> EndpointRow:
+def change(connection: Connection, actor: Actor, request: EndpointChange) -> EndpointRow:
     """Change an endpoint and return its row."""
-    found = webhooks.find_endpoint(connection, wanted.workspace_id, wanted.endpoint_id)
-    row = webhooks.update_endpoint(connection, wanted)
-    before, after = audit.compare(found._asdict(), _audit_fields(wanted.values))
+    found = webhooks.find_endpoint(connection, request.workspace_id, request.endpoint_id)
+    row = webhooks.update_endpoint(connection, request)
+    before, after = audit.compare(found._asdict(), _audit_fields(request.values))
     if row.secret != found.secret:
         after = {**after, "renewed": "signature and headers"}
     change = AuditedChange("webhooks.update", row.id, row.workspace_id, before, after)

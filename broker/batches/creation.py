@@ -125,7 +125,7 @@ class Created:
 
 
 def new_batch(
-    wish: BatchOptions,
+    options: BatchOptions,
     principal: Principal,
     now: int,
     *,
@@ -142,21 +142,21 @@ def new_batch(
         workspace_id=principal.workspace_id,
         api_key_id=principal.api_key_id,
         state=BatchState.VALIDATING,
-        endpoint=wish.endpoint,
+        endpoint=options.endpoint,
         input_file_id=input_file_id,
         inline=inline,
-        completion_window=wish.completion_window,
-        options=orjson.dumps(asdict(wish.options)).decode(),
-        priority=wish.priority,
-        max_concurrency=wish.max_concurrency,
-        max_cost_nanos=wish.max_cost_nanos,
-        webhook=wish.webhook,
-        retry_of=wish.retry_of,
-        idempotency_key=wish.idempotency_key,
-        fingerprint=_fingerprint(wish, content or input_file_id, principal),
+        completion_window=options.completion_window,
+        options=orjson.dumps(asdict(options.options)).decode(),
+        priority=options.priority,
+        max_concurrency=options.max_concurrency,
+        max_cost_nanos=options.max_cost_nanos,
+        webhook=options.webhook,
+        retry_of=options.retry_of,
+        idempotency_key=options.idempotency_key,
+        fingerprint=_fingerprint(options, content or input_file_id, principal),
         cursor=0,
         created_at=now,
-        expires_at=now + window_ms(wish.completion_window),
+        expires_at=now + window_ms(options.completion_window),
     )
     return NewBatch(row)
 
@@ -201,13 +201,13 @@ def find_earlier(connection: Connection, row: BatchRow) -> Created | None:
     return Created(known.id, replayed=True)
 
 
-def _fingerprint(wish: BatchOptions, content: str, principal: Principal) -> str:
+def _fingerprint(options: BatchOptions, content: str, principal: Principal) -> str:
     """Return a digest of the request, by which a repeated request is recognized.
 
     It contains the key if that sees only its own batches.
     """
-    asked = asdict(wish) | {"idempotency_key": None}
+    request = asdict(options) | {"idempotency_key": None}
     owner = principal.owner_filter(Scope.JOBS)
-    told = [asked, content] if owner is None else [asked, content, owner]
-    canonical = orjson.dumps(told, option=orjson.OPT_SORT_KEYS)
+    identity = [request, content] if owner is None else [request, content, owner]
+    canonical = orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(canonical).hexdigest()

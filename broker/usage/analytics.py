@@ -167,8 +167,8 @@ def _order(
     columns: Mapping[str, ColumnElement[Any]],
 ) -> list[ColumnElement[Any]]:
     if query.order_by is not None:
-        wanted = known[query.order_by]
-        first = [wanted.asc() if query.ascending else wanted.desc()]
+        column = known[query.order_by]
+        first = [column.asc() if query.ascending else column.desc()]
     else:
         date = [columns["date"].asc()] if "date" in columns else []
         first = [*date, known[query.metrics[0]].desc()]

@@ -135,32 +135,35 @@ class Activity(NamedTuple):
     byok_cost_nanos: int
 
 
-def list_activity(connection: Connection, wanted: ActivityFilter) -> Sequence[Activity]:
+def list_activity(connection: Connection, activity_filter: ActivityFilter) -> Sequence[Activity]:
     """Return the usage by day, model and provider, newest day first."""
     by: list[Any] = [_rollups.c.starts_at, _rollups.c.model, _rollups.c.provider]
-    workspace = _rollups.c.workspace_id if wanted.by_workspace else null()
+    workspace = _rollups.c.workspace_id if activity_filter.by_workspace else null()
     sums = [func.sum(_rollups.c[name]) for name in SUMMED]
-    grouped = [*by, _rollups.c.workspace_id] if wanted.by_workspace else by
+    grouped = [*by, _rollups.c.workspace_id] if activity_filter.by_workspace else by
     query = (
         select(*by, workspace, *sums)
         .where(
             _rollups.c.period == "day",
-            _rollups.c.starts_at >= wanted.first_day,
-            _rollups.c.starts_at < wanted.today,
+            _rollups.c.starts_at >= activity_filter.first_day,
+            _rollups.c.starts_at < activity_filter.today,
             _rollups.c.requests > 0,
         )
         .group_by(*grouped)
         .order_by(_rollups.c.starts_at.desc(), *grouped[1:])
     )
-    if wanted.workspace_ids is not None:
-        query = query.where(_rollups.c.workspace_id.in_(wanted.workspace_ids))
-    if wanted.key_ids is not None:
-        query = query.where(_rollups.c.api_key_id.in_(wanted.key_ids))
-    for column, value in (("hash", wanted.key_hash), ("created_by", wanted.user_id)):
+    if activity_filter.workspace_ids is not None:
+        query = query.where(_rollups.c.workspace_id.in_(activity_filter.workspace_ids))
+    if activity_filter.key_ids is not None:
+        query = query.where(_rollups.c.api_key_id.in_(activity_filter.key_ids))
+    for column, value in (
+        ("hash", activity_filter.key_hash),
+        ("created_by", activity_filter.user_id),
+    ):
         if value is not None:
             keys = select(_keys.c.id).where(or_(_keys.c[column] == value, _keys.c.id == value))
             query = query.where(_rollups.c.api_key_id.in_(keys))
-    if wanted.day is not None:
-        query = query.where(_rollups.c.starts_at == wanted.day)
+    if activity_filter.day is not None:
+        query = query.where(_rollups.c.starts_at == activity_filter.day)
     rows = connection.execute(query).all()
     return [Activity(*row[:4], *map(int, row[4:])) for row in rows]

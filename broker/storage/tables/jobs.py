@@ -42,7 +42,7 @@ class Job(TableModel, table=True):
             "ix_jobs_session", "workspace_id", "session_id", where="session_id IS NOT NULL"
         ),
         partial_index("ix_jobs_end_user", "workspace_id", "end_user", where="end_user IS NOT NULL"),
-        # What is to be forgotten, by age or by its own wish?
+        # Whose bodies are to be deleted, by age or by their own policy?
         partial_index("ix_jobs_kept", "workspace_id", "ended_at", where=_KEPT),
         partial_index("ix_jobs_private", "store", "kept", "ended_at", where=_PRIVATE),
         partial_index(
