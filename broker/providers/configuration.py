@@ -135,7 +135,7 @@ class Provider:
     quirks: frozenset[str] = frozenset()
     limits: ProviderLimits = field(default_factory=ProviderLimits)
     data_policy: DataPolicy | None = None  # as waybill.toml states it
-    batches: str | None = None  # its batch API, see `native_lane`
+    batches: str | None = None  # its batch API, see `routing.native_batches`
     vendor: Vendor | None = None
 
 

@@ -47,7 +47,7 @@ class Vendor:
     author: str | None = None  # prefix of the slugs of models whose native name has none
     flex_percent: int = FLEX_PERCENT  # of its prices, where its tier `flex` served a call
     priority_percent: int = PRIORITY_PERCENT  # likewise of `priority`
-    batches: str | None = None  # the half-price batch API it has, see `native_lane`
+    batches: str | None = None  # the half-price batch API it has, see `routing.native_batches`
     local: bool = False  # a self-hosted server: needs an address, but no key
     any_model: bool = False  # serves models that no catalog lists
     probe: str | None = None  # authenticated GET that costs nothing; default: its list of models

@@ -1,8 +1,7 @@
-"""Measures what a body sends: text, pictures, sound, films, documents, searches. Pure.
+"""Measure the content of a body: text, pictures, sound, films, documents, searches. Pure.
 
-Each measure that is not exact has a likely value and an upper bound. Text is counted wherever it
-stands: messages, tool definitions and calls, schemas, documents. What is not known as something
-else is counted as text.
+Each measure that is not exact has a likely value and an upper bound. Text is counted in
+messages, tool definitions and calls, schemas and documents. Unknown content counts as text.
 """
 
 import base64
@@ -25,25 +24,25 @@ NOT_SENT = frozenset(
 )  # fmt: skip
 """Fields of a body that no model reads."""
 
-LEAST_SOUND_BYTES = 1_000  # a second: 8 kbit/s, the least that MP3 knows
-LEAST_VARIABLE_BYTES = 250  # a second of formats that write silence in almost nothing
+MIN_SOUND_BYTES = 1_000  # a second: 8 kbit/s, the lowest rate of MP3
+MIN_VARIABLE_BYTES = 250  # a second of formats that compress silence
 LIKELY_SOUND_BYTES = 8_000
 VARIABLE = frozenset({"flac", "ogg", "opus", "oga", "webm", "m4a", "mp4", "aac"})
-LEAST_RAW_BYTES = 16_000  # a second of 16 bit at 8 kHz
+MIN_RAW_BYTES = 16_000  # a second of 16 bit at 8 kHz
 WAVE_HEADER = 44
-MOST_WAVE_RATE = 192_000  # samples a second
-MOST_WAVE_CHANNELS = 8
-MOST_WAVE_BITS = 64
-PLAIN_WAVES = (1, 3, 0xFFFE)  # samples as whole numbers, as floats, as the extension says
-LEAST_PAGE_BYTES = 2_000
+MAX_WAVE_RATE = 192_000  # samples a second
+MAX_WAVE_CHANNELS = 8
+MAX_WAVE_BITS = 64
+PLAIN_WAVES = (1, 3, 0xFFFE)  # integer samples, float samples, extensible format
+MIN_PAGE_BYTES = 2_000
 LIKELY_PAGE_BYTES = 50_000
-UNSEEN_PAGES = 100  # of a document that only its URL is known of
+UNSEEN_PAGES = 100  # of a document that is only known by its URL
 FILM_TOKEN_BYTES = 40
 UNSEEN_FILM_TOKENS = 100_000
-MOST_SEARCHES = 10  # in a call that does not say
+DEFAULT_MAX_SEARCHES = 10  # of a call without `max_uses`
 
 _PAGE = re.compile(rb"/Type\s*/Page(?![A-Za-z])")
-_OWN_TOOL_KINDS = ("function", "custom")
+_FUNCTION_KINDS = ("function", "custom")
 
 
 class Range(NamedTuple):
@@ -86,7 +85,7 @@ def measure(body: Json) -> Sent:
         elif name == "input_audio" and isinstance(value, dict):
             _sound(sent, {"input_audio": value})
         elif name == "web_search_options":
-            sent.searches = sent.searches.plus(Range(1, MOST_SEARCHES))
+            sent.searches = sent.searches.plus(Range(1, DEFAULT_MAX_SEARCHES))
         else:
             _walk(sent, value, ids=name in IDS)
     for tool in body.get("tools") or ():
@@ -111,19 +110,19 @@ def _message(sent: Sent, message: Any) -> None:
 
 
 def _walk(sent: Sent, value: Any, *, ids: bool = False) -> None:
-    """Add a value: text, unless it is a part that holds something else.
+    """Add a value: text, or a content part with other data.
 
-    What is still to be looked at is kept in a list: a body may be nested deeper than calls may be.
+    Pending values are in a list, because a body may be nested deeper than Python calls.
     """
-    waiting = [value]
-    while waiting:
-        each = waiting.pop()
+    pending = [value]
+    while pending:
+        each = pending.pop()
         if isinstance(each, str):
             sent.text_bytes += text_size(each)
         elif isinstance(each, list):
-            waiting += each
+            pending += each
         elif isinstance(each, dict):
-            waiting += _inside(sent, each)
+            pending += _inside(sent, each)
         elif ids and isinstance(each, int):
             sent.token_ids += 1
         elif each is not None:
@@ -171,11 +170,11 @@ def _duration(data: Any, kind: str) -> Range:
     size = len(data) * 3 // 4
     head = _decoded(data[: 2 * WAVE_HEADER])
     if stated := _wave_rate(head):
-        seconds = Range(size * 1000 // stated, size * 1000 // min(stated, LEAST_RAW_BYTES))
+        seconds = Range(size * 1000 // stated, size * 1000 // min(stated, MIN_RAW_BYTES))
     elif kind.startswith("pcm"):
-        seconds = Range(size * 1000 // (3 * LEAST_RAW_BYTES), size * 1000 // LEAST_RAW_BYTES)
+        seconds = Range(size * 1000 // (3 * MIN_RAW_BYTES), size * 1000 // MIN_RAW_BYTES)
     else:
-        least = LEAST_VARIABLE_BYTES if _is_variable(head, kind) else LEAST_SOUND_BYTES
+        least = MIN_VARIABLE_BYTES if _is_variable(head, kind) else MIN_SOUND_BYTES
         seconds = Range(size * 1000 // LIKELY_SOUND_BYTES, size * 1000 // least)
     return Range(seconds.likely, seconds.most + 1000)
 
@@ -187,15 +186,15 @@ def _is_variable(head: bytes, kind: str) -> bool:
 def _wave_rate(head: bytes) -> int | None:
     """Return the bytes of a second in plain samples, as a WAV file's header states.
 
-    The caller wrote the header, so it is believed only within what real files hold.
+    The caller wrote the header, so its values are limited to those of real files.
     """
     if head[:4] != b"RIFF" or head[8:16] != b"WAVEfmt " or len(head) < WAVE_HEADER:
         return None
     if _number(head, 20, 2) not in PLAIN_WAVES:
         return None
-    channels = min(_number(head, 22, 2), MOST_WAVE_CHANNELS)
-    rate = min(_number(head, 24, 4), MOST_WAVE_RATE)
-    bits = min(_number(head, 34, 2), MOST_WAVE_BITS)
+    channels = min(_number(head, 22, 2), MAX_WAVE_CHANNELS)
+    rate = min(_number(head, 24, 4), MAX_WAVE_RATE)
+    bits = min(_number(head, 34, 2), MAX_WAVE_BITS)
     return rate * channels * -(-bits // 8) or None
 
 
@@ -249,9 +248,7 @@ def _mime(held: Json, data: str) -> str:
 def _pages(data: str) -> Range:
     size = len(data) * 3 // 4
     marked = len(_PAGE.findall(_decoded(data)))
-    return Range(
-        max(marked, size // LIKELY_PAGE_BYTES, 1), max(marked, size // LEAST_PAGE_BYTES + 1)
-    )
+    return Range(max(marked, size // LIKELY_PAGE_BYTES, 1), max(marked, size // MIN_PAGE_BYTES + 1))
 
 
 _MEDIA: Mapping[str, Callable[[Sent, Json], None]] = {
@@ -265,14 +262,16 @@ _MEDIA: Mapping[str, Callable[[Sent, Json], None]] = {
 
 
 def _searches(tool: Json) -> Range:
-    """Return the searches that a vendor's own tool may make; a function of the caller's makes none.
+    """Return the searches that a vendor's tool may make; a function of the caller makes none.
 
-    Whatever is not known to be a function counts as a search tool.
+    A tool of an unknown kind counts as a search tool.
     """
     kind = tool.get("type")
-    is_own = kind in _OWN_TOOL_KINDS or (kind is None and isinstance(tool.get("function"), dict))
-    if is_own:
+    is_function = kind in _FUNCTION_KINDS or (
+        kind is None and isinstance(tool.get("function"), dict)
+    )
+    if is_function:
         return Range()
     uses = tool.get("max_uses")
-    most = uses if isinstance(uses, int) and not isinstance(uses, bool) else MOST_SEARCHES
+    most = uses if isinstance(uses, int) and not isinstance(uses, bool) else DEFAULT_MAX_SEARCHES
     return Range(min(most, 1), max(most, 0))

@@ -1,8 +1,8 @@
 """The parameters of a chat body that an endpoint may or may not support. Pure.
 
-Names are those of OpenRouter's `supported_parameters`. What an endpoint does not support is dropped
-from what it is sent, never answered with a surprise 400 (but for tools, response formats and web
-search); who wants to be sure says `provider.require_parameters`.
+Names are those of OpenRouter's `supported_parameters`. Unsupported parameters are removed from the
+request to an endpoint, except tools, response formats and web search. With
+`provider.require_parameters` only endpoints that support all of them are used.
 """
 
 from functools import lru_cache
