@@ -1,4 +1,4 @@
-"""Run batches: submit their lines, end them, write their files."""
+"""The service of batches: insert their lines, end them, and write their files."""
 
 import asyncio
 import time
@@ -39,11 +39,11 @@ from workers.attempt.retry_until_stored import OUT_OF_SERVICE
 from workers.services.leader_election import LeaderElection
 
 TICK_SECONDS = 0.25
-WAIT_SECONDS = 1.0  # until a batch that waits for money or for its limits is looked at again
-PATIENCE = 0.05  # a batch is looked at again after this share of its age,
-LONGEST_REST_SECONDS = 2.0  # or this, so that many open batches cost little
-MOMENTARY_MS = 300_000  # a pause or an open circuit that ends within this plans no line elsewhere
-SWEEP_SECONDS = 60.0  # between looks for files whose time is over
+RETRY_SECONDS = 1.0  # pause of a batch that waits for money or for a rate limit
+PAUSE_SHARE = 0.05  # pause of a batch with open jobs, as a share of its age
+MAX_PAUSE_SECONDS = 2.0  # the longest of these pauses
+MOMENTARY_MS = 300_000  # shorter pauses and open circuits do not change the plans of lines
+SWEEP_SECONDS = 60.0  # between two deletions of expired files
 SWEEP_GROUP = 100
 ABANDONED_SECONDS = 86_400.0  # since the last byte of a file that is being written
 
@@ -51,7 +51,7 @@ log = structlog.get_logger()
 
 
 class BatchKeeper:
-    """The open batches, brought forward by one process. One process at a time is the leader."""
+    """The service that advances the open batches. One process at a time is the leader."""
 
     def __init__(
         self,
@@ -75,13 +75,15 @@ class BatchKeeper:
         self._reader = Reader(store, self._catalog.current, settings, database)
         self._assembler = Assembler(database, store, settings.public_url)
         self._busy: dict[str, asyncio.Task[None]] = {}
-        self._rest_until: dict[str, float] = {}
+        self._paused_until: dict[str, float] = {}
 
     def services(self) -> list[Service]:
-        """Return the loops of this part. The leader runs them."""
+        """Return the services. The leader runs them."""
         is_leader = self._election.is_leader
         return [
-            Service("batches", TICK_SECONDS, self.look, is_leader=is_leader, close=self.close),
+            Service(
+                "batches", TICK_SECONDS, self.advance_open, is_leader=is_leader, close=self.close
+            ),
             Service("expired-files", SWEEP_SECONDS, self.sweep, is_leader=is_leader),
         ]
 
@@ -89,72 +91,72 @@ class BatchKeeper:
         """Cancel the steps that are running."""
         await end_tasks(list(self._busy.values()))
 
-    async def look(self) -> None:
-        """Begin to bring forward every open batch that nobody here is busy with."""
+    async def advance_open(self) -> None:
+        """Begin a step of each open batch that has none and is not paused."""
         now = time.monotonic()
         rows = await self._database.read(reports.list_open)
         for row in rows:
-            if row.id not in self._busy and self._rest_until.get(row.id, 0) <= now:
-                self._busy[row.id] = asyncio.create_task(self._bring_forward(row))
-        for batch_id in self._rest_until.keys() - {row.id for row in rows}:
-            del self._rest_until[batch_id]
+            if row.id not in self._busy and self._paused_until.get(row.id, 0) <= now:
+                self._busy[row.id] = asyncio.create_task(self._advance(row))
+        for batch_id in self._paused_until.keys() - {row.id for row in rows}:
+            del self._paused_until[batch_id]
 
     async def sweep(self) -> None:
-        """Delete files whose time is over, and what nobody goes on writing."""
+        """Delete expired files, and unfinished files that are no longer written."""
         abandoned = time.time() - ABANDONED_SECONDS
         await asyncio.to_thread(self._store.tidy, abandoned)
         for file_id in await self._database.read(files.list_expired, now_ms(), SWEEP_GROUP):
             if await self._database.write_grouped(delete_files_many, file_id):
                 await asyncio.to_thread(self._store.delete, file_id)
 
-    async def _bring_forward(self, row: BatchRow) -> None:
+    async def _advance(self, row: BatchRow) -> None:
         try:
             if row.state is BatchState.FINALIZING:
                 await self._finish(row)
             elif row.state is BatchState.CANCELLING:
                 await self._cancel(row)
             else:
-                await self._take_in(row)
+                await self._insert_lines(row)
         except OUT_OF_SERVICE as error:
-            log.warning("batch.put_off", error=str(error))
-            self._rest(row)
+            log.warning("batch.postponed", error=str(error))
+            self._pause(row)
         except Exception:
             log.exception("batch.failed", batch=row.id)
-            self._rest(row)
+            self._pause(row)
         finally:
             del self._busy[row.id]
 
-    def _rest(self, row: BatchRow, seconds: float = WAIT_SECONDS) -> None:
-        self._rest_until[row.id] = time.monotonic() + seconds
+    def _pause(self, row: BatchRow, seconds: float = RETRY_SECONDS) -> None:
+        self._paused_until[row.id] = time.monotonic() + seconds
 
     # --- validating, in_progress -----------------------------------------------------------------
 
-    async def _take_in(self, row: BatchRow) -> None:
-        """Take lines in, a group at a time, until there are none or they have to wait."""
-        if row.state is BatchState.VALIDATING and await self._is_unusable(row):
+    async def _insert_lines(self, row: BatchRow) -> None:
+        """Insert groups of lines as jobs, until there are no more or they have to wait."""
+        if row.state is BatchState.VALIDATING and await self._end_if_unusable(row):
             return
         while row.lines_read < row.lines_total:
-            if await self._stops(row):
+            if await self._stop_if_over(row):
                 return
             had_open = await self._database.read(reports.has_open_job, row.id)
             try:
-                taken = await self._take_group(row)
+                taken = await self._insert_group(row)
             except FileNotFoundError:
                 await self._stop(row, StopReason.INPUT_LOST)
                 return
             if (reason := taken.waits_for) is not None:
                 if isinstance(reason, StopReason) and not had_open and not taken.lines:
                     await self._stop(row, reason)
-                self._rest(row)
+                self._pause(row)
                 return
-            again = await self._again(row)
+            again = await self._reload(row)
             if again is None or again.state is not BatchState.IN_PROGRESS:
                 return
             row = again
-        if not await self._stops(row):
+        if not await self._stop_if_over(row):
             await self._finish_if_done(row)
 
-    async def _take_group(self, row: BatchRow) -> Taken:
+    async def _insert_group(self, row: BatchRow) -> Taken:
         principal = await self._database.read(
             accounts.find_principal, row.workspace_id, row.api_key_id
         )
@@ -180,8 +182,8 @@ class BatchKeeper:
             await batches.give_back(self._limiter, allowed, taken.jobs, now)
         return taken
 
-    async def _stops(self, row: BatchRow) -> bool:
-        """Stop a batch whose time is over before its lines were in, or that met its first error."""
+    async def _stop_if_over(self, row: BatchRow) -> bool:
+        """Stop a batch that has expired with lines left, or that stops at its first error."""
         if now_ms() >= row.expires_at and row.lines_read < row.lines_total:
             return await self._stop(row, StopReason.EXPIRED)
         stops_on_error = batches.options_of(row).on_error is OnError.STOP
@@ -191,11 +193,11 @@ class BatchKeeper:
 
     async def _stop(self, row: BatchRow, reason: StopReason) -> bool:
         await self._database.write(batches.stop_batch, row.id, reason, now_ms())
-        log.info("batch.stops", batch=row.id, reason=reason.value)
+        log.info("batch.stopped", batch=row.id, reason=reason.value)
         return True
 
-    async def _is_unusable(self, row: BatchRow) -> bool:
-        """End a batch whose input is no list of requests, or names one twice: nothing is run."""
+    async def _end_if_unusable(self, row: BatchRow) -> bool:
+        """End a batch if its input has no valid line or a duplicate id. No line is run."""
         file = await self._database.read(find_input, row.input_file_id)
         if file is None or file.problems is None:
             return False
@@ -208,7 +210,7 @@ class BatchKeeper:
     # --- cancelling ------------------------------------------------------------------------------
 
     async def _cancel(self, row: BatchRow) -> None:
-        """End what waits; what runs may end by itself: it is paid for anyway."""
+        """Cancel the waiting jobs. Running jobs continue, because they are paid for anyway."""
         while await self._database.write(batches.cancel_jobs, row.id, now_ms()):
             pass
         await self._finish_if_done(row)
@@ -218,15 +220,15 @@ class BatchKeeper:
     async def _finish_if_done(self, row: BatchRow) -> None:
         if await self._database.read(reports.has_open_job, row.id):
             age = (now_ms() - row.created_at) / 1000
-            self._rest(row, min(age * PATIENCE, LONGEST_REST_SECONDS))
+            self._pause(row, min(age * PAUSE_SHARE, MAX_PAUSE_SECONDS))
             return
         if await self._database.write(batches.begin_finalizing, row.id, now_ms()):
-            again = await self._again(row)
+            again = await self._reload(row)
             if again is not None:
                 await self._finish(again)
 
     async def _finish(self, row: BatchRow) -> None:
-        """Write the files, then say that the batch has ended: never the other way round."""
+        """Write the result files, and then the end of the batch. The order must not change."""
         output, errors = await asyncio.to_thread(self._assembler.write, row)
         state = await self._database.read(reports.find_last_state, row)
         end = BatchEnd(row.id, state, now_ms(), self._file(row, output), self._file(row, errors))
@@ -252,5 +254,5 @@ class BatchKeeper:
             expires_at=None if kept is None else now + kept * 1000,
         )
 
-    async def _again(self, row: BatchRow) -> BatchRow | None:
+    async def _reload(self, row: BatchRow) -> BatchRow | None:
         return await self._database.read(reports.find_batch, row.id)

@@ -25,9 +25,9 @@ def _key(role: str) -> str:
 
 
 class LeaderElection:
-    """A role that one process at a time has. It lapses by itself when its holder falls silent.
+    """A role of one process at a time. It ends by itself if its holder does not renew it.
 
-    For a moment there may be two, so that what they do must be guarded anyway.
+    For a moment there may be two leaders, so their statements must be guarded.
     """
 
     def __init__(
@@ -40,13 +40,16 @@ class LeaderElection:
     ) -> None:
         self._redis = redis
         self._key = _key(role)
-        self._me = holder.encode()
+        self._holder = holder.encode()
         self._clock = clock
         self._is_leader = False
         self._ask_at = clock()
 
     async def is_leader(self) -> bool:
-        """Take or keep the lease. Return whether it is ours. Call it within LEADERSHIP_MS."""
+        """Take or renew the lease, and return whether this process has it.
+
+        The leader calls it again within LEADERSHIP_MS.
+        """
         now = self._clock()
         if now >= self._ask_at:
             self._is_leader = await self._take_or_keep()
@@ -56,12 +59,12 @@ class LeaderElection:
     async def _take_or_keep(self) -> bool:
         redis = self._redis
         try:
-            if await redis.set(self._key, self._me, nx=True, px=LEADERSHIP_MS):
+            if await redis.set(self._key, self._holder, nx=True, px=LEADERSHIP_MS):
                 return True
-            if await redis.get(self._key) != self._me:
+            if await redis.get(self._key) != self._holder:
                 return False
             await redis.pexpire(self._key, LEADERSHIP_MS)
         except (RedisError, OSError) as error:
-            log.info("lead.no_redis", role=self._key, error=str(error))
+            log.info("leader.no_redis", role=self._key, error=str(error))
             return False
         return True

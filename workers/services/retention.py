@@ -1,4 +1,4 @@
-"""Delete in the background what is not to be kept. Any number may run; one at a time leads."""
+"""The service of retention. Any number of processes may run it, and one is the leader."""
 
 import asyncio
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from broker.storage.files import FileStore
 from workers.services.leader_election import LeaderElection
 
 TICK_SECONDS = 1.0
-RETIRE_SECONDS = 30.0  # between looks for what has become too old
+RETIRE_SECONDS = 30.0  # between two deletions of what is too old
 GROUP = 20  # batches deleted at a time
 
 
@@ -34,7 +34,7 @@ class RetentionService:
     files: FileStore
 
     def services(self) -> list[Service]:
-        """Return the loops of this part. The leader runs them."""
+        """Return the services. The leader runs them."""
         is_leader = self.election.is_leader
         return [
             Service("retention", TICK_SECONDS, self.tidy, is_leader=is_leader),
@@ -49,16 +49,16 @@ class RetentionService:
             await asyncio.sleep(TICK_SECONDS)
 
     async def tidy(self) -> None:
-        """Take the next step of jobs that keep less than everything; also in Redis."""
-        now, patience = now_ms(), self.settings.fetched_answer_seconds
-        fetched_before = now - int(patience * 1000)
-        gone = await self.database.write(retention.delete_unkept, now, fetched_before)
-        if gone:
-            keys = [key for job_id in gone for key in (stream_key(job_id), fence_key(job_id))]
+        """Delete the parts of ended jobs that are not to be kept, also in Redis."""
+        now = now_ms()
+        fetched_before = now - int(self.settings.fetched_answer_seconds * 1000)
+        deleted = await self.database.write(retention.delete_unkept, now, fetched_before)
+        if deleted:
+            keys = [key for job_id in deleted for key in (stream_key(job_id), fence_key(job_id))]
             await self.redis.delete(*keys)
 
     async def retire(self) -> bool:
-        """Forget a group of every workspace's old jobs; tell whether there may be more."""
+        """Delete a group of old jobs of each workspace. Return whether there may be more."""
         now = now_ms()
         more = await self.database.write(native_batches.delete_old, now)
         days = self.settings.retention_days
@@ -76,7 +76,7 @@ class RetentionService:
         return more
 
     async def _retire_batches(self, workspace_id: str, before: int) -> bool:
-        """Delete old batches as their owner would; tell whether there may be more."""
+        """Delete a group of old batches. Return whether there may be more."""
         found = await self.database.read(reports.list_ended_before, workspace_id, before, GROUP)
         for batch_id in found:
             deleted = await self.database.write(delete_batch, batch_id, workspace_id)

@@ -1,4 +1,4 @@
-"""Webhook deliveries: claim, sign, POST, record. Each receiver has its own lanes."""
+"""Webhook deliveries: claim, sign, send and record them, in lanes of their receivers."""
 
 import asyncio
 import random
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Deliverer:
-    """One worker process's lanes."""
+    """The deliveries of one worker process. Each of its lanes sends to one receiver."""
 
     owner: str
     database: Database
@@ -43,15 +43,15 @@ class Deliverer:
     _until: float | None = None  # once draining: when running attempts are stopped
 
     async def send(self, delivery_ids: Sequence[str]) -> None:
-        """Begin these deliveries; return once each has its lane, or was not ours to send."""
+        """Begin these deliveries. Return when each has a lane or was published again."""
         await asyncio.gather(*[self._begin(delivery_id) for delivery_id in delivery_ids])
 
     def drain(self) -> None:
-        """Take nothing new."""
+        """Begin no more deliveries."""
         self._until = time.monotonic() + self.shutdown_seconds
 
     async def aclose(self) -> None:
-        """Let what runs finish for a while, hand the rest back, disconnect."""
+        """Wait a while for running attempts, return the others to the database, and disconnect."""
         if self._until is None:
             self.drain()
         assert self._until is not None
@@ -78,16 +78,17 @@ class Deliverer:
         self._free.release()
 
     async def _lane(self, delivery_id: str) -> None:
-        """Send this delivery, then whatever is due next to its receiver.
+        """Send this delivery, and then the next ones that are due to its receiver.
 
-        It ends when one fails, and when others wait for a lane: the dispatcher brings the rest.
+        The lane ends when one fails, or when others wait for a lane. The dispatcher publishes the
+        rest.
         """
         try:
             delivery = await self._claim(delivery_id)
             while delivery is not None:
                 delivery = await self.deliver(delivery)
         except OUT_OF_SERVICE as error:
-            log.warning("delivery.put_off", error=str(error))
+            log.warning("delivery.postponed", error=str(error))
         except Exception:  # what was claimed is rescued when its lease ends
             log.exception("delivery.crashed", delivery=delivery_id)
 
@@ -96,7 +97,7 @@ class Deliverer:
         return await self.database.write_grouped(claim_many, claim)
 
     async def deliver(self, delivery: ClaimedDelivery) -> ClaimedDelivery | None:
-        """Make one attempt and record it; return what the lane goes on with."""
+        """Make one attempt and record it. Return the next delivery of the lane."""
         started = self.clock()
         decision: DeliveryDecision
         try:
@@ -126,7 +127,7 @@ class Deliverer:
         answer: ReceiverAnswer,
         decision: DeliveryDecision,
     ) -> ClaimedDelivery | None:
-        """Write what came of an attempt; while the database does not answer, keep trying."""
+        """Write the result of an attempt; try again while the database does not answer."""
         now = self.clock()
         next_claim = ClaimNext(delivery.receiver, self.owner, now, LEASE_MS)
         ending = DeliveryEnding(

@@ -1,4 +1,4 @@
-"""One POST of a webhook delivery: signed, guarded, bounded in time and size."""
+"""One POST of a webhook delivery: signed, guarded, limited in time and size."""
 
 import functools
 import ssl
@@ -20,33 +20,33 @@ from broker.webhooks.endpoints import NewWorkspaceSecret, ensure_workspace_secre
 from workers.adapters.errors.retry_after import seconds
 from workers.egress import Bounds, Policy, RefusedError, TooLargeError, create_guarded_client, parse
 
-OPENED = 4_096  # secrets kept open: opening one costs more than signing with it
+CACHED_SECRETS = 4_096  # decrypting a secret takes longer than signing with it
 
 
 class HeaderSigner:
-    """Opens sealed secrets and signs with them."""
+    """Decrypts the secrets of receivers and signs with them."""
 
     def __init__(self, database: Database, encryption: Encryption) -> None:
         self._database = database
         self._encryption = encryption
-        self._open = functools.lru_cache(OPENED)(encryption.decrypt)
+        self._open = functools.lru_cache(CACHED_SECRETS)(encryption.decrypt)
 
     async def headers(self, delivery: ClaimedDelivery, now: int) -> dict[str, str]:
-        """Return all headers of this attempt but those that are the same for every one."""
-        sealed = delivery.secrets or await self._first_secrets(delivery.workspace_id, now)
+        """Return the headers of this attempt, without those of every attempt."""
+        secrets = delivery.secrets or await self._first_secrets(delivery.workspace_id, now)
         extra = orjson.loads(self._open(delivery.headers)) if delivery.headers else {}
-        stamps = signing.build_headers(
+        signatures = signing.build_headers(
             delivery.scheme,
-            [self._open(secret) for secret in sealed],
+            [self._open(secret) for secret in secrets],
             event_id=delivery.event_id,
             timestamp=now // 1000,
             body=delivery.payload,
             subject=f"{delivery.subject_id}-{delivery.event_type.rpartition('.')[2]}",
         )
-        return {**extra, **stamps}
+        return {**extra, **signatures}
 
     async def _first_secrets(self, workspace_id: str, now: int) -> list[str]:
-        """Give the workspace its secret, now that one of its jobs names a URL."""
+        """Create the secret of a workspace that has none, and return it in a list."""
         columns, _ = build_secret_columns(SignatureKind.V1, self._encryption)
         fresh = NewWorkspaceSecret(workspace_id, columns["secret"], now)
         row = await self._database.write(ensure_workspace_secret, fresh)
@@ -64,18 +64,18 @@ class ReceiverAnswer:
     """The result of a POST."""
 
     status: int | None = None
-    error: str | None = None  # why there is no whole answer
-    body: str | None = None  # cut
+    error: str | None = None  # the reason if there is no whole answer
+    body: str | None = None  # its beginning
     retry_after: float | None = None  # seconds
 
     @property
     def counted_status(self) -> int | None:
-        """The status, where the answer came whole."""
+        """The status of a whole answer."""
         return None if self.error else self.status
 
 
 class WebhookClient:
-    """Posts to addresses that callers chose."""
+    """Sends to URLs that callers chose."""
 
     def __init__(
         self,
@@ -92,9 +92,9 @@ class WebhookClient:
         )
 
     async def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> ReceiverAnswer:
-        """Send and read. Never raises for what the receiver does, or for where the URL leads."""
+        """Send a request and return the answer, or the error of the receiver or of the URL."""
         try:
-            parse(url, self._policy)  # as it was written, before any other parser tidies it
+            parse(url, self._policy)  # as it was written, before another parser changes it
             sending = self._client.stream(
                 "POST", url, content=content, headers={**headers, **HEADERS}
             )
@@ -114,9 +114,9 @@ async def _read(response: httpx.Response) -> ReceiverAnswer:
     error = None
     try:
         async for piece in response.aiter_raw():
-            pieces.append(piece)  # noqa: PERF401  # what came before a failure is kept
+            pieces.append(piece)  # noqa: PERF401  # the part before a failure is kept
     except TooLargeError:
-        pass  # the status is known, and nobody needs the rest
+        pass  # the status is known, and the rest is not needed
     except httpx.TransportError as failure:
         error = f"{failure}."
     return ReceiverAnswer(

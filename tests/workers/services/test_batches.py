@@ -132,7 +132,7 @@ async def bring_forward(tools, batch_id, looks=1):
     """Look so often, as so many processes of which each is killed after its look."""
     for _ in range(looks):
         keeper = tools.make_keeper()
-        await keeper.look()
+        await keeper.advance_open()
         while keeper._busy:
             await asyncio.gather(*keeper._busy.values())
     return row_of(tools, batch_id)
@@ -279,7 +279,7 @@ async def test_who_is_killed_while_taking_in_is_followed_where_it_stopped(tools)
     # Given a process that dies after its first group
     count = 2 * GROUP_LINES + 10
     batch_id = make_batch(tools, [line(f"n{n}") for n in range(count)])
-    with mock.patch.object(BatchKeeper, "_again", return_value=None):
+    with mock.patch.object(BatchKeeper, "_reload", return_value=None):
         row = await bring_forward(tools, batch_id)
     assert row.lines_read == GROUP_LINES
     # Then the next one takes in the rest, and nothing twice
