@@ -39,7 +39,7 @@ async def test_it_is_written_once_there_is_room(monkeypatch):
     disk = Disk(full=3)
     [row] = await save(disk, lease_seconds=60)
     assert disk.saved == [PICTURE]
-    assert row["id"] == PICTURE.id
+    assert row.id == PICTURE.id
 
 
 async def test_it_is_another_workers_once_the_lease_is_over():
