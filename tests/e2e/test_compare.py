@@ -133,7 +133,7 @@ def test_on_the_command_line(installation: Installation, tmp_path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "alpha beta" in done.stdout
-    assert "In all" in done.stdout
+    assert "Total" in done.stdout
     assert len(list(csv.DictReader(out.open()))) == 4
     told = waybill(installation, "one prompt", "-m", MODELS[0], "-m", MODELS[2], "--json")
     assert told.returncode == 1  # one of them failed
