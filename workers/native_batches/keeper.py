@@ -94,7 +94,7 @@ class NativeBatchKeeper:
         try:
             await stepping
         except OUT_OF_SERVICE as error:
-            log.warning("native_batch.put_off", error=str(error))
+            log.warning("native_batch.step_postponed", error=str(error))
         except Exception:  # its lease ends, and another step takes the batch
             log.exception("native_batch.step_failed", batch=row.id)
         finally:
