@@ -165,7 +165,7 @@ def test_without_a_partition_all_models_are_sorted_together():
 
 def test_a_long_prompt_is_priced_at_its_own_tier():
     """A price that rises with the prompt decides by the price that this request would pay."""
-    tiered = at("tiered").price.__class__.recalled(
+    tiered = at("tiered").price.__class__.decode(
         {"prompt": USD // 2, "completion": USD // 2, "tiers": [[200_000, {"prompt": 9 * USD}]]}
     )
     both = [at("flat"), at("tiered", price=tiered)]
