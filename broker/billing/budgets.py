@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, exists, insert, select, update
 
 from broker import usage
 from broker.billing import ledger
@@ -117,7 +117,7 @@ def budgets_of_keys(
     }
 
 
-def _read(connection: Connection, query: Any) -> list[BudgetLimit]:
+def _read(connection: Connection, query: Select[Any]) -> list[BudgetLimit]:
     rows = [BudgetRow(*row) for row in connection.execute(query)]
     return [_limit_of_budget(connection, row) for row in rows]
 
@@ -294,7 +294,9 @@ def workspace_budgets(connection: Connection, workspace_id: str, now: int) -> li
     return sorted(limits, key=lambda each: (each.scope, each.subject_id, ORDER.index(each.reset)))
 
 
-def _conditions(workspace_id: str, scope: BudgetScope, subject_id: str) -> tuple[Any, ...]:
+def _conditions(
+    workspace_id: str, scope: BudgetScope, subject_id: str
+) -> tuple[ColumnElement[bool], ...]:
     return (
         _budgets.c.workspace_id == workspace_id,
         _budgets.c.scope == scope.value,

@@ -4,7 +4,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, func, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    bindparam,
+    case,
+    func,
+    select,
+    union_all,
+)
 
 from broker.storage.tables import LedgerAccount, LedgerEntry, Workspace, table
 
@@ -54,7 +63,7 @@ def entry_totals(entry: EntryAmounts) -> LedgerTotals:
     return LedgerTotals(spent=-entry.amount_nanos - entry.held_nanos, held=entry.held_nanos)
 
 
-def _statement(account: ColumnElement[Any]) -> Any:
+def _statement(account: ColumnElement[str]) -> CompoundSelect[Any]:
     """Return one statement over both, so that each entry counts once while it is chained."""
     of_job = _entries.c.job_id.is_not(None)
     unchained = (
@@ -87,7 +96,9 @@ def key_totals(connection: Connection, key_ids: Iterable[str]) -> dict[str, Ledg
     return _totals(connection, _OF_KEYS, key_ids)
 
 
-def _totals(connection: Connection, statement: Any, ids: Iterable[str]) -> dict[str, LedgerTotals]:
+def _totals(
+    connection: Connection, statement: CompoundSelect[Any], ids: Iterable[str]
+) -> dict[str, LedgerTotals]:
     found = dict.fromkeys(sorted(set(ids)), NOTHING)
     if found:
         for id_, *sums in connection.execute(statement, {"ids": list(found)}):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import ColumnElement, Connection, Select, case, func, select
 
 from broker.billing.ledger import chain
 from broker.billing.ledger.balances import NOTHING, LedgerTotals, entry_totals
@@ -148,8 +148,8 @@ def _check_jobs(connection: Connection, workspace_id: str | None, result: Verifi
             result.flaws.append(Flaw(row.id, what))
 
 
-def _jobs_with_entries(workspace_id: str | None) -> Any:
-    def count(*kinds: str) -> Any:
+def _jobs_with_entries(workspace_id: str | None) -> Select[Any]:
+    def count(*kinds: str) -> ColumnElement[int]:
         return func.sum(case((_entries.c.kind.in_(kinds), 1), else_=0))
 
     not_refunded = case(
