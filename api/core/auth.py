@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import structlog
 from starlette.requests import Request
 
-from api.core.headers import header
+from api.core.headers import read_header
 from broker import accounts
 from broker.accounts import CallerKind, KeyUse, Principal, Role, Scope, StoredKey, access
 from broker.accounts.audit import Actor
@@ -190,7 +190,7 @@ async def authenticate_session(request: Request, database: Database) -> Principa
     Raises AuthenticationError, and PermissionDeniedError for a write by a viewer, or by a page of
     another site.
     """
-    workspace = header(request, WORKSPACE_HEADER)
+    workspace = read_header(request, WORKSPACE_HEADER)
     principal = await database.read(
         find_session_principal, request.cookies[SESSION_COOKIE], workspace
     )

@@ -13,12 +13,12 @@ from broker.accounts.audit import Actor
 from broker.errors import PermissionDeniedError
 
 
-async def services(request: Request) -> Services:
+async def provide_services(request: Request) -> Services:
     """Return the services of this process."""
     return get_services(request)
 
 
-ServicesDep: TypeAlias = Annotated[Services, Depends(services)]
+ServicesDep: TypeAlias = Annotated[Services, Depends(provide_services)]
 
 
 async def authenticate(request: Request, services: ServicesDep) -> Principal:

@@ -3,7 +3,7 @@
 The app's headers are OpenRouter's ("App Attribution").
 """
 
-from typing import Any
+from typing import TypedDict
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -12,7 +12,7 @@ from broker.completion import Json
 from broker.errors import UnsupportedEncodingError
 
 
-def header(request: Request, name: str) -> str | None:
+def read_header(request: Request, name: str) -> str | None:
     """Return a header's value: UTF-8 where the bytes are UTF-8, else Latin-1 (RFC 9110, 5.5)."""
     value = request.headers.get(name)
     if value is None or value.isascii():
@@ -24,7 +24,7 @@ def header(request: Request, name: str) -> str | None:
 
 
 def refuse_encoded(request: Request) -> None:
-    """Raise for a body in an encoding that would be read as if it had none."""
+    """Raise UnsupportedEncodingError for a body with a content encoding."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         raise UnsupportedEncodingError(
@@ -34,35 +34,44 @@ def refuse_encoded(request: Request) -> None:
 
 
 TITLES = ("x-openrouter-title", "x-title")
-LONGEST = 256
+MAX_LENGTH = 256
+"""Characters of a header that are stored."""
 
 
-def read_attribution(request: Request) -> dict[str, Any]:
-    """Return what a `Wish` says of its origin: app, session_id and the headers themselves."""
-    title = next((found for name in TITLES if (found := _header(request, name))), None)
-    referer = _header(request, "http-referer") or _header(request, "referer")
-    headers: Json = {
+class Attribution(TypedDict):
+    """The origin of a request, as fields of `JobOptions`."""
+
+    app: str | None
+    session_id: str | None
+    origin: Json  # the headers
+
+
+def read_attribution(request: Request) -> Attribution:
+    """Return the app and the session of a request, and the headers that name them."""
+    title = next((found for name in TITLES if (found := _read_cut(request, name))), None)
+    referer = _read_cut(request, "http-referer") or _read_cut(request, "referer")
+    headers = {
         "http_referer": referer,
         "title": title,
-        "categories": _header(request, "x-openrouter-categories"),
-        "user_agent": _header(request, "user-agent"),
+        "categories": _read_cut(request, "x-openrouter-categories"),
+        "user_agent": _read_cut(request, "user-agent"),
     }
     return {
-        "app": title or _host(referer),
-        "session_id": _header(request, "x-session-id"),
+        "app": title or _find_host(referer),
+        "session_id": _read_cut(request, "x-session-id"),
         "origin": {name: value for name, value in headers.items() if value},
     }
 
 
-def _header(request: Request, name: str) -> str | None:
-    value = header(request, name)
-    return value.strip()[:LONGEST] or None if value else None
+def _read_cut(request: Request, name: str) -> str | None:
+    value = read_header(request, name)
+    return value.strip()[:MAX_LENGTH] or None if value else None
 
 
-def _host(referer: str | None) -> str | None:
+def _find_host(referer: str | None) -> str | None:
     if referer is None:
         return None
     try:
         return urlsplit(referer).netloc or referer
-    except ValueError:  # half an IPv6 address
+    except ValueError:  # an incomplete IPv6 address
         return referer

@@ -1,4 +1,4 @@
-"""Answers that are not plain JSON: stored bytes as links or base64, raw sound, plain text."""
+"""Answers with media: stored bytes as links or base64, raw audio, plain text."""
 
 import base64
 import contextlib
@@ -15,7 +15,7 @@ PLAIN = frozenset({"text", "srt", "vtt"})
 
 
 def media_response(services: Services, body: Json, headers: dict[str, str]) -> Response:
-    """Return a job's answer as the operation's own API gives it. Reads files: run in a thread."""
+    """Return a job's answer in the form of its operation. It reads files: run it in a thread."""
     if body.get("object") == "audio.speech":
         content = read_stored(services, body["file_id"])
         return Response(content, headers=headers, media_type=body["media_type"])
@@ -25,7 +25,7 @@ def media_response(services: Services, body: Json, headers: dict[str, str]) -> R
 
 
 def read_stored(services: Services, file_id: str) -> bytes:
-    """Return a stored file. Raises NotFoundError where its bytes are not on this machine."""
+    """Return a stored file. Raises NotFoundError if its bytes are not on this machine."""
     try:
         return services.files.read(file_id)
     except FileNotFoundError:
@@ -35,26 +35,26 @@ def read_stored(services: Services, file_id: str) -> bytes:
 
 
 def has_media(body: Json) -> bool:
-    """Tell answers that `response` has something to do for."""
+    """Return whether `add_media` changes an answer."""
     return "response_format" in body or "file_id" in body or _has_images(body)
 
 
 def add_media(services: Services, body: Json) -> Json:
-    """Return an answer with its stored bytes in the form that was asked for.
+    """Return an answer with links to its stored bytes, or with the bytes themselves.
 
-    An image carries a link, and its bytes as base64 unless only `url` was asked; sound a link.
+    An image has a link and base64, unless the request chose one of them. Audio has a link.
     """
     shown = dict(body)
-    wanted = shown.pop("response_format", None)
+    response_format = shown.pop("response_format", None)
     if "file_id" in shown:
         shown["url"] = build_signed_link(services, shown["file_id"])
     if _has_images(shown):
-        shown["data"] = [_image(services, entry, wanted) for entry in shown["data"]]
+        shown["data"] = [_render_image(services, entry, response_format) for entry in shown["data"]]
     return shown
 
 
 def build_signed_link(services: Services, file_id: str) -> str:
-    """Return an absolute URL that gives the file without a key, for an hour."""
+    """Return an absolute URL that serves the file without a key, for an hour."""
     path = services.signer.link(CONTENT_PATH.format(file_id=file_id), file_id)
     return services.settings.public_url.rstrip("/") + path
 
@@ -64,14 +64,14 @@ def _has_images(body: Json) -> bool:
     return isinstance(data, list) and any("file_id" in entry for entry in data)
 
 
-def _image(services: Services, entry: Json, wanted: str | None) -> Json:
+def _render_image(services: Services, entry: Json, response_format: str | None) -> Json:
     file_id = entry.get("file_id")
     if file_id is None:
         return entry
     shown = dict(entry)
-    if wanted != "b64_json":
+    if response_format != "b64_json":
         shown["url"] = build_signed_link(services, file_id)
-    if wanted != "url":
-        with contextlib.suppress(NotFoundError):  # the answer is more than its bytes
+    if response_format != "url":
+        with contextlib.suppress(NotFoundError):  # the answer is useful without the bytes
             shown["b64_json"] = base64.b64encode(read_stored(services, file_id)).decode()
     return shown

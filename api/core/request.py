@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator
 from starlette.requests import Request
 
 from api.core import headers
-from api.core.headers import header, read_attribution
+from api.core.headers import read_attribution, read_header
 from api.core.services import get_services
 from broker.completion import Json
 from broker.enums import Store
@@ -43,7 +43,7 @@ class Preference:
 
 
 async def read_bytes(request: Request, most: int) -> bytes:
-    """Return the body. Raises for one that is too large, without reading on."""
+    """Return the body. Raises PayloadTooLargeError as soon as it is larger than `most` bytes."""
     headers.refuse_encoded(request)
     body = bytearray()
     async for piece in request.stream():
@@ -57,9 +57,9 @@ async def read_bytes(request: Request, most: int) -> bytes:
 
 
 async def read_json(request: Request, most: int, *, or_nothing: bool = False) -> Json:
-    """Return the body as a JSON object. Raises for a body that is too large or none.
+    """Return the body as a JSON object. Raises for a body that is too large or no object.
 
-    With `or_nothing` an absent body is an empty object.
+    With `or_nothing`, an absent body is an empty object.
     """
     body = await read_bytes(request, most)
     if or_nothing and not body:
@@ -75,7 +75,7 @@ async def read_json(request: Request, most: int, *, or_nothing: bool = False) ->
 
 def parse_idempotency_key(request: Request) -> str | None:
     """Return the `Idempotency-Key` header, without the quotes of a structured-field string."""
-    key = header(request, "idempotency-key")
+    key = read_header(request, "idempotency-key")
     if key is None:
         return None
     key = key.strip().strip('"')
@@ -87,26 +87,26 @@ def parse_idempotency_key(request: Request) -> str | None:
 
 
 def read_job_options(request: Request, operation: Operation = Operation.CHAT) -> JobOptions:
-    """Return what the headers of a call ask of its job."""
+    """Return the options of a job that the headers of its call state."""
     return JobOptions(
         operation=operation,
         idempotency_key=parse_idempotency_key(request),
-        coalesce=request.headers.get("x-coalesce", "").lower() == "true",  # the body may ask, too
+        coalesce=request.headers.get("x-coalesce", "").lower() == "true",
         store=_store(request),
         **read_attribution(request),
     )
 
 
 def _store(request: Request) -> str | None:
-    """Read `X-Store`: what is to be kept of a request's prompt and answer."""
-    wanted = request.headers.get("x-store")
-    if wanted is None or wanted in set(Store):
-        return wanted
+    """Return the header `X-Store`: what is stored of the prompt and the answer."""
+    store = request.headers.get("x-store")
+    if store is None or store in set(Store):
+        return store
     raise InvalidRequestError(f"X-Store is one of {', '.join(Store)}.", param="X-Store")
 
 
 def read_preference(request: Request) -> Preference:
-    """Read `Prefer: respond-async` and `wait=N`; what is not known is ignored (RFC 7240)."""
+    """Return the preferences `respond-async` and `wait=N`; others are ignored (RFC 7240)."""
     respond_async, wait = False, None
     for word in ",".join(request.headers.getlist("prefer")).replace(";", ",").split(","):
         name, _, value = word.strip().lower().partition("=")
@@ -128,7 +128,7 @@ def _seconds(value: str) -> float:
 
 
 def to_milliseconds(unix_seconds: float | None, field: str) -> int | None:
-    """Read a time in Unix seconds; one that is centuries off was given in another unit."""
+    """Return a time in milliseconds. Raises for one far ahead, which has another unit."""
     if unix_seconds is None:
         return None
     if unix_seconds > time.time() + 10 * 366 * 86400:
@@ -139,51 +139,52 @@ def to_milliseconds(unix_seconds: float | None, field: str) -> int | None:
 
 
 METADATA = re.compile(r"metadata\[(.{1,64})\]")
-"""A filter whose name is the caller's own; routes that have it know it by this one:"""
+"""A filter by a name of the caller's own."""
 ANY_METADATA = "metadata[name]"
+"""The query parameter that declares such filters."""
 
-PASSED_OVER = frozenset({"api-version", "beta", "use_rss", "use_rss_chat_links"})
-"""Query parameters that clients of OpenAI, Anthropic and OpenRouter send; they are ignored."""
+IGNORED_PARAMETERS = frozenset({"api-version", "beta", "use_rss", "use_rss_chat_links"})
+"""Query parameters that clients of OpenAI, Anthropic and OpenRouter send."""
 
 
 async def check_query(request: Request) -> None:
-    """Raise for a name that the route does not know, and for a value that nothing can have."""
+    """Raise InvalidRequestError for an unknown query parameter, and for a value with a NUL."""
     if request.method != "GET" or not request.scope["query_string"]:
         return
-    known = _known(request.scope["route"].dependant)
+    known = _find_parameters(request.scope["route"].dependant)
     for name, value in request.query_params.multi_items():
-        asked = ANY_METADATA if METADATA.fullmatch(name) else name
-        if asked not in known | PASSED_OVER:
+        declared = ANY_METADATA if METADATA.fullmatch(name) else name
+        if declared not in known | IGNORED_PARAMETERS:
             await require_key(request)
-            raise InvalidRequestError(_unknown(name, known), param=name)
+            raise InvalidRequestError(_describe_unknown(name, known), param=name)
         if "\0" in value:
             await require_key(request)
             raise InvalidRequestError(f"{name}: there is a NUL in it.", param=name)
 
 
 async def require_key(request: Request) -> None:
-    """Raise AuthenticationError for a caller without a key, where the route wants one.
+    """Raise AuthenticationError for a caller without a key, if the route needs one.
 
-    A route asks this itself; what is wrong with a query is told only to those who may call it.
+    The key is checked before an error of the query is reported.
     """
     route = request.scope.get("route")
     if "security" not in (getattr(route, "openapi_extra", None) or {}):
         await get_services(request).keyring.principal(request)
 
 
-def cursor(prefix: str) -> AfterValidator:
-    """Take the ids that begin like this, be their objects still there or not."""
+def _require_prefix(prefix: str) -> AfterValidator:
+    """Return the validator of ids with this prefix. The object may have been deleted."""
 
-    def checked(value: str) -> str:
+    def check(value: str) -> str:
         if not is_id(prefix, value):
             raise ValueError(f"{value[:40]!r} is no id here: give the last_id of the page before")
         return value
 
-    return AfterValidator(checked)
+    return AfterValidator(check)
 
 
-def _unix_seconds(value: object) -> float:
-    """Read a time: Unix seconds, or ISO 8601, which is UTC where it names no zone."""
+def _parse_time(value: object) -> float:
+    """Return a time, given in Unix seconds or ISO 8601 (UTC by default), in Unix seconds."""
     text = str(value)
     try:
         seconds = float(text)
@@ -202,16 +203,16 @@ def _unix_seconds(value: object) -> float:
     return seconds
 
 
-Moment: TypeAlias = Annotated[float, BeforeValidator(_unix_seconds)]
-JobCursor: TypeAlias = Annotated[str, cursor("job_")]
-FileCursor: TypeAlias = Annotated[str, cursor("file_")]
-BatchCursor: TypeAlias = Annotated[str, cursor("batch_")]
-DeliveryCursor: TypeAlias = Annotated[str, cursor("dlv_")]
-AuditCursor: TypeAlias = Annotated[str, cursor("aud_")]
+Moment: TypeAlias = Annotated[float, BeforeValidator(_parse_time)]
+JobCursor: TypeAlias = Annotated[str, _require_prefix("job_")]
+FileCursor: TypeAlias = Annotated[str, _require_prefix("file_")]
+BatchCursor: TypeAlias = Annotated[str, _require_prefix("batch_")]
+DeliveryCursor: TypeAlias = Annotated[str, _require_prefix("dlv_")]
+AuditCursor: TypeAlias = Annotated[str, _require_prefix("aud_")]
 
 
-def _known(dependant: Dependant) -> set[str]:
-    """Return the names that a route, and what it depends on, take from a query."""
+def _find_parameters(dependant: Dependant) -> set[str]:
+    """Return the names of the query parameters of a route and of its dependencies."""
     names: set[str] = set()
     for each in dependant.query_params:
         form = each.field_info.annotation
@@ -219,10 +220,10 @@ def _known(dependant: Dependant) -> set[str]:
             names |= {field.alias or name for name, field in form.model_fields.items()}
         else:
             names.add(each.alias)
-    return names.union(*map(_known, dependant.dependencies))
+    return names.union(*map(_find_parameters, dependant.dependencies))
 
 
-def _unknown(name: str, known: Collection[str]) -> str:
+def _describe_unknown(name: str, known: Collection[str]) -> str:
     near = difflib.get_close_matches(name[:100], known, n=1)
     if near:
         return f"{name[:64]}: there is no such query parameter here; {near[0]} is meant, perhaps."

@@ -11,7 +11,7 @@ import orjson
 from sqlalchemy.exc import IntegrityError
 from starlette.requests import Request
 
-from api.core.headers import header
+from api.core.headers import read_header
 from api.core.rate_limits import write_within_limits
 from api.core.services import Services
 from broker import presets, submission
@@ -84,7 +84,7 @@ async def find_affinity(
     request: Request, services: Services, principal: Principal, body: Json
 ) -> Mapping[str, str]:
     """Copy the session of a header to a chat body; return the endpoint with its prompt cache."""
-    session = header(request, "x-session-id")
+    session = read_header(request, "x-session-id")
     if session and body.get("session_id") is None:
         body["session_id"] = session
     return await cache_affinity.find(services.redis, principal.workspace_id, body)
