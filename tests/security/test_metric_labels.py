@@ -18,7 +18,7 @@ MADE_UP = [("ollama", f"made-up-{number}") for number in range(50)] + [("nobody"
 @pytest.fixture
 def known() -> frozenset[tuple[str, str]]:
     models = {"acme/small": SimpleNamespace(endpoints=[SimpleNamespace(key=LISTED)])}
-    return find_known_endpoints(SimpleNamespace(everything=models, providers={"ollama": None}))
+    return find_known_endpoints(SimpleNamespace(all_models=models, providers={"ollama": None}))
 
 
 def test_models_that_callers_make_up_are_one_label(known: frozenset[tuple[str, str]]) -> None:
