@@ -139,6 +139,8 @@ class Database:
             self._writer.join()
         self._readers.shutdown()
         self.engine.dispose()
+        if self._turns is not None:
+            self._turns.close()
 
     def _hand_in(self, write: _Write) -> None:
         with self._lock:

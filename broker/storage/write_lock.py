@@ -1,90 +1,117 @@
-"""SQLite's one writer at a time, in turns: who waits is next.
+"""SQLite's one writer at a time, in turns: the process that waits is next.
 
 SQLite itself only lets a process look again after a pause of up to 100 ms, and a busy one takes the
-lock again in much less: the other would wait for seconds. Here whoever wants to write first stands
-at the door, where there is room for one, and so goes before whoever has just written. Locks of the
-operating system: they go with the process that held them.
+lock again in much less: the other would wait for seconds. Here a process that wants to write first
+takes the lock "door", which one can have, and so goes before the process that has just written.
+Both are locks of the operating system: they end with the process that held them.
 
-Turns are a courtesy. Where a process is stopped in the middle of its own, the others go on without
-after a while, and SQLite's lock decides, which waits for so long and no longer.
+Turns are a courtesy. While a process is stopped in the middle of its own, the others write without
+a turn, and SQLite's own lock decides.
 """
 
 import contextlib
-import queue
+import os
 import threading
 import time
 from collections.abc import Iterator
-from typing import TextIO
 
 WANTED_SECONDS = 0.2
-TURN_SECONDS = 1.0  # how long a turn is waited for
+TURN_SECONDS = 1.0
+"""The longest wait for a turn."""
+
+FIRST_PAUSE_SECONDS = 0.000_1
+LAST_PAUSE_SECONDS = 0.002
+"""Pauses between two looks at a lock: no lock of a file can be waited for up to a time."""
 
 
 class WriteLock:
-    """Turns of one process at writing to the database at `path`."""
+    """The turns of one process at writing to the database at `path`."""
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._mutex = threading.Lock()  # a file that is locked is locked for all threads
+        self._files: tuple[int, int] | None = None  # "turn" and "door", opened at the first turn
         self._wanted_at = -WANTED_SECONDS
-        self._left: threading.Thread | None = None  # waits on for what nobody waits for any more
+        self._is_stuck = False  # the last turn did not come in time
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
         """Hold the turn; blocks while others are before us, up to a time."""
-        own = self._taken(blocking=False) or self._awaited()
-        if own is None:
-            yield
-            return
-        with own:
-            yield
-            if self._is_somebody_at_the_door():
-                self._wanted_at = time.monotonic()
+        has_mutex = self._mutex.acquire(timeout=0 if self._is_stuck else TURN_SECONDS)
+        try:
+            turn, door = self._open() if has_mutex else (0, 0)
+            has_turn = has_mutex and self._take(turn, door)
+            self._is_stuck = not has_turn
+            try:
+                yield
+            finally:
+                if has_turn:
+                    self._end(turn, door)
+        finally:
+            if has_mutex:
+                self._mutex.release()
 
     def are_wanted(self) -> bool:
-        """Tell whether another process had to wait for us a moment ago."""
+        """Return whether another process had to wait for us a moment ago."""
         return time.monotonic() - self._wanted_at < WANTED_SECONDS
 
-    def _awaited(self) -> TextIO | None:
-        """Return our turn once it has come; None where it does not come in time.
+    def close(self) -> None:
+        """Close the files, after the last turn."""
+        with self._mutex:
+            for file in self._files or ():
+                os.close(file)
+            self._files = None
 
-        No lock can be waited for up to a time: so a thread waits, and is left to it.
-        """
-        if self._left is not None and self._left.is_alive():
-            return None
-        turns: queue.SimpleQueue[TextIO | None] = queue.SimpleQueue()
-        thread = threading.Thread(
-            target=lambda: turns.put(self._taken(blocking=True)), name="turn", daemon=True
-        )
-        thread.start()
+    def _take(self, turn: int, door: int) -> bool:
+        """Take the door, then the turn. Return False when that takes too long."""
+        until = time.monotonic() + (0 if self._is_stuck else TURN_SECONDS)
+        if not _lock_until(door, until):
+            return False
         try:
-            return turns.get(timeout=TURN_SECONDS)
-        except queue.Empty:
-            self._left = thread  # what it gets in the end is closed with the queue, unread
-            return None
+            return _lock_until(turn, until)
+        finally:
+            _unlock(door)
 
-    def _taken(self, *, blocking: bool) -> TextIO | None:
-        """Pass the door and return our turn, which is over as the file is closed."""
-        own = self._open("turn")
-        with self._open("door") as door:
-            if _lock(door, blocking=blocking) and _lock(own, blocking=blocking):
-                return own
-        own.close()
-        return None
+    def _end(self, turn: int, door: int) -> None:
+        if _lock(door):
+            _unlock(door)
+        else:  # another process is waiting
+            self._wanted_at = time.monotonic()
+        _unlock(turn)
 
-    def _is_somebody_at_the_door(self) -> bool:
-        with self._open("door") as door:
-            return not _lock(door, blocking=False)
+    def _open(self) -> tuple[int, int]:
+        if self._files is None:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            self._files = (
+                os.open(f"{self._path}-turn", flags, 0o600),
+                os.open(f"{self._path}-door", flags, 0o600),
+            )
+        return self._files
 
-    def _open(self, name: str) -> TextIO:
-        return open(f"{self._path}-{name}", "w")  # noqa: PTH123  # hot
+
+def _lock_until(file: int, until: float) -> bool:
+    """Lock a file; return False when others have it until then (a time of `time.monotonic`)."""
+    pause = FIRST_PAUSE_SECONDS
+    while not _lock(file):
+        if time.monotonic() >= until:
+            return False
+        time.sleep(pause)
+        pause = min(pause * 2, LAST_PAUSE_SECONDS)
+    return True
 
 
-def _lock(file: TextIO, *, blocking: bool) -> bool:
-    """Lock a file for us until it is closed; False where others have it, unless we block."""
+def _lock(file: int) -> bool:
+    """Lock a file; return False when others have it."""
     import fcntl  # noqa: PLC0415  # not on Windows
 
     try:
-        fcntl.flock(file, fcntl.LOCK_EX if blocking else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
+
+
+def _unlock(file: int) -> None:
+    import fcntl  # noqa: PLC0415  # not on Windows
+
+    fcntl.flock(file, fcntl.LOCK_UN)
