@@ -77,7 +77,7 @@ async def _pieces(http: httpx.AsyncClient, call: HttpRequest) -> AsyncIterator[b
         raise UnconfirmedCallError(f"no answer within {CALL_SECONDS:g} s") from None
     except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
         cause = error.__cause__ or error
-        if isinstance(cause, NEVER_LEFT):
+        if isinstance(cause, (*NEVER_LEFT, httpx.InvalidURL, httpx.UnsupportedProtocol)):
             raise RefusedCallError(read_error(503, {}, str(cause).encode())) from None
         raise UnconfirmedCallError(redact(str(cause)) or type(cause).__name__) from None
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-import httpx
 import orjson
 
 from broker.completion import Chunk
 from workers.adapters.base import Stage, StreamReader
 from workers.upstream.assembly import Assembly
 from workers.upstream.connection import report_sent
+from workers.upstream.response import PIECE_BYTES, ProviderResponse
 
 _DECODER = json.JSONDecoder(strict=False)
 
@@ -48,9 +48,8 @@ _WAITS = {
 }
 _EVENT_STREAMS = frozenset({"text/event-stream", "application/vnd.amazon.eventstream"})
 _EVENT_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
-_BUFFER = 16 * 1024  # bytes; a shorter piece is all that has come so far
 
-CONNECTION_ERRORS = (TimeoutError, httpx.HTTPError, aiohttp.ClientError, OSError)
+CONNECTION_ERRORS = (TimeoutError, aiohttp.ClientError, OSError)
 """Exceptions raised where the connection ends before its answer."""
 
 
@@ -123,7 +122,7 @@ def looks_like_events(body: bytes) -> bool:
 
 
 async def read_body(
-    response: httpx.Response, watch: Stopwatch, most: int, *, cut: bool = False
+    response: ProviderResponse, watch: Stopwatch, most: int, *, cut: bool = False
 ) -> bytes:
     """Read a body of at most `most` bytes; a longer one is cut or refused.
 
@@ -132,7 +131,7 @@ async def read_body(
     """
     body = bytearray()
     may_end_early = _is_json(response.headers) and "content-length" not in response.headers
-    pieces = response.aiter_bytes()
+    pieces = response.pieces()
     until: float | None = None
     try:
         while (piece := await _next(pieces, until)) is not None:
@@ -146,7 +145,7 @@ async def read_body(
                 raise AnswerTooLargeError(f"more than {most} bytes")
             if is_padding:
                 continue
-            is_whole = may_end_early and len(piece) < _BUFFER and _is_document(body)
+            is_whole = may_end_early and len(piece) < PIECE_BYTES and _is_document(body)
             until = watch.end_within(LAST_EVENT_SECONDS) if is_whole else None
     except CONNECTION_ERRORS:
         if not (may_end_early and _is_document(body)):
@@ -155,10 +154,14 @@ async def read_body(
 
 
 async def read_stream(
-    response: httpx.Response, reader: StreamReader, watch: Stopwatch, most: int, assembly: Assembly
+    response: ProviderResponse,
+    reader: StreamReader,
+    watch: Stopwatch,
+    most: int,
+    assembly: Assembly,
 ) -> None:
     """Read a streamed answer of at most `most` bytes into `assembly`."""
-    pieces = response.aiter_bytes()
+    pieces = response.pieces()
     size, stage = 0, Stage.OPEN
     until: float | None = None
     try:

@@ -13,6 +13,7 @@ import aiohttp
 import httpx
 import structlog
 from httpx_aiohttp import AiohttpTransport
+from yarl import URL
 
 from broker.completion import (
     AttemptAnswer,
@@ -50,7 +51,8 @@ from workers.upstream.connection import (
     describe_failure,
     follow_exchange,
 )
-from workers.upstream.decompression import decompress
+from workers.upstream.decompression import DecodingError, decompress
+from workers.upstream.response import ProviderResponse
 
 MAX_ERROR_BYTES = 64 * 1024
 MOST_HEADERS = 1_000  # header lines of an answer
@@ -74,32 +76,37 @@ class _Transport(AiohttpTransport):
         response = await super().handle_async_request(request)
         try:
             decompress(response)
-        except httpx.DecodingError:
+        except DecodingError:
             await response.aclose()
             raise
         return response
 
 
 class ProviderClient:
-    """The connections to providers: an httpx transport, and a client around it for rare calls.
+    """The connections to providers, which all calls of a process share.
 
-    Completions use the transport directly. They need nothing that a client adds (cookies,
-    redirects, merged defaults), and it costs as much time as the rest of a call. The transport is
-    aiohttp's, whose pool stays fast when it is large.
+    Calls use aiohttp directly: httpx around it costs as much time as the rest of a call. Rare
+    requests, of batches, use the httpx client over the same connections.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._timeout = httpx.Timeout(None, connect=settings.connect_timeout_seconds)
+        self._connect_seconds = settings.connect_timeout_seconds
         self._most = settings.worker_concurrency + 64
-        self._transport = _Transport(client=self._session)
+        self._timeout = aiohttp.ClientTimeout(sock_connect=self._connect_seconds)
+        self._session: aiohttp.ClientSession | None = None  # opened on the loop, at the first call
         self.client = httpx.AsyncClient(
-            transport=self._transport,
-            timeout=self._timeout,
+            transport=_Transport(client=self._get_session),
+            timeout=httpx.Timeout(None, connect=self._connect_seconds),
             follow_redirects=False,
             trust_env=False,
         )
 
-    def _session(self) -> aiohttp.ClientSession:
+    def _get_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = self._open_session()
+        return self._session
+
+    def _open_session(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
             limit=self._most, keepalive_timeout=60, ssl=httpx.create_ssl_context(trust_env=False)
         )
@@ -108,37 +115,46 @@ class ProviderClient:
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             request_class=ReportingRequest,
+            auto_decompress=False,
+            timeout=self._timeout,
             max_line_size=HEADER_LIMIT,
             max_field_size=HEADER_LIMIT,
             max_headers=MOST_HEADERS,
         )
 
     @asynccontextmanager
-    async def send(self, built: HttpRequest) -> AsyncIterator[httpx.Response]:
+    async def send(self, built: HttpRequest) -> AsyncIterator[ProviderResponse]:
         """Send a request. Yield the response with its body unread.
 
-        Raises httpx.HTTPError, and SecondAnswerError at the end.
+        Raises aiohttp.ClientError, OSError, and ValueError for a head that cannot be written.
         """
-        request = httpx.Request(
-            built.method,
-            _url(built.url),
-            headers={**DEFAULT_HEADERS, **built.headers},
-            content=built.body,
-            extensions={"timeout": self._timeout.as_dict()},
-        )
+        headers = {**DEFAULT_HEADERS, **built.headers}
+        _refuse_unwritable(headers)
         with follow_exchange() as exchange:
-            response = await self._transport.handle_async_request(request)
-            try:
-                yield response
+            async with self._get_session().request(
+                built.method,
+                _url(built.url),
+                headers=headers,
+                data=built.body or None,
+                allow_redirects=False,
+            ) as response:
+                yield ProviderResponse(response)
                 exchange.check()
-            finally:
-                await response.aclose()
 
     async def aclose(self) -> None:
         await self.client.aclose()
+        if self._session is not None:
+            await self._session.close()
 
 
-_url = lru_cache(maxsize=4_096)(httpx.URL)
+_url = lru_cache(maxsize=4_096)(URL)
+
+
+def _refuse_unwritable(headers: Mapping[str, str]) -> None:
+    """Raise ValueError for a header that is not ASCII; aiohttp refuses control characters."""
+    for name, value in headers.items():
+        if not (name.isascii() and value.isascii()):
+            raise ValueError(f"the header {name!r} is not ASCII")
 
 
 async def call(
@@ -161,12 +177,12 @@ async def call(
             watch.note_bytes()
             if not response.is_success:
                 body = await read_body(response, watch, MAX_ERROR_BYTES, cut=True)
-                return adapter.read_error(response.status_code, response.headers, body)
+                return adapter.read_error(response.status, response.headers, body)
             on_headers(response.headers)
             return await _read_answer(response, adapter, request, watch, max_bytes, assembly)
-    except TimeoutError:
-        return _timeout_failure(upstream, watch)
-    except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
+    except (aiohttp.ClientError, OSError) as error:
+        if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
+            return _timeout_failure(upstream, watch)
         return _transport_failure(upstream, error, sent=watch.sent)
     except ProviderFailureError as error:
         return error.failure
@@ -193,7 +209,7 @@ class _UnreadableError(Exception):
 
 
 async def _read_answer(
-    response: httpx.Response,
+    response: ProviderResponse,
     adapter: Adapter | OperationAdapter,
     request: CompletionRequest,
     watch: Stopwatch,

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import aiohttp
-import httpx
 import structlog
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+
+from workers.upstream.decompression import DecodingError
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
@@ -121,8 +122,7 @@ NEVER_LEFT = (
     aiohttp.ConnectionTimeoutError,
     StaleConnectionError,
     aiohttp.InvalidURL,
-    httpx.InvalidURL,
-    httpx.UnsupportedProtocol,
+    aiohttp.NonHttpUrlClientError,
 )
 """Errors of requests that were never sent."""
 
@@ -133,19 +133,15 @@ HEADER_LIMIT = 64 * 1024
 def describe_failure(error: Exception, slug: str, *, sent: bool) -> tuple[bool, str]:
     """Return whether the request was never sent, and a sentence with the reason.
 
-    The transport maps several errors to one (a dropped connection and a failed connect both become
-    ConnectTimeout), so the cause decides; `sent` says that bytes of the request were written.
+    `sent` says that bytes of the request were written.
     """
-    cause: BaseException = error
-    if isinstance(error, httpx.HTTPError) and error.__cause__ is not None:
-        cause = error.__cause__
-    if not sent or isinstance(cause, NEVER_LEFT):
-        return True, f"{slug} could not be reached: {_why_unreached(cause)}."
-    return False, f"{slug} {_why_broken(cause)}."
+    if not sent or isinstance(error, NEVER_LEFT):
+        return True, f"{slug} could not be reached: {_why_unreached(error)}."
+    return False, f"{slug} {_why_broken(error)}."
 
 
 def _why_unreached(cause: BaseException) -> str:
-    if isinstance(cause, aiohttp.InvalidURL | httpx.InvalidURL | httpx.UnsupportedProtocol):
+    if isinstance(cause, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
         return "its address is not valid, see `base_url`"
     if isinstance(cause, StaleConnectionError):
         return "its kept connection had an answer without a request, and was closed"
@@ -175,7 +171,7 @@ def _why_broken(cause: BaseException) -> str:
         return "dropped the connection before it answered"
     if isinstance(cause, aiohttp.ClientPayloadError):
         return "dropped the connection in the middle of its answer"
-    if isinstance(cause, httpx.DecodingError):
+    if isinstance(cause, DecodingError):
         return "sent an answer that is not compressed as its `content-encoding` says"
     if isinstance(cause, aiohttp.ClientResponseError | HttpProcessingError):
         return "sent an answer that is not valid HTTP"

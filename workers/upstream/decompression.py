@@ -2,8 +2,9 @@
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
 
+import aiohttp
 import httpx
 
 PIECE_BYTES = 64 * 1024
@@ -16,49 +17,67 @@ _GZIP = frozenset({"gzip", "x-gzip"})  # RFC 9110, 8.4.1.3
 _GZIP_BEGINS = b"\x1f"
 
 
-def decompress(response: httpx.Response) -> None:
-    """Replace a response's body by the decompressed one.
+class DecodingError(aiohttp.ClientError):
+    """An answer is not compressed as its `content-encoding` says."""
 
-    Raises httpx.DecodingError for too many codings.
+
+def find_codings(headers: Mapping[str, str]) -> Sequence[str]:
+    """Return the compressions of a body, the last applied first.
+
+    Raises DecodingError for too many.
     """
-    stated = response.headers.get("content-encoding", "").lower()
-    codings = [coding.strip() for coding in stated.split(",")]
+    stated = headers.get("content-encoding")
+    if not stated:
+        return ()
+    codings = [coding.strip() for coding in stated.lower().split(",")]
     known = [coding for coding in codings if coding in _GZIP or coding == "deflate"]
-    if not known:
-        return
     if len(known) > MOST_CODINGS:
-        raise httpx.DecodingError(f"the answer is compressed more than {MOST_CODINGS} times")
-    del response.headers["content-encoding"]
-    assert isinstance(response.stream, httpx.AsyncByteStream)
-    response.stream = _Unpacked(response.stream, known[::-1])
+        raise DecodingError(f"the answer is compressed more than {MOST_CODINGS} times")
+    return known[::-1]
+
+
+async def unpack(packed: AsyncIterable[bytes], codings: Sequence[str]) -> AsyncIterator[bytes]:
+    """Yield a body without these compressions. Raises DecodingError."""
+    levels = [_Level(is_gzip=coding in _GZIP) for coding in codings]
+    steps = 0
+    async for data in packed:
+        for piece in _feed(levels, data):
+            steps += 1
+            if steps % _STEPS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            if piece:
+                yield piece
+
+
+def decompress(response: httpx.Response) -> None:
+    """Replace the body of a response of httpx by the decompressed one. Raises DecodingError."""
+    codings = find_codings(response.headers)
+    if codings:
+        del response.headers["content-encoding"]
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        response.stream = _Unpacked(response.stream, codings)
 
 
 class _Unpacked(httpx.AsyncByteStream):
-    """A body with its codings removed, in reverse order of their application."""
+    """The decompressed body of a response of httpx."""
 
     def __init__(self, packed: httpx.AsyncByteStream, codings: Sequence[str]) -> None:
         self._packed = packed
-        self._levels = [_Level(is_gzip=coding in _GZIP) for coding in codings]
+        self._codings = codings
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        steps = 0
-        async for packed in self._packed:
-            for piece in self._through(packed, 0):
-                steps += 1
-                if steps % _STEPS_AT_ONCE == 0:
-                    await asyncio.sleep(0)
-                if piece:
-                    yield piece
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return unpack(self._packed, self._codings)
 
     async def aclose(self) -> None:
         await self._packed.aclose()
 
-    def _through(self, data: bytes, level: int) -> Iterator[bytes]:
-        if level == len(self._levels):
-            yield data
-            return
-        for piece in self._levels[level].feed(data):
-            yield from self._through(piece, level + 1)
+
+def _feed(levels: Sequence["_Level"], data: bytes) -> Iterator[bytes]:
+    if not levels:
+        yield data
+        return
+    for piece in levels[0].feed(data):
+        yield from _feed(levels[1:], piece)
 
 
 class _Level:
@@ -88,7 +107,7 @@ class _Level:
             return self._unzip.decompress(data, PIECE_BYTES)
         except zlib.error as error:
             if self._is_gzip or not is_new:
-                raise httpx.DecodingError(str(error)) from error
+                raise DecodingError(str(error)) from error
         self._unzip = zlib.decompressobj(
             -zlib.MAX_WBITS
         )  # many servers send deflate without its header

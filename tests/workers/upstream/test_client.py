@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-import httpx
+import aiohttp
 import pytest
 
 from broker.completion import (
@@ -48,12 +48,28 @@ class Client:
     watch: Stopwatch = field(default_factory=lambda: Stopwatch(Deadlines(30, 30, 60)))
 
     @asynccontextmanager
-    async def send(self, built: HttpRequest) -> AsyncIterator[httpx.Response]:
+    async def send(self, built: HttpRequest) -> AsyncIterator["Response"]:
         self.requests.append(built)
         self.watch.sent = self.is_sent
         if self.error is not None:
             raise self.error
-        yield httpx.Response(self.status, headers=self.headers, content=self.content)
+        yield Response(self.status, self.headers, self.content)
+
+
+@dataclass
+class Response:
+    """A replacement of `ProviderResponse` whose body comes in one piece."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    @property
+    def is_success(self) -> bool:
+        return self.status == 200
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        yield self.content
 
 
 @dataclass
@@ -154,7 +170,7 @@ async def test_an_answer_that_cannot_be_used_is_answered_and_may_be_billed(
     ("error", "error_type"),
     [
         (TimeoutError(), ErrorType.TIMEOUT),
-        (httpx.ConnectError("refused"), ErrorType.PROVIDER_UNAVAILABLE),
+        (aiohttp.ClientConnectionError("refused"), ErrorType.PROVIDER_UNAVAILABLE),
     ],
     ids=["timeout", "connection"],
 )
