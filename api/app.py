@@ -74,10 +74,8 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        services = app.state.services = build(config)
-        await _start(services)
-        yield
-        await _stop(services)
+        async with run_services(app, config):
+            yield
 
     app = FastAPIOffline(  # its pages load no script from elsewhere
         title="Waybill",
@@ -95,6 +93,15 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
     _shape_errors(app)
     openapi.complete(app)
     return app
+
+
+@asynccontextmanager
+async def run_services(app: FastAPI, config: settings.Settings) -> AsyncIterator[None]:
+    """Connect the services of an application while the block runs."""
+    services = app.state.services = build(config)
+    await _start(services)
+    yield
+    await _stop(services)
 
 
 async def _start(services: Services) -> None:

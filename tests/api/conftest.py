@@ -1,7 +1,8 @@
 """The API in this process, on a database of the test's own; no worker, no Redis."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,9 @@ import httpx
 import pytest
 from argon2 import PasswordHasher
 from fastapi import FastAPI
+from starlette.datastructures import State
 
-from api.app import create_app
+from api.app import create_app, run_services
 from broker import accounts
 from broker.accounts import CallerKind, users
 from broker.settings import EndpointRow, ModelRow, ProviderRow, Settings
@@ -77,21 +79,37 @@ def settings_for(directory, **more: Any) -> Settings:
     )
 
 
+_idle: dict[Hashable, list[FastAPI]] = defaultdict(list)
+
+
+@contextlib.contextmanager
+def application(config: Settings) -> Iterator[FastAPI]:
+    """Lend an application to one test at a time: building its routes takes longer than most tests.
+
+    Its state and middleware are new. Applications with other middleware are not shared.
+    """
+    apps = _idle[config.refusals_per_minute, str(config.cors_origins), str(config.trusted_proxies)]
+    app = apps.pop() if apps else create_app(config)
+    app.state, app.middleware_stack = State(), None
+    yield app
+    apps.append(app)  # not after an error, which may have left something behind
+
+
 @contextlib.asynccontextmanager
 async def running(config: Settings) -> AsyncIterator[Api]:
     """Run the application on a migrated database."""
-    app = create_app(config)
-    async with app.router.lifespan_context(app):
-        database = app.state.services.database
-        with database.transaction() as connection:
-            accounts.ensure_first_start(connection, "")
-            made = accounts.create_key(
-                connection, accounts.DEFAULT_WORKSPACE, "operator", kind="management",
-                everywhere=True,
-            )  # fmt: skip
-        transport = httpx.ASGITransport(app, client=("203.0.113.7", 4711))
-        async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as http:
-            yield Api(app, database, http, made.key)
+    with application(config) as app:
+        async with run_services(app, config):
+            database = app.state.services.database
+            with database.transaction() as connection:
+                accounts.ensure_first_start(connection, "")
+                made = accounts.create_key(
+                    connection, accounts.DEFAULT_WORKSPACE, "operator", kind="management",
+                    everywhere=True,
+                )  # fmt: skip
+            transport = httpx.ASGITransport(app, client=("203.0.113.7", 4711))
+            async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as http:
+                yield Api(app, database, http, made.key)
 
 
 @pytest.fixture
