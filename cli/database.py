@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import typer
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -59,7 +57,7 @@ def check_database(config: Settings) -> str:
     """Check that the database answers and has the newest tables."""
     current = read_revision(config)
     shown = make_url(config.database).render_as_string(hide_password=True)
-    newest = ScriptDirectory.from_config(migrations.config()).get_current_head()
+    newest = migrations.find_newest_version()
     if current != newest:
         raise CheckFailed(f"{shown} has version {current}, not {newest}: run `waybill migrate`")
     return f"{shown}, version {current}"
@@ -77,7 +75,7 @@ def read_revision(config: Settings) -> str:
     engine = create_engine(url)
     try:
         with engine.connect() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
+            current = migrations.read_version(connection)
     except Exception as error:
         message = first_line(error)
         raise CheckFailed(

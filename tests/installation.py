@@ -284,11 +284,16 @@ def free_ports(count: int) -> list[int]:
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without anything that would configure Waybill."""
+    """This process's environment without anything that would configure Waybill.
+
+    Processes keep compiled modules, whatever the shell says: tests start them by the hundred.
+    """
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("WAYBILL_", "OLLAMA_")) and not name.endswith("_API_KEY")
+        if not name.startswith(("WAYBILL_", "OLLAMA_"))
+        and not name.endswith("_API_KEY")
+        and name != "PYTHONDONTWRITEBYTECODE"
     } | {"WAYBILL_ENV_FILE": ""}
 
 

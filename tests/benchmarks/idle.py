@@ -18,8 +18,8 @@ from celery import Celery
 from redis import Redis
 from rich.console import Console
 from rich.table import Table
-from tests.house import REPOSITORY, clean_environment, free_ports, until
 
+from tests.installation import REPOSITORY, clean_environment, free_ports, until
 from tests.valkey import running_valkey
 
 SECONDS = 30.0
