@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+import sqlalchemy
 from sqlalchemy import Boolean, Integer, LargeBinary, insert, update
 from sqlmodel import SQLModel
 
@@ -148,6 +149,8 @@ def insert_comparison(api: Api, workspace_id: str) -> str:
 
 def something(kind: Any) -> Any:
     """A value that a column of this kind takes."""
+    if isinstance(kind, sqlalchemy.Enum):
+        return kind.enums[0]
     if isinstance(kind, Integer | Boolean):
         return 1
     return b"{}" if isinstance(kind, LargeBinary) else "x"
