@@ -5,15 +5,21 @@ running job also the attempt number, so that a worker that lost its job cannot e
 A function first locks the jobs that its caller names. Jobs that another process has moved
 meanwhile are excluded from the update, and the result shows it. The update must then match
 all other jobs, or the transaction is rolled back.
+
+`claims` starts attempts and `attempt_endings` records their ends: answer, settlement and state in
+one transaction. `retries` decides what follows a failure. `leases`, `extensions` and `deferrals`
+act on jobs between these. `cancellation_and_expiry` ends jobs that no worker runs, and reopens
+those under review. `ended_jobs` has the end of a job as a value; `announcements` and `coalescing`
+do what follows from it. `retention` deletes contents later.
 """
 
+from broker.lifecycle.attempt_endings import Ending, Failed, Finished, decide, record_many
+from broker.lifecycle.cancellation_and_expiry import Cancellation, cancel_many, expire, reopen
 from broker.lifecycle.claims import Claim, ClaimedJob, claim_many, claim_waiting, mark_published
 from broker.lifecycle.deferrals import Deferral, defer_many
-from broker.lifecycle.endings import Cancellation, cancel_many, expire, reopen
-from broker.lifecycle.ends import error_json
+from broker.lifecycle.ended_jobs import error_json
 from broker.lifecycle.extensions import Extension, extend_many, needs_extension
 from broker.lifecycle.leases import Renewal, renew, rescue
-from broker.lifecycle.records import Ending, Failed, Finished, decide, record_many
 
 __all__ = [
     "Cancellation",

@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from broker import usage, webhooks
 from broker.lifecycle.coalescing import complete_followers
-from broker.lifecycle.ends import Ended
+from broker.lifecycle.ended_jobs import Ended
 
 
 def announce(connection: Connection, ends: Sequence[Ended]) -> None:

@@ -15,7 +15,7 @@ from broker.enums import JobState
 from broker.errors import InvalidRequestError
 from broker.ids import generation_id
 from broker.jobs.states import WAITING
-from broker.lifecycle.ends import Ended, EndingJob
+from broker.lifecycle.ended_jobs import Ended, EndingJob
 from broker.lifecycle.transitions import UNCLAIMED, apply, change, of_job, transition
 from broker.requests.operations import Operation
 from broker.storage.tables import CoalescedJob, Generation, Job, JobPayload, columns, table

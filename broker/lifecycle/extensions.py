@@ -11,8 +11,8 @@ from broker.billing.funds import FundsCheck, Payer
 from broker.billing.ledger import HeldJob
 from broker.completion import Failure
 from broker.enums import JobState
+from broker.lifecycle.attempt_endings import decide
 from broker.lifecycle.claims import ClaimedJob
-from broker.lifecycle.records import decide
 from broker.lifecycle.retries import Decision, Retry
 from broker.lifecycle.step_costs import StepCosts
 from broker.lifecycle.transitions import apply, change, of_attempt

@@ -8,8 +8,8 @@ from sqlalchemy import Connection, bindparam, select
 
 from broker.completion import AttemptOutcome, ErrorType, Failure, Timings
 from broker.enums import JobState
+from broker.lifecycle.attempt_endings import Failed, decide, record_many
 from broker.lifecycle.claims import Body, JobToRun, claimed_job
-from broker.lifecycle.records import Failed, decide, record_many
 from broker.lifecycle.retries import Retry
 from broker.lifecycle.transitions import apply, change, of_attempt
 from broker.queues import Lane, Ready, ordinary

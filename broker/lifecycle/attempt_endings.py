@@ -15,7 +15,7 @@ from broker.jobs.states import INACTIVE, TERMINAL
 from broker.lifecycle import retries
 from broker.lifecycle.announcements import announce
 from broker.lifecycle.claims import ClaimedJob
-from broker.lifecycle.ends import Ended, EndingJob, error_json, storable, stored
+from broker.lifecycle.ended_jobs import Ended, EndingJob, error_json, storable, stored
 from broker.lifecycle.retries import Decision, GiveUp, Retry
 from broker.lifecycle.transitions import UNCLAIMED, apply, of_attempt, transition
 from broker.queues import NATIVE_LANE, REDISPATCH_MS, ordinary

@@ -13,8 +13,8 @@ from broker.enums import JobState
 from broker.errors import ConflictError, NotFoundError
 from broker.jobs.states import TERMINAL, sources
 from broker.lifecycle.announcements import announce
-from broker.lifecycle.ends import Ended, EndingJob
-from broker.lifecycle.records import END_VALUES, build_end_values
+from broker.lifecycle.attempt_endings import END_VALUES, build_end_values
+from broker.lifecycle.ended_jobs import Ended, EndingJob
 from broker.lifecycle.transitions import apply, change, of_attempt, of_job, transition
 from broker.queues import REDISPATCH_MS, Ready, ordinary
 from broker.storage.tables import Job, columns, table
