@@ -25,10 +25,10 @@ async def deliverer(database):
     deliverer = Deliverer(
         owner="worker-1",
         database=database,
-        stamper=HeaderSigner(database, ENCRYPTION),
-        poster=WebhookClient(settings, connections=512, limit=LIMIT),
-        refuse=lambda _: None,
-        patience=0.0,
+        signer=HeaderSigner(database, ENCRYPTION),
+        client=WebhookClient(settings, connections=512, limit=LIMIT),
+        republish=lambda _: None,
+        shutdown_seconds=0.0,
     )
     yield deliverer
     await deliverer.aclose()
