@@ -17,7 +17,7 @@ from broker.credentials.records import CredentialRow
 from broker.routing.workspace_credentials import WorkspaceCredential, WorkspaceCredentials
 from broker.security.encryption import Encryption
 from broker.security.redaction import learn
-from broker.storage.database import Database
+from broker.storage.database import Database, SeenVersion
 
 REFRESH_SECONDS = 1.0
 
@@ -34,6 +34,7 @@ class LiveCredentials:
         self._database = database
         self._encryption = encryption
         self._configured = frozenset(configured)
+        self._seen = SeenVersion()
         self._version: tuple[int, int] | None = None
         # By workspace and provider.
         self._credentials: dict[str, dict[str, list[WorkspaceCredential]]] = {}
@@ -52,12 +53,16 @@ class LiveCredentials:
 
     async def refresh(self) -> bool:
         """Read the credentials if any has changed; return whether one has."""
-        version = await self._database.read(records.version)
-        if version == self._version:
+        if self._seen.is_current(self._database):
             return False
-        self._replace(await self._database.read(records.list_all))
-        self._version = version
-        return True
+        seen = self._database.read_version()
+        version = await self._database.read(records.version)
+        has_changed = version != self._version
+        if has_changed:
+            self._replace(await self._database.read(records.list_all))
+            self._version = version
+        self._seen.version = seen
+        return has_changed
 
     def with_credentials(self, principal: Principal) -> Principal:
         """Return the caller with the credentials that it may use."""

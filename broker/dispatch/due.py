@@ -44,6 +44,11 @@ _IS_DUE = (
     _jobs.c.line.is_(None),
 )
 _ANY_DUE = select(literal(1)).where(*_IS_DUE).limit(1)
+_ANY_WAITING = (
+    select(literal(1))
+    .where(_jobs.c.state.in_(WAITING), _jobs.c.lane == bindparam("lane"), _jobs.c.line.is_(None))
+    .limit(1)
+)
 DUE = (
     select(*columns(DueJob, _jobs))
     .where(*_IS_DUE)
@@ -125,3 +130,10 @@ def has_due_jobs(connection: Connection, now: int) -> bool:
     lanes = [{"lane": lane.value, "now": now} for lane in Lane]
     due = any(connection.execute(_ANY_DUE, lane).first() is not None for lane in lanes)
     return due or bool(waiting_providers(connection))
+
+
+def has_waiting_jobs(connection: Connection) -> bool:
+    """Return whether a job waits that is due now or later. Change nothing."""
+    lanes = [{"lane": lane.value} for lane in Lane]
+    waiting = any(connection.execute(_ANY_WAITING, lane).first() is not None for lane in lanes)
+    return waiting or bool(waiting_providers(connection))

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 
 from broker.background import Service
 from broker.providers.pacing import Busy, Cause
-from broker.storage.database import Database
+from broker.storage.database import Database, SeenVersion
 from broker.storage.tables import PausedProvider, columns, table
 
 REFRESH_SECONDS = 1.0
@@ -44,6 +44,7 @@ class LivePauses:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._seen = SeenVersion()
         self._providers: frozenset[str] = frozenset()
         self._service = Service("provider-pauses", REFRESH_SECONDS, self.refresh)
 
@@ -56,8 +57,12 @@ class LivePauses:
         await self._service.stop()
 
     async def refresh(self) -> None:
+        if self._seen.is_current(self._database):
+            return
+        version = self._database.read_version()
         rows = await self._database.read(read_pauses)
         self._providers = frozenset(row.provider for row in rows)
+        self._seen.version = version
 
     @property
     def providers(self) -> frozenset[str]:

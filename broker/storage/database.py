@@ -30,6 +30,7 @@ from sqlalchemy.exc import DBAPIError
 
 from broker.errors import UnavailableError, WaybillError
 from broker.storage import engine
+from broker.storage.data_version import DataVersion
 from broker.storage.engine import READ_THREADS
 from broker.storage.write_lock import WriteLock
 
@@ -65,6 +66,7 @@ class Database:
         self.engine = engine.create(url, sqlite_synchronous)
         path = self.engine.url.database if self.is_sqlite else None
         self._turns = WriteLock(path) if path else None
+        self._version = DataVersion(path) if path else None
         self._reading = engine.for_reading(self.engine)
         self._waiting: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
@@ -75,6 +77,13 @@ class Database:
     @property
     def is_sqlite(self) -> bool:
         return self.engine.dialect.name == "sqlite"
+
+    def read_version(self) -> int | None:
+        """Return a number that stays the same as long as the data does; None on PostgreSQL.
+
+        It takes microseconds and no other thread, so loops may ask whether to read again.
+        """
+        return None if self._version is None else self._version.read()
 
     async def write(
         self,
@@ -138,6 +147,8 @@ class Database:
         if self._writer is not None:
             self._writer.join()
         self._readers.shutdown()
+        if self._version is not None:
+            self._version.close()
         self.engine.dispose()
         if self._turns is not None:
             self._turns.close()
@@ -199,6 +210,17 @@ class Database:
         with self._turns.turn(), connection.begin():
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield
+
+
+@dataclass(slots=True)
+class SeenVersion:
+    """The version of the data that a loop has read, or None if it has to read again."""
+
+    version: int | None = None
+
+    def is_current(self, database: Database) -> bool:
+        """Return whether the data is certainly what the loop has read."""
+        return self.version is not None and self.version == database.read_version()
 
 
 class _Groups:

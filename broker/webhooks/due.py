@@ -31,6 +31,7 @@ _PENDING = _deliveries.c.state == DeliveryState.PENDING.value
 _DUE = and_(_PENDING, _deliveries.c.dispatch_at <= _NOW)
 _DUE_RECEIVERS = select(_deliveries.c.workspace_id, _deliveries.c.receiver).where(_DUE).distinct()
 _ANY_DUE = select(literal(1)).select_from(_deliveries).where(_DUE).limit(1)
+_ANY_PENDING = select(literal(1)).select_from(_deliveries).where(_PENDING).limit(1)
 _IN_FLIGHT = or_(
     _deliveries.c.state == DeliveryState.RUNNING.value,
     and_(
@@ -70,6 +71,11 @@ _MARK_PUBLISHED = (
 def has_due(connection: Connection, now: int) -> bool:
     """Return whether a delivery is due. Change nothing."""
     return connection.execute(_ANY_DUE, {"now": now}).first() is not None
+
+
+def has_pending(connection: Connection) -> bool:
+    """Return whether a delivery is pending that is due now or later. Change nothing."""
+    return connection.execute(_ANY_PENDING).first() is not None
 
 
 def publish_due(connection: Connection, now: int) -> list[str]:

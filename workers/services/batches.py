@@ -33,7 +33,7 @@ from broker.providers.health import Observer
 from broker.rate_limits import Limiter
 from broker.settings import Settings
 from broker.storage import files
-from broker.storage.database import Database
+from broker.storage.database import Database, SeenVersion
 from broker.storage.files import FileStore
 from workers.attempt.retry_until_stored import OUT_OF_SERVICE
 from workers.services.leader_election import LeaderElection
@@ -74,6 +74,7 @@ class BatchKeeper:
         self._catalog = LiveCatalog(settings, configuration.load_providers(settings), database)
         self._reader = Reader(store, self._catalog.current, settings, database)
         self._assembler = Assembler(database, store, settings.public_url)
+        self._seen = SeenVersion()  # without an open batch
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._paused_until: dict[str, float] = {}
 
@@ -93,8 +94,11 @@ class BatchKeeper:
 
     async def advance_open(self) -> None:
         """Begin a step of each open batch that has none and is not paused."""
-        now = time.monotonic()
+        if self._seen.is_current(self._database):
+            return
+        now, version = time.monotonic(), self._database.read_version()
         rows = await self._database.read(reports.list_open)
+        self._seen.version = None if rows else version
         for row in rows:
             if row.id not in self._busy and self._paused_until.get(row.id, 0) <= now:
                 self._busy[row.id] = asyncio.create_task(self._advance(row))

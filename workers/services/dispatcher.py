@@ -20,7 +20,7 @@ from broker.billing import ledger
 from broker.billing.budget_notices import announce_thresholds
 from broker.clock import now_ms
 from broker.dispatch.dispatch import Due, Memory, dispatch_due
-from broker.dispatch.due import has_due_jobs, waiting_providers
+from broker.dispatch.due import has_due_jobs, has_waiting_jobs, waiting_providers
 from broker.dispatch.publisher import Publisher
 from broker.events import signals
 from broker.jobs import reports
@@ -30,7 +30,7 @@ from broker.providers.pauses import LivePauses
 from broker.queues import Lane, Ready
 from broker.rate_limits import Limiter
 from broker.routing.waiting import build_absent
-from broker.storage.database import Database
+from broker.storage.database import Database, SeenVersion
 from broker.webhooks import due, records
 from workers.attempt.pacing import Pacing
 from workers.provider_routes import ProviderRoute
@@ -52,14 +52,20 @@ class Work:
     has_jobs: bool
     has_deliveries: bool
     has_entries: bool
+    is_idle: bool
+    """Nothing is due now or later, so that only a change of the data can create work."""
 
 
 def find_work(connection: Connection, now: int) -> Work:
     """Find the kinds of work in one read, which costs much less than the writes of each kind."""
+    has_entries = ledger.has_new_entries(connection)
     return Work(
         has_jobs=has_due_jobs(connection, now),
         has_deliveries=due.has_due(connection, now),
-        has_entries=ledger.has_new_entries(connection),
+        has_entries=has_entries,
+        is_idle=not has_entries
+        and not has_waiting_jobs(connection)
+        and not due.has_pending(connection),
     )
 
 
@@ -75,6 +81,7 @@ class Dispatcher:
     routes: Mapping[str, ProviderRoute]
     pauses: LivePauses
     pacing: Pacing
+    _seen: SeenVersion = field(default_factory=SeenVersion)  # without work now or later
     _memory: Memory = field(default_factory=Memory)
     """The position in the turns, from which the next step continues."""
 
@@ -88,7 +95,11 @@ class Dispatcher:
 
     async def dispatch_and_chain(self) -> None:
         """Publish what is due, then chain the new ledger entries. Write only if there is any."""
+        if self._seen.is_current(self.database):
+            return
+        version = self.database.read_version()
         work = await self.database.read(find_work, now_ms())
+        self._seen.version = version if work.is_idle else None
         if work.has_jobs or work.has_deliveries:
             await self.dispatch()
         if work.has_entries:

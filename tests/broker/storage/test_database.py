@@ -11,7 +11,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import OperationalError
 
 from broker.errors import ConflictError, UnavailableError
-from broker.storage.database import COURTEOUS_SIZE, GROUP_SIZE, Database
+from broker.storage.database import COURTEOUS_SIZE, GROUP_SIZE, Database, SeenVersion
 from broker.storage.tables import Job, JobPayload, LedgerEntry
 from broker.storage.write_lock import WriteLock
 from broker.submission import submit_many
@@ -464,3 +464,20 @@ async def test_write_undoes_what_a_refused_function_wrote(database, names):
     assert isinstance(results[1], ConflictError)
     kept = database.read_now(lambda c: c.execute(select(names.c.name)).scalars().all())
     assert sorted(kept) == ["first", "second"]
+
+
+async def test_the_version_changes_with_the_data_and_with_nothing_else(database, caller):
+    before = database.read_version()
+    assert count(database) == 0
+    assert database.read_version() == before
+    await database.write_grouped(submit_many, make_new_job(caller))
+    after = database.read_version()
+    assert (after != before) is database.is_sqlite
+    # another process sees the change too, and its own
+    other = Database(database.engine.url.render_as_string(hide_password=False))
+    seen = SeenVersion(other.read_version())
+    assert seen.is_current(other) is database.is_sqlite
+    await database.write_grouped(submit_many, make_new_job(caller))
+    assert not seen.is_current(other)
+    assert not SeenVersion().is_current(other)
+    other.close()

@@ -169,3 +169,28 @@ async def test_a_step_finds_what_is_due_by_itself(redis, database, lane):
         # the hold of the job is chained
         await dispatcher.dispatch_and_chain()
         assert not database.read_now(find_work, now_ms()).has_entries
+
+
+async def test_an_idle_step_reads_again_only_after_a_change(redis, database):
+    async with dispatching(redis, database, "acme") as dispatcher:
+        await dispatcher.dispatch_and_chain()
+        await dispatcher.dispatch_and_chain()
+        if database.is_sqlite:
+            with mock.patch.object(type(database), "read", side_effect=AssertionError("a read")):
+                await dispatcher.dispatch_and_chain()
+        # When a job is there that nobody claimed
+        job_id = waiting(database, Lane.BATCH, ("acme", "acme/small"))
+        await dispatcher.dispatch_and_chain()
+        assert dispatcher.publisher.jobs == [("acme", job_id)]
+
+
+async def test_a_job_that_is_due_later_is_found_without_a_change(redis, database):
+    now = now_ms()
+    job_id = waiting(database, Lane.INTERACTIVE, ("acme", "acme/small"))
+    async with dispatching(redis, database, "acme") as dispatcher:
+        with mock.patch("workers.services.dispatcher.now_ms", return_value=now - 60_000):
+            for _ in range(3):
+                await dispatcher.dispatch_and_chain()
+        assert dispatcher.publisher.jobs == []
+        await dispatcher.dispatch_and_chain()
+        assert dispatcher.publisher.jobs == [("acme", job_id)]
