@@ -15,7 +15,7 @@ from api.core.services import Services, get_services
 from broker import rate_limits
 from broker.clock import now_ms
 from broker.errors import AuthenticationError, PermissionDeniedError, RateLimitedError
-from broker.submission import NewJob, Submitted, insertion
+from broker.submission import NewJob, Submitted, idempotency
 
 
 async def write_within_limits(
@@ -50,7 +50,7 @@ async def _is_replay(services: Services, job: NewJob) -> bool:
     """Return whether the job's idempotency key is known, so that no job will be created."""
     if job.row["idempotency_key"] is None:
         return False
-    return await services.database.read(insertion.is_key_known, job.row)
+    return await services.database.read(idempotency.is_key_known, job.row)
 
 
 REFUSALS = frozenset({400, 401, 403, 404, 405, 413, 415, 422})

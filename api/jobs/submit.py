@@ -24,7 +24,7 @@ from broker.queues import Lane
 from broker.rate_limits import limits_of
 from broker.requests.operations import Operation
 from broker.routing import RoutingContext, cache_affinity
-from broker.submission import JobOptions, NewJob, Submitted, admission, insertion
+from broker.submission import JobOptions, NewJob, Submitted, admission, idempotency
 
 
 async def prepare_job(
@@ -138,7 +138,7 @@ async def find_earlier(
     if options.idempotency_key is None:
         raise refusal
     row = await services.database.read(
-        insertion.find_by_key, principal.workspace_id, options.idempotency_key
+        idempotency.find_by_key, principal.workspace_id, options.idempotency_key
     )
     if row is None or row["fingerprint"] != _fingerprint(body, options, principal):
         raise refusal

@@ -1,8 +1,9 @@
 """Submit jobs: plan, quote, hold and insert, in one grouped transaction.
 
 `options` (the options of a job), `quotes` (the holds), `preparation` (all decisions before the
-write), `admission` (checks a body and prepares its job), `insertion`; `comparisons` (jobs of one
-comparison), `response_cache` (earlier answers for new jobs).
+write), `admission` (checks a body and prepares its job), `idempotency` (finds the earlier job of a
+repeated request), `insertion`; `comparisons` (jobs of one comparison), `response_cache` (earlier
+answers for new jobs).
 """
 
 from broker.submission.insertion import submit_many
