@@ -21,7 +21,7 @@ _jobs = table(Job)
 _payloads = table(JobPayload)
 
 
-class HeldJob(Protocol):
+class LeasedJob(Protocol):
     """A row of `jobs` under a lease."""
 
     id: str
@@ -29,12 +29,12 @@ class HeldJob(Protocol):
     cancel_requested: bool
 
 
-class LostJob(JobToRun, Body, HeldJob, Protocol):
+class LostJob(JobToRun, Body, LeasedJob, Protocol):
     """A row of `jobs` whose worker was lost, with its body."""
 
 
-_HELD = (
-    select(*columns(HeldJob, _jobs))
+_LEASED = (
+    select(*columns(LeasedJob, _jobs))
     .where(
         _jobs.c.id.in_(bindparam("ids", expanding=True)),
         _jobs.c.lease_owner == bindparam("owner"),
@@ -74,7 +74,9 @@ def renew(
 
     A job that the worker does not name loses its lease.
     """
-    found: Iterable[HeldJob] = connection.execute(_HELD, {"ids": sorted(attempts), "owner": owner})
+    found: Iterable[LeasedJob] = connection.execute(
+        _LEASED, {"ids": sorted(attempts), "owner": owner}
+    )
     held = {row.id: row for row in found if attempts[row.id] == row.attempt}
     lease = {"owner": owner, "expires": expires_at}
     renewed = [{"of_job": row.id, "of_attempt": row.attempt} | lease for row in held.values()]
