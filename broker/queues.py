@@ -1,8 +1,8 @@
-"""The topology as data: what API and workers must agree on to meet through the message transport.
+"""The names of queues, lanes and tasks, which all processes share.
 
-One queue per provider and lane, `<provider>.<lane>`, and one for webhooks. A message carries ids
-and nothing else: prompts and keys never enter the transport (Flower shows task arguments to
-whoever watches).
+Each provider has one queue for each lane, `<provider>.<lane>`. Webhook deliveries have one queue. A
+message contains only ids: prompts and keys never enter the transport, because Flower shows the
+arguments of tasks.
 """
 
 from collections.abc import Iterable
@@ -19,8 +19,8 @@ REDISPATCH_MS = 15_000
 
 
 class Lane(StrEnum):
-    INTERACTIVE = "interactive"  # published at once, ahead of everything
-    BATCH = "batch"  # fed by the dispatcher, shallow and fair
+    INTERACTIVE = "interactive"  # published at once, before batch jobs
+    BATCH = "batch"  # published by the dispatcher, in fair turns and as far as there is room
 
 
 NATIVE_LANE = "native"
@@ -40,18 +40,18 @@ class Ready:
 
 
 def ordinary(lane: str) -> str:
-    """Return the lane of a job that is queued (again): what leaves a lane without queues is fed."""
+    """Return the lane of a job that is queued again: `batch` for a job of a lane without queues."""
     return lane if lane in set(Lane) else Lane.BATCH.value
 
 
 def flow_of(workspace_id: str, batch_id: str | None, priority: int) -> str:
-    """Return the line a job waits in: those of one workspace, batch and priority, oldest first."""
+    """Return the name of the flow in which a job waits: its workspace, batch and priority."""
     return f"{workspace_id}/{batch_id or ''}/{priority}"
 
 
-def batch_of(line: str) -> str | None:
-    """Return the batch of the jobs in a flow, or None."""
-    return line.split("/")[1] or None
+def batch_of(flow: str) -> str | None:
+    """Return the id of the batch whose jobs a flow has, or None."""
+    return flow.split("/")[1] or None
 
 
 def queue_name(provider: str, lane: Lane) -> str:
@@ -59,13 +59,13 @@ def queue_name(provider: str, lane: Lane) -> str:
 
 
 def queue_names(providers: Iterable[str], only: str = "") -> list[str]:
-    """Return the queues of these providers' jobs: of `only` one lane, or of all."""
+    """Return the queues of these providers: those of the lane `only`, or of all lanes."""
     lanes = [Lane(only)] if only else list(Lane)
     return [queue_name(provider, lane) for provider in providers for lane in lanes]
 
 
 def task_of(queue: str) -> str:
-    """Return what is done with the ids on this queue."""
+    """Return the name of the task that processes the ids on this queue."""
     return SEND_DELIVERIES_TASK if queue == DELIVERIES_QUEUE else RUN_JOBS_TASK
 
 
