@@ -19,7 +19,7 @@ PATIENCE_MS = 60_000  # Flower hears of a worker some seconds after its own star
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoServer]:
     demo = DemoServer(tmp_path_factory.mktemp("flower"), flower=True)
     with demo.running(workers=1):
-        until(lambda: answers(f"{demo.flower_url}"), 60, demo.said)
+        until(lambda: answers(f"{demo.flower_url}"), 60, demo.read_log)
         yield demo
 
 

@@ -62,25 +62,25 @@ def website() -> Iterator[str]:
 
 
 def furnished(settings: dict[str, str] | None = None) -> Installation:
-    installation = Installation(settings)
-    installation.config.write_text(
-        installation.config.read_text() + MODELS.format(port=installation.simulator_port)
+    own_installation = Installation(settings)
+    own_installation.config.write_text(
+        own_installation.config.read_text() + MODELS.format(port=own_installation.simulator_port)
     )
-    return installation
+    return own_installation
 
 
 @pytest.fixture(scope="module")
-def installation() -> Iterator[Installation]:
-    with furnished() as installation:
-        yield installation
-        installation.await_idle()
-        installation.audit()
+def own_installation() -> Iterator[Installation]:
+    with furnished() as own_installation:
+        yield own_installation
+        own_installation.await_idle()
+        own_installation.audit()
 
 
-def ask(installation: Installation, model: str, *parts: dict[str, Any], **more: Any) -> Any:
+def ask(own_installation: Installation, model: str, *parts: dict[str, Any], **more: Any) -> Any:
     question = [{"type": "text", "text": "What is it?"}, *parts]
     messages = [*more.pop("earlier", ()), {"role": "user", "content": question}]
-    return installation.http.post(
+    return own_installation.http.post(
         "/chat/completions", json={"model": model, "messages": messages, **more}
     )
 
@@ -94,9 +94,9 @@ def file(data: str) -> dict[str, Any]:
 
 
 def test_a_modality_no_endpoint_takes_is_a_404_that_names_models(
-    installation: Installation,
+    own_installation: Installation,
 ) -> None:
-    answer = ask(installation, "text/only", image("https://example.com/cat.png"))
+    answer = ask(own_installation, "text/only", image("https://example.com/cat.png"))
     assert answer.status_code == 404
     error = answer.json()["error"]
     assert "image" in error["message"]
@@ -104,51 +104,53 @@ def test_a_modality_no_endpoint_takes_is_a_404_that_names_models(
     assert "reads/files" not in error["message"]
 
 
-def test_a_fallback_model_that_takes_it_is_asked(installation: Installation) -> None:
-    answer = ask(installation, "text/only", image(data_uri(PNG, "image/png")), models=["sees/urls"])
+def test_a_fallback_model_that_takes_it_is_asked(own_installation: Installation) -> None:
+    answer = ask(
+        own_installation, "text/only", image(data_uri(PNG, "image/png")), models=["sees/urls"]
+    )
     assert answer.json()["model"] == "sees/urls"
 
 
 def test_an_image_is_fetched_for_a_provider_that_does_not(
-    installation: Installation, website: str
+    own_installation: Installation, website: str
 ) -> None:
-    assert ask(installation, "sees/bytes", image(f"{website}/cat.png")).status_code == 200
+    assert ask(own_installation, "sees/bytes", image(f"{website}/cat.png")).status_code == 200
     sent = base64.b64encode(PNG).decode()
-    assert installation.calls(sent)["matching"]
+    assert own_installation.calls(sent)["matching"]
 
 
 def test_a_failed_download_is_a_400_and_no_second_try(
-    installation: Installation, website: str
+    own_installation: Installation, website: str
 ) -> None:
-    job = installation.http.post(
+    job = own_installation.http.post(
         "/jobs",
         json={"model": "sees/bytes", "messages": [
             {"role": "user", "content": [image(f"{website}/nothing.png")]}]},
     )  # fmt: skip
-    ended = installation.await_job(job.json()["id"])
+    ended = own_installation.await_job(job.json()["id"])
     assert ended["status"] == "failed"
     assert len(ended["attempts"]) == 1
     assert ended["attempts"][0]["error_type"] == "image_download_failed"
-    answer = ask(installation, "sees/bytes", image(f"{website}/nothing.png"))
+    answer = ask(own_installation, "sees/bytes", image(f"{website}/nothing.png"))
     assert answer.status_code == 400
     assert answer.json()["error"]["metadata"]["error_type"] == "image_download_failed"
 
 
 def test_a_pdf_is_read_to_a_model_that_takes_no_files(
-    installation: Installation, website: str
+    own_installation: Installation, website: str
 ) -> None:
-    answer = ask(installation, "text/only", file(f"{website}/paper.pdf")).json()
+    answer = ask(own_installation, "text/only", file(f"{website}/paper.pdf")).json()
     message = answer["choices"][0]["message"]
     assert "[Page 2 of 2]\nThe second page" in message["content"]
     [annotation] = message["annotations"]
     assert annotation["type"] == "file"
-    again = ask(installation, "text/only", file(data_uri(PDF)), earlier=[message]).json()
+    again = ask(own_installation, "text/only", file(data_uri(PDF)), earlier=[message]).json()
     assert "annotations" not in again["choices"][0]["message"]
     assert "The second page" in again["choices"][0]["message"]["content"]
 
 
-def test_a_streams_first_chunk_carries_the_annotations(installation: Installation) -> None:
-    answer = ask(installation, "text/only", file(data_uri(PDF)), stream=True)
+def test_a_streams_first_chunk_carries_the_annotations(own_installation: Installation) -> None:
+    answer = ask(own_installation, "text/only", file(data_uri(PDF)), stream=True)
     told = [frame for frame in frames(answer.text) if frame.data != "[DONE]"]
     deltas = [choice["delta"] for frame in told for choice in frame.json.get("choices", ())]
     assert [bool(delta.get("annotations")) for delta in deltas].count(True) == 1
@@ -156,40 +158,44 @@ def test_a_streams_first_chunk_carries_the_annotations(installation: Installatio
     assert "The first page" in content(told)
 
 
-def test_a_pdf_goes_as_it_is_to_a_model_that_takes_files(installation: Installation) -> None:
+def test_a_pdf_goes_as_it_is_to_a_model_that_takes_files(own_installation: Installation) -> None:
     pdf = make_pdf("Native and unique")
-    message = ask(installation, "reads/files", file(data_uri(pdf))).json()["choices"][0]["message"]
+    message = ask(own_installation, "reads/files", file(data_uri(pdf))).json()["choices"][0][
+        "message"
+    ]
     assert "annotations" not in message
-    assert installation.calls(base64.b64encode(pdf).decode())["matching"]
+    assert own_installation.calls(base64.b64encode(pdf).decode())["matching"]
 
 
-def test_an_engine_that_makes_no_sense_is_refused(installation: Installation) -> None:
+def test_an_engine_that_makes_no_sense_is_refused(own_installation: Installation) -> None:
     native = [{"id": "file-parser", "pdf": {"engine": "native"}}]
-    answer = ask(installation, "text/only", file(data_uri(PDF)), plugins=native)
+    answer = ask(own_installation, "text/only", file(data_uri(PDF)), plugins=native)
     assert answer.status_code == 404
     assert "reads/files" in answer.json()["error"]["message"]
     magic = [{"id": "file-parser", "pdf": {"engine": "magic"}}]
-    assert ask(installation, "text/only", file(data_uri(PDF)), plugins=magic).status_code == 400
+    assert ask(own_installation, "text/only", file(data_uri(PDF)), plugins=magic).status_code == 400
 
 
 def test_without_the_demos_setting_this_machine_is_not_reached(website: str) -> None:
-    with furnished({"WAYBILL_ALLOWED_NETWORKS": ""}) as installation:
-        answer = ask(installation, "sees/bytes", image(f"{website}/cat.png"))
+    with furnished({"WAYBILL_ALLOWED_NETWORKS": ""}) as own_installation:
+        answer = ask(own_installation, "sees/bytes", image(f"{website}/cat.png"))
     assert answer.status_code == 400
     assert "may not be fetched" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("url", ["http://169.254.169.254/latest", "http://10.0.0.1/cat.png"])
 def test_a_provider_is_not_made_to_fetch_what_is_private(
-    installation: Installation, url: str
+    own_installation: Installation, url: str
 ) -> None:
-    answer = ask(installation, "sees/urls", image(url))
+    answer = ask(own_installation, "sees/urls", image(url))
     assert answer.status_code == 400
     assert "may not be passed on" in answer.json()["error"]["message"]
-    assert not installation.calls(url)["matching"]
+    assert not own_installation.calls(url)["matching"]
 
 
-def test_a_public_url_is_passed_on_to_a_provider_that_fetches(installation: Installation) -> None:
+def test_a_public_url_is_passed_on_to_a_provider_that_fetches(
+    own_installation: Installation,
+) -> None:
     url = "https://images.example.com/passed-on.png"
-    assert ask(installation, "sees/urls", image(url)).status_code == 200
-    assert installation.calls(url)["matching"]
+    assert ask(own_installation, "sees/urls", image(url)).status_code == 200
+    assert own_installation.calls(url)["matching"]

@@ -59,7 +59,7 @@ def go_on() -> threading.Event:
 
 
 @pytest.fixture(scope="module")
-def installation() -> Iterator[Installation]:
+def own_installation() -> Iterator[Installation]:
     Vendor.go_on = threading.Event()
     with ThreadingHTTPServer(("127.0.0.1", 0), Vendor) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -75,81 +75,81 @@ def installation() -> Iterator[Installation]:
             )
         with Installation(
             {"WAYBILL_CANCEL_DRAIN_SECONDS": "2"}, config="".join(tables)
-        ) as installation:
-            yield installation
+        ) as own_installation:
+            yield own_installation
             Vendor.go_on.set()
-            installation.await_idle()
-            installation.audit()
+            own_installation.await_idle()
+            own_installation.audit()
         server.shutdown()
 
 
-def begun(installation: Installation, name: str, **wish: object) -> str:
+def begun(own_installation: Installation, name: str, **wish: object) -> str:
     """Submit a streamed job; return once its first words were told."""
     message = {"role": "user", "content": f"Think hard: {time.monotonic()}"}
     body = {"model": f"maker/{name}", "messages": [message], "stream": True}
-    answer = installation.http.post("/jobs", json={"body": body, **wish})
+    answer = own_installation.http.post("/jobs", json={"body": body, **wish})
     job_id = str(answer.json()["id"])
-    with installation.http.stream("GET", f"/jobs/{job_id}/events", timeout=30) as events:
+    with own_installation.http.stream("GET", f"/jobs/{job_id}/events", timeout=30) as events:
         assert any("two words" in line for line in events.iter_lines())
     return job_id
 
 
 def cancelled(
-    installation: Installation, job_id: str, then: Callable[[], None], **choice: str
+    own_installation: Installation, job_id: str, then: Callable[[], None], **choice: str
 ) -> dict[str, Any]:
-    answer = installation.http.post(f"/jobs/{job_id}/cancel", params=choice)
+    answer = own_installation.http.post(f"/jobs/{job_id}/cancel", params=choice)
     assert answer.status_code == 202, answer.text
     awaits = choice.get("await_usage") != "false"
     assert answer.json()["cancellation"] == {"await_usage": awaits, "seconds": 2 * awaits}
     then()
-    job = installation.await_job(job_id)
+    job = own_installation.await_job(job_id)
     assert job["status"] == "cancelled"
     assert "response" not in job or job["response"] is None
     return job
 
 
-def test_reasoning_that_was_not_shown_is_paid_by_the_providers_own_count(installation, go_on):
-    job = cancelled(installation, begun(installation, "hidden"), go_on.set)
+def test_reasoning_that_was_not_shown_is_paid_by_the_providers_own_count(own_installation, go_on):
+    job = cancelled(own_installation, begun(own_installation, "hidden"), go_on.set)
     assert job["usage"]["cost"] == COST
     assert job["usage"]["cost_basis"] == "provider"
     assert job["usage"]["completion_tokens_details"]["reasoning_tokens"] == 998
 
 
 @pytest.mark.parametrize("choice", [{}, {"await_usage": "false"}])
-def test_where_no_usage_comes_the_hold_is_paid(installation, go_on, choice):
-    job = cancelled(installation, begun(installation, "silent"), lambda: None, **choice)
+def test_where_no_usage_comes_the_hold_is_paid(own_installation, go_on, choice):
+    job = cancelled(own_installation, begun(own_installation, "silent"), lambda: None, **choice)
     assert job["usage"]["cost"] == pytest.approx(HELD, rel=0.01)
     assert job["usage"]["cost_basis"] == "hold"
 
 
-def test_who_does_not_wait_for_the_usage_is_not_kept_waiting(installation, go_on):
-    job_id = begun(installation, "hidden")
-    job = cancelled(installation, job_id, lambda: None, await_usage="false")
+def test_who_does_not_wait_for_the_usage_is_not_kept_waiting(own_installation, go_on):
+    job_id = begun(own_installation, "hidden")
+    job = cancelled(own_installation, job_id, lambda: None, await_usage="false")
     assert job["usage"]["cost_basis"] == "hold"
 
 
-def test_a_second_cancellation_does_not_cut_the_wait_short(installation, go_on):
-    job_id = begun(installation, "hidden")
-    installation.http.post(f"/jobs/{job_id}/cancel")
-    job = cancelled(installation, job_id, go_on.set)
+def test_a_second_cancellation_does_not_cut_the_wait_short(own_installation, go_on):
+    job_id = begun(own_installation, "hidden")
+    own_installation.http.post(f"/jobs/{job_id}/cancel")
+    job = cancelled(own_installation, job_id, go_on.set)
     assert job["usage"]["cost"] == COST
 
 
-def test_a_model_that_does_not_reason_costs_what_was_shown(installation, go_on):
-    job = cancelled(installation, begun(installation, "plain"), lambda: None)
+def test_a_model_that_does_not_reason_costs_what_was_shown(own_installation, go_on):
+    job = cancelled(own_installation, begun(own_installation, "plain"), lambda: None)
     assert job["usage"]["cost"] == pytest.approx(2 * 10 / 10**6)
     assert job["usage"]["cost_basis"] == "estimate"
 
 
-def test_a_deadline_is_no_way_around_it(installation, go_on):
-    job_id = begun(installation, "silent", deadline=time.time() + 4)
-    job = installation.await_job(job_id)
+def test_a_deadline_is_no_way_around_it(own_installation, go_on):
+    job_id = begun(own_installation, "silent", deadline=time.time() + 4)
+    job = own_installation.await_job(job_id)
     assert job["status"] == "failed"
     assert job["usage"]["cost_basis"] == "hold"
 
 
-def test_a_stream_that_its_provider_cuts_costs_what_was_shown(installation):
-    job = installation.await_job(begun(installation, "cut"))
+def test_a_stream_that_its_provider_cuts_costs_what_was_shown(own_installation):
+    job = own_installation.await_job(begun(own_installation, "cut"))
     assert job["status"] == "failed"
     assert job["usage"]["cost"] == pytest.approx(2 * 10 / 10**6)
     assert job["usage"]["cost_basis"] == "estimate"
