@@ -19,7 +19,7 @@ from broker.lifecycle.claims import Claim, ClaimedJob, claim_many, claim_waiting
 from broker.lifecycle.deferrals import Deferral, defer_many
 from broker.lifecycle.ended_jobs import error_json
 from broker.lifecycle.extensions import Extension, extend_many, needs_extension
-from broker.lifecycle.leases import Renewal, renew, rescue
+from broker.lifecycle.leases import Renewal, has_open_jobs, renew, rescue
 
 __all__ = [
     "Cancellation",
@@ -39,6 +39,7 @@ __all__ = [
     "error_json",
     "expire",
     "extend_many",
+    "has_open_jobs",
     "mark_published",
     "needs_extension",
     "record_many",

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, literal, select
 
 from broker.completion import AttemptOutcome, ErrorType, Failure, Timings
 from broker.enums import JobState
+from broker.jobs.states import WAITING
 from broker.lifecycle.attempt_endings import Failed, decide, record_many
 from broker.lifecycle.claims import Body, JobToRun, claimed_job
 from broker.lifecycle.retries import Retry
@@ -18,6 +19,8 @@ from broker.storage.tables import Job, JobPayload, columns, table
 RESCUE_GROUP = 500
 
 _jobs = table(Job)
+_ANY_LEASE = select(literal(1)).where(_jobs.c.lease_expires_at.is_not(None)).limit(1)
+_ANY_WAITING = select(literal(1)).where(_jobs.c.state.in_(WAITING)).limit(1)
 _payloads = table(JobPayload)
 
 
@@ -85,6 +88,12 @@ def renew(
         cancelled=[row.id for row in held.values() if row.cancel_requested],
         lost=[job_id for job_id in attempts if job_id not in held],
     )
+
+
+def has_open_jobs(connection: Connection) -> bool:
+    """Return whether a job has a lease or waits, so that its time can end. Change nothing."""
+    found = (connection.execute(query).first() for query in (_ANY_LEASE, _ANY_WAITING))
+    return any(row is not None for row in found)
 
 
 def rescue(connection: Connection, now: int, owner: str | None = None) -> list[Ready]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, literal, select, update
 
 from broker.enums import DeliveryState
 from broker.storage.tables import Delivery, DeliveryAttempt, table
@@ -147,6 +147,12 @@ RECOVERY_GROUP = 500
 LOST = "The worker that made this attempt was lost before it could report: it may have arrived."
 
 _attempts = table(DeliveryAttempt)
+
+
+def has_leases(connection: Connection) -> bool:
+    """Return whether a worker has a delivery under a lease. Change nothing."""
+    leased = select(literal(1)).where(_deliveries.c.lease_expires_at.is_not(None)).limit(1)
+    return connection.execute(leased).first() is not None
 
 
 def rescue(connection: Connection, now: int, owner: str | None = None) -> int:

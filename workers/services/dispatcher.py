@@ -24,7 +24,7 @@ from broker.dispatch.due import has_due_jobs, has_waiting_jobs, waiting_provider
 from broker.dispatch.publisher import Publisher
 from broker.events import signals
 from broker.jobs import reports
-from broker.lifecycle import expire, rescue
+from broker.lifecycle import expire, has_open_jobs, rescue
 from broker.providers.pacing import NO_LOAD, find_room, read_loads
 from broker.providers.pauses import LivePauses
 from broker.queues import Lane, Ready
@@ -69,6 +69,11 @@ def find_work(connection: Connection, now: int) -> Work:
     )
 
 
+def has_open_work(connection: Connection) -> bool:
+    """Return whether the time of a job or a delivery can end: its lease or its deadline."""
+    return has_open_jobs(connection) or records.has_leases(connection)
+
+
 @dataclass(frozen=True, slots=True)
 class Dispatcher:
     """The dispatcher of one process. One process at a time is the leader."""
@@ -82,6 +87,7 @@ class Dispatcher:
     pauses: LivePauses
     pacing: Pacing
     _seen: SeenVersion = field(default_factory=SeenVersion)  # without work now or later
+    _seen_closed: SeenVersion = field(default_factory=SeenVersion)  # without open work
     _memory: Memory = field(default_factory=Memory)
     """The position in the turns, from which the next step continues."""
 
@@ -124,7 +130,10 @@ class Dispatcher:
 
         Then announce the budgets whose thresholds are reached.
         """
-        now = now_ms()
+        if self._seen_closed.is_current(self.database):
+            return
+        now, version = now_ms(), self.database.read_version()
+        is_open = await self.database.read(has_open_work)
         rescued = await self.database.write(rescue, now)
         if rescued:
             log.warning("dispatcher.rescued", jobs=len(rescued))
@@ -132,6 +141,7 @@ class Dispatcher:
             log.warning("dispatcher.rescued", deliveries=deliveries)
         await self.database.write(expire, now)
         await self.database.write(announce_thresholds, now_ms())
+        self._seen_closed.version = None if is_open else version
 
     async def _dispatch_jobs(self, now: int) -> None:
         await self._postpone_over_limit(now)

@@ -194,3 +194,23 @@ async def test_a_job_that_is_due_later_is_found_without_a_change(redis, database
         assert dispatcher.publisher.jobs == []
         await dispatcher.dispatch_and_chain()
         assert dispatcher.publisher.jobs == [("acme", job_id)]
+
+
+async def test_an_open_job_expires_though_no_data_changed(redis, database):
+    now = now_ms()
+    job_id = waiting(database, Lane.INTERACTIVE, ("acme", "acme/small"))
+    async with dispatching(redis, database, "acme") as dispatcher:
+        for _ in range(2):
+            await dispatcher.rescue_and_expire()
+        assert job_row(database, job_id).state == "queued"
+        with mock.patch("workers.services.dispatcher.now_ms", return_value=now + 10**9):
+            await dispatcher.rescue_and_expire()
+        assert job_row(database, job_id).state == "expired"
+
+
+async def test_without_open_work_nothing_is_written_until_the_data_changes(redis, database):
+    async with dispatching(redis, database, "acme") as dispatcher:
+        await dispatcher.rescue_and_expire()
+        if database.is_sqlite:
+            with mock.patch.object(type(database), "write", side_effect=AssertionError("a write")):
+                await dispatcher.rescue_and_expire()
