@@ -25,7 +25,14 @@ def main() -> None:
     spread = Percentiles(30, 40, 50, 60)
     stats = {
         (each.provider, each.model): EndpointStats(
-            0.99, 0.99, 0.99, 100, spread, spread, spread, spread
+            uptime_5m=0.99,
+            uptime_30m=0.99,
+            uptime_1d=0.99,
+            attempts_5m=100,
+            latency_5m=spread,
+            latency_30m=spread,
+            throughput_5m=spread,
+            throughput_30m=spread,
         )
         for served in catalog.values()
         for each in served
