@@ -72,9 +72,10 @@ class Dimension:
 
 @dataclass(frozen=True)
 class Cost:
-    """Medians: latency with one caller, CPU per call with many callers, CPU without calls."""
+    """Medians: with one caller latency and CPU per call, with many CPU per call, CPU without."""
 
     p50_ms: float
+    cpu_alone_ms: float
     cpu_ms: float
     idle_percent: float
 
@@ -88,8 +89,16 @@ class Growth:
     smallest: Cost
 
     @property
+    def is_flat(self) -> bool:
+        return max(self.p50_ratio, self.cpu_alone_ratio, self.cpu_ratio) <= FLAT
+
+    @property
     def p50_ratio(self) -> float:
         return self.cost.p50_ms / self.smallest.p50_ms
+
+    @property
+    def cpu_alone_ratio(self) -> float:
+        return self.cost.cpu_alone_ms / self.smallest.cpu_alone_ms
 
     @property
     def cpu_ratio(self) -> float:
@@ -228,12 +237,18 @@ async def _measure_cost(subject: Subject, seconds: float) -> Cost:
     alone = await measure(gateway, requests, callers=1, seconds=seconds)
     busy = await measure(gateway, requests, callers=CALLERS, seconds=seconds)
     assert alone.failures + busy.failures == 0, (alone, busy)
-    return Cost(alone.p50_ms, sum(busy.cpu_ms.values()), sum(idle.cpu_percent.values()))
+    return Cost(
+        alone.p50_ms,
+        sum(alone.cpu_ms.values()),
+        sum(busy.cpu_ms.values()),
+        sum(idle.cpu_percent.values()),
+    )
 
 
 def _median(costs: Sequence[Cost]) -> Cost:
     return Cost(
         statistics.median(each.p50_ms for each in costs),
+        statistics.median(each.cpu_alone_ms for each in costs),
         statistics.median(each.cpu_ms for each in costs),
         statistics.median(each.idle_percent for each in costs),
     )
@@ -268,19 +283,21 @@ async def holding_streams(subject: Subject) -> AsyncIterator[None]:
 def table(dimension: Dimension, found: Sequence[Growth]) -> Table:
     """Return the costs at each size, each with its ratio to the smallest one's."""
     result = Table(
-        dimension.label, "p50 ms, 1 caller", "ratio", f"CPU ms per call, {CALLERS} callers",
-        "ratio", "idle, % of a core", "smallest", "flat",
+        dimension.label, "p50 ms, 1 caller", "ratio", "CPU ms per call, 1 caller", "ratio",
+        f"{CALLERS} callers", "ratio", "idle, % of a core", "smallest", "flat",
     )  # fmt: skip
     for each in found:
         result.add_row(
             f"{each.size:,}",
             f"{each.cost.p50_ms:.1f}",
             f"{each.p50_ratio:.2f}",
+            f"{each.cost.cpu_alone_ms:.2f}",
+            f"{each.cpu_alone_ratio:.2f}",
             f"{each.cost.cpu_ms:.2f}",
             f"{each.cpu_ratio:.2f}",
             f"{each.cost.idle_percent:.1f}",
             f"{each.smallest.idle_percent:.1f}",
-            "yes" if max(each.p50_ratio, each.cpu_ratio) <= FLAT else "no",
+            "yes" if each.is_flat else "no",
         )
     return result
 
@@ -298,6 +315,7 @@ def draw(dimension: Dimension, found: Sequence[Growth]) -> str:
     return charts.draw(
         [
             panel("p50 of a call, ms (1 caller)", lambda cost: cost.p50_ms),
+            panel("CPU ms per call (1 caller)", lambda cost: cost.cpu_alone_ms),
             panel(f"CPU ms per call ({CALLERS} callers)", lambda cost: cost.cpu_ms),
         ]
     )
