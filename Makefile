@@ -65,8 +65,9 @@ lock: $(SETUP) ## write locks/: constraints.txt with hashes, for the image (asks
 	$(VENV)/lock/bin/pip install --quiet --disable-pip-version-check uv
 	$(BIN)/python -m tests.install.lock --uv $(VENV)/lock/bin/uv
 
-bench: $(SETUP) ## measure throughput, overhead, CPU and memory against a direct call
+bench: $(SETUP) ## measure throughput, overhead, CPU and memory against a direct call, and how they grow
 	$(BIN)/python -m tests.benchmarks.run
+	$(BIN)/python -m tests.benchmarks.growth
 
 bench-peers: $(SETUP) ## measure beside LiteLLM and Portkey (installs them): ARGS="--repeat 5 --stack scale --source PATH"
 	$(BIN)/python -m tests.benchmarks.peers $(ARGS)

@@ -13,6 +13,10 @@ from tests.benchmarks.load import Crew, Request
 
 GATEWAY_CORE, LOAD_CORE = 0, 1
 WARM_UP_SECONDS = 0.7
+CALLS_OF_EACH = 2
+"""The number of calls that each caller ends before, and in, a measurement: a slow gateway has ended
+none of many callers' calls after a second."""
+LONGEST_SECONDS = 20
 END_SECONDS = 60
 
 
@@ -68,11 +72,13 @@ async def measure(
     crew = Crew(requests)
     calls = asyncio.create_task(crew.run(callers))
     await asyncio.sleep(WARM_UP_SECONDS)
+    await _await_calls(crew, CALLS_OF_EACH * callers)
     processes, servers = gateway.processes(), gateway.servers()
     gateways.pin(servers.get("postgres", ()), GATEWAY_CORE)
     cpu, server_cpu = meters.cpu_seconds(processes), meters.cpu_seconds(servers)
     first, failures, began = len(crew.latencies_ms), crew.failures, time.perf_counter()
     await asyncio.sleep(seconds)
+    await _await_calls(crew, first + CALLS_OF_EACH * callers)
     measured = crew.latencies_ms[first:]
     took, failures = time.perf_counter() - began, crew.failures - failures
     cpu = meters.difference(cpu, meters.cpu_seconds(processes))
@@ -89,3 +95,10 @@ async def measure(
         cpu_ms={role: spent * 1000 / count for role, spent in cpu.items()},
         server_cpu_ms={role: spent * 1000 / count for role, spent in server_cpu.items()},
     )
+
+
+async def _await_calls(crew: Crew, count: int) -> None:
+    """Wait until so many calls have ended, for a limited time."""
+    until = time.perf_counter() + LONGEST_SECONDS
+    while len(crew.latencies_ms) < count and time.perf_counter() < until:
+        await asyncio.sleep(0.05)
