@@ -3,13 +3,13 @@
 `await database.write(function, *arguments)` runs `function(connection, *arguments)` on the writer
 thread and returns its result after the commit. What a function that raises has written is undone.
 
-`await database.write_grouped(submit_many, item)` is for writes that come in numbers. The function
-runs once over the list of all items that wait: `f(connection, items) -> results`, one result per
-item in order, an exception *as a result* to refuse one item.
+`await database.write_grouped(submit_many, item)` is for frequent writes. The function runs once
+over the list of all items that wait: `f(connection, items) -> results`, one result per item in
+order, an exception *as a result* to refuse one item.
 
-Whatever waits for the writer is written together, in one transaction. A group that fails is run
-again item by item, so that one bad item fails alone. Functions are synchronous; they never commit
-and never use the network.
+All items that wait for the writer are written in one transaction. A group that fails is run again
+item by item, so that one bad item fails alone. Functions are synchronous; they never commit and
+never use the network.
 """
 
 import asyncio
@@ -40,9 +40,9 @@ Arguments = TypeVarTuple("Arguments")
 WriteFunction = Callable[[Connection, Sequence[Item]], Sequence[Result | Exception]]
 
 GROUP_SIZE = 512
-COURTEOUS_SIZE = 6  # patient items at a time, while another process waits for its turn (SQLite) …
-COURTEOUS_SECONDS = 0.015  # … and how long it is let go first
-CONFLICT_TRIES = 5  # what collided with another writer is tried again this often
+YIELDING_SIZE = 6  # low-priority items in a group, while another process waits for SQLite …
+YIELDING_SECONDS = 0.015  # … and the wait for it before such a group
+CONFLICT_TRIES = 5  # of a transaction that collided with another writer
 
 log = structlog.get_logger()
 
@@ -53,7 +53,7 @@ class _Write:
 
     function: WriteFunction[Any, Any]
     item: Any
-    is_patient: bool
+    is_low_priority: bool
     loop: asyncio.AbstractEventLoop
     future: "asyncio.Future[Any]"
     outcome: Any = None
@@ -89,32 +89,32 @@ class Database:
         self,
         function: Callable[[Connection, *Arguments], Result],
         *arguments: *Arguments,
-        patient: bool = False,
+        low_priority: bool = False,
     ) -> Result:
         """Run `function(connection, *arguments)` in a transaction; return after the commit.
 
-        Raises what the function raised; nothing that it wrote is kept then. `patient`: see
-        `write_grouped`.
+        Raises what the function raised; nothing that it wrote is kept then. See `write_grouped`
+        for `low_priority`.
         """
 
         def call(connection: Connection) -> Result:
             return function(connection, *arguments)
 
-        result: Result = await self.write_grouped(_run_each, call, patient=patient)
+        result: Result = await self.write_grouped(_run_each, call, low_priority=low_priority)
         return result
 
     async def write_grouped(
-        self, function: WriteFunction[Item, Result], item: Item, *, patient: bool = False
+        self, function: WriteFunction[Item, Result], item: Item, *, low_priority: bool = False
     ) -> Result:
-        """Run `function` over this item and whoever else waits; return after the commit.
+        """Run `function` over this item and others that wait; return after the commit.
 
-        What is `patient` lets the others go before it: those of this process in every other group,
-        and other processes that wait for SQLite. Raises what the function gave as this item's
-        result, or what broke the transaction.
+        A `low_priority` write comes after others: those of this process in every other group, and
+        those of other processes that wait for SQLite. Raises the exception that the function
+        returned as this item's result, or the error of the transaction.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
-        self._hand_in(_Write(function, item, patient, loop, future))
+        self._enqueue(_Write(function, item, low_priority, loop, future))
         return await future
 
     async def read(
@@ -140,7 +140,7 @@ class Database:
             yield connection
 
     def close(self) -> None:
-        """Finish what waits, then give the connections back."""
+        """Finish the writes that wait, then close the connections."""
         with self._lock:
             self._closed = True
             self._waiting.put(None)
@@ -153,7 +153,7 @@ class Database:
         if self._turns is not None:
             self._turns.close()
 
-    def _hand_in(self, write: _Write) -> None:
+    def _enqueue(self, write: _Write) -> None:
         with self._lock:
             if self._closed:
                 raise UnavailableError("The database is closed: this process is shutting down.")
@@ -163,7 +163,7 @@ class Database:
             self._waiting.put(write)
 
     def _run(self) -> None:
-        """Run the writer thread: take what waits, write it, answer, until closed."""
+        """Run the writer thread: take, write and answer groups until the database is closed."""
         groups = _Groups(self._waiting, self._turns)
         while (group := groups.take()) is not None:
             self._write_group(group)
@@ -172,11 +172,11 @@ class Database:
     def _write_group(self, group: list[_Write]) -> None:
         """Write the group in one transaction; where that fails, each item in its own.
 
-        Where SQLite's lock was waited for in vain, the others would only wait as long again.
+        If SQLite's lock was not free in time, all fail: each would wait as long again.
         """
         try:
             self._transact(group)
-        except Exception as error:  # noqa: BLE001  # whatever broke it belongs to the callers
+        except Exception as error:  # noqa: BLE001  # the callers get the error
             if len(group) == 1 or _is_locked(error):
                 for write in group:
                     write.outcome = error
@@ -186,7 +186,7 @@ class Database:
                 self._write_group([write])
 
     def _transact(self, group: list[_Write]) -> None:
-        """One transaction for the group, tried again where the database says it was a conflict."""
+        """Write the group in one transaction; try again after a conflict with another writer."""
         for attempt in itertools.count(1):
             try:
                 with self.transaction() as connection:
@@ -226,8 +226,8 @@ class SeenVersion:
 class _Groups:
     """Group the writes that wait: urgent ones alone, then all, in turns.
 
-    While another process waits for SQLite's lock, patient writes come in small groups after a
-    pause: other processes work for callers, and the lines of a batch would always come first.
+    While another process waits for SQLite's lock, low-priority writes come in small groups after a
+    pause. Otherwise the lines of a batch would always come before the writes for callers.
     """
 
     def __init__(
@@ -236,34 +236,34 @@ class _Groups:
         self._waiting = waiting
         self._turns = turns
         self._urgent: deque[_Write] = deque()
-        self._patient: deque[_Write] = deque()
+        self._low_priority: deque[_Write] = deque()
         self._is_closed = False
-        self._went_ahead = False  # the last group left patient ones behind
+        self._went_ahead = False  # the last group was without low-priority writes
 
     def take(self) -> list[_Write] | None:
-        """Return the next group, or None once everything is written that was ever handed in."""
+        """Return the next group, or None once the database is closed and all is written."""
         self._gather()
-        if not self._urgent and not self._patient:
+        if not self._urgent and not self._low_priority:
             return None
-        courteous = self._turns is not None and self._turns.are_wanted()
-        if courteous:
-            self._await_urgent(COURTEOUS_SECONDS)
-        self._went_ahead = bool(self._urgent and self._patient) and not self._went_ahead
-        most = COURTEOUS_SIZE if courteous else GROUP_SIZE
-        group = [] if self._went_ahead else _taken(self._patient, most)
+        yields = self._turns is not None and self._turns.are_wanted()
+        if yields:
+            self._await_urgent(YIELDING_SECONDS)
+        self._went_ahead = bool(self._urgent and self._low_priority) and not self._went_ahead
+        most = YIELDING_SIZE if yields else GROUP_SIZE
+        group = [] if self._went_ahead else _taken(self._low_priority, most)
         return group + _taken(self._urgent, GROUP_SIZE - len(group))
 
     def _gather(self) -> None:
-        """Read what was handed in; wait for it if there is nothing else to do."""
+        """Read the new writes; wait for one if there is nothing else to do."""
         while not self._is_closed:
-            must_wait = not self._urgent and not self._patient
+            must_wait = not self._urgent and not self._low_priority
             try:
                 self._sort_in(self._waiting.get(block=must_wait))
             except queue.Empty:
                 return
 
     def _await_urgent(self, seconds: float) -> None:
-        """Wait a moment for what is not patient; return at once where there is some."""
+        """Wait up to `seconds` for an urgent write; return at once if there is one."""
         until = time.monotonic() + seconds
         while not self._urgent and not self._is_closed:
             try:
@@ -272,10 +272,10 @@ class _Groups:
                 return
 
     def _sort_in(self, write: _Write | None) -> None:
-        if write is None:  # the last thing ever put there
+        if write is None:  # `close` puts it there, as the last
             self._is_closed = True
-        elif write.is_patient:
-            self._patient.append(write)
+        elif write.is_low_priority:
+            self._low_priority.append(write)
         else:
             self._urgent.append(write)
 

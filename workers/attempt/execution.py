@@ -96,7 +96,9 @@ class JobRunner:
     async def _claim(self, job_id: str, lane: Lane) -> ClaimedJob | None:
         lease_ms = int(self.settings.lease_seconds * 1000)
         request = Claim(job_id, self.worker_id, now_ms(), lease_ms)
-        return await self.database.write_grouped(claim_many, request, patient=lane is Lane.BATCH)
+        return await self.database.write_grouped(
+            claim_many, request, low_priority=lane is Lane.BATCH
+        )
 
     async def _open(self, job: ClaimedJob, handle: AttemptHandle) -> JobRun:
         """Open the job's event log at this attempt."""

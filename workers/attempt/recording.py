@@ -142,9 +142,9 @@ class Recording:
         None means that the attempt is no longer the job's. While the database does not answer, the
         write is tried again for the time of a lease, which cannot be renewed meanwhile.
         """
-        patient = ending.job.lane != Lane.INTERACTIVE
+        low_priority = ending.job.lane != Lane.INTERACTIVE
         recorded = await retry_until_stored(
-            lambda: self.database.write_grouped(record_many, ending, patient=patient),
+            lambda: self.database.write_grouped(record_many, ending, low_priority=low_priority),
             OperationalError,
             seconds=self.settings.lease_seconds,
         )

@@ -181,7 +181,7 @@ class BatchKeeper:
         group = Group(row.id, row.cursor, allowed.lines, left, now, waits_for)
         taken = Taken(0)
         try:
-            taken = await self._database.write(batches.insert_lines, group, patient=True)
+            taken = await self._database.write(batches.insert_lines, group, low_priority=True)
         finally:
             await batches.give_back(self._limiter, allowed, taken.jobs, now)
         return taken

@@ -119,7 +119,7 @@ class Dispatcher:
     async def chain_entries(self) -> None:
         """Chain the new ledger entries, and count the jobs that ended with them."""
         for _ in range(CHAIN_GROUPS):
-            chained = await self.database.write(ledger.chain_entries, patient=True)
+            chained = await self.database.write(ledger.chain_entries, low_priority=True)
             if chained.ended:
                 await self._count_ended(chained)
             if chained.entries < ledger.CHAIN_GROUP:
@@ -146,7 +146,7 @@ class Dispatcher:
     async def _dispatch_jobs(self, now: int) -> None:
         await self._postpone_over_limit(now)
         look = Due(now, await self._rooms(now), self._memory)
-        due_jobs = await self.database.write(dispatch_due, look, patient=True)
+        due_jobs = await self.database.write(dispatch_due, look, low_priority=True)
         unserved = []
         for job in due_jobs:
             if job.provider in self.routes:
@@ -163,7 +163,7 @@ class Dispatcher:
         """Let scheduled jobs wait whose key has as many open jobs as it may have."""
         scheduled = await self.database.read(rate_limits.find_due_jobs, now)
         if waiting := await rate_limits.find_over_limit(self.limiter, scheduled, now):
-            await self.database.write(rate_limits.postpone, waiting, now, patient=True)
+            await self.database.write(rate_limits.postpone, waiting, now, low_priority=True)
 
     async def _rooms(self, now: int) -> dict[str, int]:
         """Return how many more jobs may be on the queues of each provider."""

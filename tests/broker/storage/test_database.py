@@ -11,7 +11,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import OperationalError
 
 from broker.errors import ConflictError, UnavailableError
-from broker.storage.database import COURTEOUS_SIZE, GROUP_SIZE, Database, SeenVersion
+from broker.storage.database import GROUP_SIZE, YIELDING_SIZE, Database, SeenVersion
 from broker.storage.tables import Job, JobPayload, LedgerEntry
 from broker.storage.write_lock import WriteLock
 from broker.submission import submit_many
@@ -205,7 +205,7 @@ def test_a_loop_that_closes_at_the_last_moment_does_not_stop_the_writer(database
     assert asyncio.run(next_one()) == 2
 
 
-async def test_the_urgent_goes_before_the_patient_that_still_gets_its_turn(database):
+async def test_urgent_writes_go_first_and_low_priority_writes_get_their_turn(database):
     # Given a busy writer, before which more urgent items gather than go into one group
     groups = []
 
@@ -214,7 +214,7 @@ async def test_the_urgent_goes_before_the_patient_that_still_gets_its_turn(datab
         return items
 
     gate, holding = await held_writer(database)
-    writes = [asyncio.create_task(database.write_grouped(note, "patient", patient=True))]
+    writes = [asyncio.create_task(database.write_grouped(note, "low", low_priority=True))]
     writes += [
         asyncio.create_task(database.write_grouped(note, f"urgent {n}"))
         for n in range(2 * GROUP_SIZE)
@@ -223,9 +223,9 @@ async def test_the_urgent_goes_before_the_patient_that_still_gets_its_turn(datab
     # When it is free again
     gate.opened.set()
     await asyncio.gather(holding, *writes)
-    # Then urgent ones are written first, and the patient one as soon as it has let them go ahead
-    assert "patient" not in groups[0]
-    assert "patient" in groups[1]
+    # Then urgent ones are written first, and the low-priority one in the next group
+    assert "low" not in groups[0]
+    assert "low" in groups[1]
     assert [len(group) for group in groups] == [GROUP_SIZE, GROUP_SIZE, 1]
 
 
@@ -298,7 +298,7 @@ async def test_a_lock_that_is_never_given_up_is_waited_for_once(tmp_path, monkey
         each.close()
 
 
-async def test_the_patient_comes_in_small_groups_while_another_process_waits(tmp_path):
+async def test_low_priority_writes_come_in_small_groups_while_another_process_waits(tmp_path):
     # Given a writer that another process had to wait for
     database = Database(f"sqlite:///{tmp_path / 'waybill.db'}")
     groups = []
@@ -312,19 +312,19 @@ async def test_the_patient_comes_in_small_groups_while_another_process_waits(tmp
     waiting = threading.Thread(target=lambda: other.turn().__enter__())
     waiting.start()
     await asyncio.to_thread(until, lambda: _stands_at_the_door(tmp_path), 10, "nobody comes")
-    # When more of what is patient has gathered than goes into a small group, and an urgent item
+    # When more low-priority writes wait than go into a small group, and an urgent one
     writes = [
-        asyncio.create_task(database.write_grouped(note, n, patient=True))
-        for n in range(COURTEOUS_SIZE + 3)
+        asyncio.create_task(database.write_grouped(note, n, low_priority=True))
+        for n in range(YIELDING_SIZE + 3)
     ]
     writes.append(asyncio.create_task(database.write_grouped(note, "urgent")))
     await asyncio.sleep(0)
     gate.opened.set()
     await asyncio.gather(holding, *writes)
-    # Then the urgent goes first, and the patient after it, a few at a time
+    # Then the urgent one goes first, and the others after it, a few at a time
     assert groups[0] == ["urgent"]
-    assert max(map(len, groups)) <= COURTEOUS_SIZE
-    assert list(itertools.chain.from_iterable(groups)) == ["urgent", *range(COURTEOUS_SIZE + 3)]
+    assert max(map(len, groups)) <= YIELDING_SIZE
+    assert list(itertools.chain.from_iterable(groups)) == ["urgent", *range(YIELDING_SIZE + 3)]
     database.close()
 
 
