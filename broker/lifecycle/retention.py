@@ -112,6 +112,12 @@ def record_fetches(connection: Connection, fetches: Sequence[AnswerFetch]) -> Se
     return [each.job_id in ids for each in fetches]
 
 
+def has_unkept(connection: Connection) -> bool:
+    """Return whether a job has contents that are not to be kept, now or later. Change nothing."""
+    query = select(_jobs.c.id).where(_jobs.c.store.is_not(None), _SOMETHING_KEPT).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def delete_unkept(connection: Connection, now: int, fetched_before: int) -> list[str]:
     """Delete contents that ended jobs do not keep, in groups; return the ids of emptied jobs.
 

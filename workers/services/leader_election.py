@@ -9,6 +9,15 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 LEADERSHIP_MS = 3_000
+TAKE_OR_RENEW = """
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
+    return 1
+end
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+    return 0
+end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+"""
 KNOWN_SECONDS = 0.9  # an answer of Redis counts for so long; the lease is longer
 
 log = structlog.get_logger()
@@ -52,19 +61,15 @@ class LeaderElection:
         """
         now = self._clock()
         if now >= self._ask_at:
-            self._is_leader = await self._take_or_keep()
+            self._is_leader = await self._take_or_renew()
             self._ask_at = now + KNOWN_SECONDS
         return self._is_leader
 
-    async def _take_or_keep(self) -> bool:
-        redis = self._redis
+    async def _take_or_renew(self) -> bool:
+        client: Any = self._redis  # its annotations mix the sync and async clients
         try:
-            if await redis.set(self._key, self._holder, nx=True, px=LEADERSHIP_MS):
-                return True
-            if await redis.get(self._key) != self._holder:
-                return False
-            await redis.pexpire(self._key, LEADERSHIP_MS)
+            taken = await client.eval(TAKE_OR_RENEW, 1, self._key, self._holder, LEADERSHIP_MS)
         except (RedisError, OSError) as error:
             log.info("leader.no_redis", role=self._key, error=str(error))
             return False
-        return True
+        return bool(taken)

@@ -1,7 +1,7 @@
 """The service of retention. Any number of processes may run it, and one is the leader."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from redis.asyncio import Redis
@@ -14,7 +14,7 @@ from broker.events.job_events import fence_key, stream_key
 from broker.jobs import privacy
 from broker.lifecycle import retention
 from broker.settings import Settings
-from broker.storage.database import Database
+from broker.storage.database import Database, SeenVersion
 from broker.storage.files import FileStore
 from workers.services.leader_election import LeaderElection
 
@@ -32,6 +32,7 @@ class RetentionService:
     database: Database
     redis: Redis
     files: FileStore
+    _seen: SeenVersion = field(default_factory=SeenVersion)  # without contents to delete
 
     def services(self) -> list[Service]:
         """Return the services. The leader runs them."""
@@ -50,12 +51,16 @@ class RetentionService:
 
     async def tidy(self) -> None:
         """Delete the parts of ended jobs that are not to be kept, also in Redis."""
-        now = now_ms()
+        if self._seen.is_current(self.database):
+            return
+        now, version = now_ms(), self.database.read_version()
+        has_unkept = await self.database.read(retention.has_unkept)
         fetched_before = now - int(self.settings.fetched_answer_seconds * 1000)
         deleted = await self.database.write(retention.delete_unkept, now, fetched_before)
         if deleted:
             keys = [key for job_id in deleted for key in (stream_key(job_id), fence_key(job_id))]
             await self.redis.delete(*keys)
+        self._seen.version = None if has_unkept else version
 
     async def retire(self) -> bool:
         """Delete a group of old jobs of each workspace. Return whether there may be more."""
