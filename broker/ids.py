@@ -20,7 +20,7 @@ def new_id(prefix: str) -> str:
 
 
 def is_id(prefix: str, value: str) -> bool:
-    """Tell whether a value could be an id with this prefix."""
+    """Return whether a value could be an id with this prefix."""
     body = value.removeprefix(prefix)
     return body != value and len(body) == BODY_LENGTH and set(body) <= set(_ALPHABET)
 

@@ -222,7 +222,7 @@ async def _find_creator(
         return principal.user_id
     if body.kind is CallerKind.MANAGEMENT and principal.user_id not in (None, user_id):
         raise PermissionDeniedError(
-            "creator_user_id: a management key stands for whoever makes it; leave this out."
+            "creator_user_id: a management key belongs to its creator; leave this out."
         )
     if await services.database.read(users.find_role, owner, user_id) is None:
         raise NotFoundError(f"{user_id} is no member of this workspace.", param="creator_user_id")

@@ -188,7 +188,7 @@ async def get_webhook_secret(
     """Return the workspace's secret to a member; it is created at the first use."""
     if not principal.role.reaches(Role.MEMBER):
         raise PermissionDeniedError(
-            "Whoever has the secret can forge deliveries: it needs the role member or a higher one."
+            "With the secret one can forge deliveries: it needs the role member or a higher one."
         )
     workspace_id = principal.workspace_id
     row = await services.database.read(webhooks.find_workspace_secret, workspace_id)

@@ -41,10 +41,10 @@ class _Sums:
 
 
 def forecast(database: Database, reader: Reader, new: NewBatch, principal: Principal) -> Json:
-    """Prepare every line as if it were to run; return counts, problems, costs and a duration.
+    """Prepare every line without running it; return counts, problems, costs and a duration.
 
-    `cost.most` is an upper bound: what the dearest endpoints of all lines would be paid for the
-    longest answers. A `max_cost` of `cost.cap` never makes a line wait. The duration follows from
+    `cost.most` is an upper bound: the price of the longest answers at the most expensive endpoint
+    of each line. A `max_cost` of `cost.cap` never makes a line wait. The duration follows from
     how long the providers' latest answers took and how many calls each may have in flight.
     """
     sums = _Sums()

@@ -16,7 +16,7 @@ NOT_STREAMED = frozenset({"stream", "stream_options"})
 
 
 class LineError(Exception):
-    """A line that cannot become a job, and why; `code` is OpenAI's word where it has one."""
+    """A line that cannot become a job, with the reason. `code` is OpenAI's, if it has one."""
 
     def __init__(
         self, code: str, message: str, param: str | None = None, custom_id: str | None = None
@@ -30,7 +30,7 @@ class LineError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line, understood as far as one can without knowing the models."""
+    """A parsed line. Whether its model exists is not checked."""
 
     custom_id: str
     operation: Operation | None  # None: the batch's
@@ -38,7 +38,7 @@ class Line:
 
 
 def read(raw: bytes) -> Line:
-    """Understand a line. Raises LineError."""
+    """Parse a line. Raises LineError."""
     try:
         value = whole_numbers.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -86,10 +86,10 @@ def _operation(url: object, custom_id: str) -> Operation | None:
     return operation
 
 
-def completed_body(own: Json, options: Options) -> Json:
-    """Return a line's body with what the batch says for lines that do not say it themselves.
+def add_defaults(own: Json, options: Options) -> Json:
+    """Return a line's body with the defaults of the batch for fields that the line does not set.
 
-    An answer that goes into a file is never streamed.
+    The answer goes into a file, so it is never streamed.
     """
     body = {name: value for name, value in own.items() if name not in NOT_STREAMED}
     if options.model is not None and not body.get("model") and not body.get("models"):
@@ -102,7 +102,7 @@ def completed_body(own: Json, options: Options) -> Json:
 
 
 def digest(operation: Operation, body: Json) -> str:
-    """Tell lines that ask for the same from others."""
+    """Return the digest of a request; identical requests have the same."""
     canonical = orjson.dumps([operation.value, body], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(canonical).hexdigest()
 
@@ -129,9 +129,9 @@ class Findings:
 
 
 class Splitter:
-    """Bytes in pieces of any size → lines that are not blank, each with its end in the file.
+    """Splits bytes into lines, each with the offset of its end; skips blank lines.
 
-    A line longer than may be is given as far as it was kept: no JSON, so it is a bad line.
+    A line that is longer than LONGEST_LINE is cut there. It is then no JSON, so it is a bad line.
     """
 
     def __init__(self, at: int = 0) -> None:
@@ -158,7 +158,7 @@ class Splitter:
 
     def _line(self, newline: int) -> Iterator[tuple[bytes, int]]:
         line = bytes(self._rest)
-        if self._at == 0:  # Windows' programs begin files with a mark
+        if self._at == 0:  # programs on Windows write a byte order mark
             line = line.removeprefix(BOM_UTF8)
         self._at += len(self._rest) + self._dropped + newline
         self._rest.clear()
@@ -168,7 +168,7 @@ class Splitter:
 
 
 class Inspector:
-    """Looks at an input as it goes by."""
+    """Inspects an input that comes in pieces: counts lines, finds bad and duplicate ones."""
 
     def __init__(self) -> None:
         self._splitter = Splitter()

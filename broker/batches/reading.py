@@ -9,7 +9,7 @@ import orjson
 from broker import presets
 from broker.accounts import Principal
 from broker.batches.intake import ReadLine, refusal
-from broker.batches.lines import Line, LineError, Splitter, completed_body, digest, read
+from broker.batches.lines import Line, LineError, Splitter, add_defaults, digest, read
 from broker.batches.rows import BatchRow
 from broker.batches.vocabulary import OnError, Options
 from broker.catalog import Catalog
@@ -65,9 +65,9 @@ class Reader:
     def _body(self, line: Line, batch: BatchRow, options: Options) -> Json:
         """Return the body of a line: its own fields, then its preset's, then the batch's."""
         if _operation(line, batch) is not Operation.CHAT:
-            return completed_body(line.body, options)
+            return add_defaults(line.body, options)
         own = self._with_preset(line.body, batch)
-        return self._with_preset(completed_body(own, options), batch)
+        return self._with_preset(add_defaults(own, options), batch)
 
     def _with_preset(self, body: Json, batch: BatchRow) -> Json:
         slug = presets.find_slug(body)

@@ -41,11 +41,11 @@ def not_run(batch_id: str, number: int, custom_id: str | None, reason: StopReaso
     }
 
 
-FORGOTTEN: Json = {"error": {"code": 410, "message": "This answer is no longer kept."}}
+DELETED: Json = {"error": {"code": 410, "message": "This answer is no longer kept."}}
 
 
 def is_good(shown: Json) -> bool:
-    """Tell results for the output file from those for the error file."""
+    """Return whether a result belongs into the output file; others belong into the error file."""
     return shown["response"] is not None and shown["response"]["status_code"] == OK
 
 
@@ -75,7 +75,7 @@ def _response(status: int, request_id: str | None, body: Any) -> Json:
 def _answer(line: LineRow, public_url: str) -> Any:
     """Return an answer's body; pictures as addresses that the workspace's key opens."""
     if line.response is None:
-        return FORGOTTEN
+        return DELETED
     if line.operation is not Operation.IMAGES:
         return orjson.Fragment(line.response)
     body: Json = orjson.loads(line.response)

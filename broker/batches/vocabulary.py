@@ -1,4 +1,4 @@
-"""The words of batches: states, limits, and what may be wished. Pure."""
+"""The states, limits and options of batches. Pure."""
 
 import re
 from dataclasses import dataclass

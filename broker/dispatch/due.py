@@ -62,7 +62,7 @@ _HERE = (_jobs.c.provider == bindparam("provider"), _jobs.c.lane == bindparam("l
 
 
 def _in_line(*columns_: Any) -> Any:
-    """Select from the index of lines; SQLite has to be told which one is meant."""
+    """Select jobs in flows, from their index; SQLite needs a hint to use it."""
     query = select(*columns_).with_hint(_jobs, "INDEXED BY ix_jobs_line", "sqlite")
     return query.where(_IN_LINE)
 

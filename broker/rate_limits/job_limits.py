@@ -37,10 +37,10 @@ def limits_of(
 
 def free_limits(principal: Principal, settings: Settings) -> list[RateLimit]:
     """Return the limits of `:free` models: a workspace's, so that more keys raise nothing."""
-    name, told = f"free:{principal.workspace_id}", "the workspace's limit of free models"
+    name, source = f"free:{principal.workspace_id}", "the workspace's limit of free models"
     minute, day = settings.free_requests_per_minute, free_per_day(principal, settings)
-    limits = [RateLimit(LimitKind.RATE, name, minute, told)] if minute else []
-    return [*limits, RateLimit(LimitKind.DAY, name, day, told)] if day else limits
+    limits = [RateLimit(LimitKind.RATE, name, minute, source)] if minute else []
+    return [*limits, RateLimit(LimitKind.DAY, name, day, source)] if day else limits
 
 
 def free_per_day(principal: Principal, settings: Settings) -> int:
@@ -52,7 +52,7 @@ def free_per_day(principal: Principal, settings: Settings) -> int:
 def open_limits(
     api_key_id: str, of_key: RequestLimits, workspace_id: str, of_workspace: RequestLimits
 ) -> list[RateLimit]:
-    """Return what a job for later is counted against as its time comes."""
+    """Return the limits on open jobs that count a scheduled job when it is due."""
     limits = [
         *_own("key", api_key_id, of_key, is_open=True),
         *_own("workspace", workspace_id, of_workspace, is_open=True),
@@ -61,11 +61,11 @@ def open_limits(
 
 
 def _own(whose: str, name: str, limits: RequestLimits, *, is_open: bool) -> Iterator[RateLimit]:
-    told = f"the {whose}'s limit"
+    source = f"the {whose}'s limit"
     if limits.requests_per_minute is not None:
-        yield RateLimit(LimitKind.RATE, name, limits.requests_per_minute, told)
+        yield RateLimit(LimitKind.RATE, name, limits.requests_per_minute, source)
     if limits.max_concurrent_jobs is not None and is_open:
-        yield RateLimit(LimitKind.OPEN, name, limits.max_concurrent_jobs, told)
+        yield RateLimit(LimitKind.OPEN, name, limits.max_concurrent_jobs, source)
 
 
 LOOK_AGAIN_MS = 1_000

@@ -23,7 +23,7 @@ class RateLimit:
     kind: LimitKind
     name: str
     most: int
-    told: str  # the owner of the limit, for messages
+    source: str  # where the limit is set, for messages
 
     @property
     def window_ms(self) -> int:
@@ -60,12 +60,12 @@ def error_of(refusal: RateLimitRefusal, now: int, *, at_once: int = 1) -> RateLi
         "X-RateLimit-Remaining": "0",
         "X-RateLimit-Reset": str(resets_at if resets_at is not None else now + wait * 1000),
     }
-    metadata: Json = {"limit_source": limit.told, "headers": headers, "retry_after": wait}
+    metadata: Json = {"limit_source": limit.source, "headers": headers, "retry_after": wait}
     remedy = f"Try again in {wait} s."
     if at_once > limit.most:
         remedy = f"These are {at_once}: ask for fewer at once, or as a batch."
     error = RateLimitedError(
-        f"Rate limit exceeded: {limit.told} allows {what}. {remedy}", metadata=metadata
+        f"Rate limit exceeded: {limit.source} allows {what}. {remedy}", metadata=metadata
     )
     error.headers = {"Retry-After": str(wait), **headers}
     return error

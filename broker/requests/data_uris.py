@@ -34,7 +34,7 @@ class DataUri:
 
 
 def is_data_uri(text: str) -> bool:
-    """Tell whether a text begins as a `data:` URI, in any case."""
+    """Return whether a text begins as a `data:` URI, in any case."""
     return _START.match(text) is not None
 
 

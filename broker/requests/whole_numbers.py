@@ -1,7 +1,7 @@
 """JSON in which a whole number may be written as `40.0` or `4e1`. Pure.
 
 JSON Schema (2020-12, 6.1.1) counts such a number as an integer, and JavaScript, in which most
-clients and OpenRouter itself are written, cannot tell the two apart. Python can, and so can many
+clients and OpenRouter itself are written, cannot distinguish the two. Python can, and so can many
 providers, so whole numbers get their plain spelling as they are read.
 """
 

@@ -285,7 +285,7 @@ class Workers(_Group):
     heartbeat_seconds: float = Field(15, gt=0)
     """Seconds between heartbeats; half of `lease_seconds` at most."""
     soft_shutdown_seconds: float = Field(20, ge=0)
-    """Seconds for which running calls may go on after a worker was told to stop."""
+    """Seconds for which running calls may continue after a worker received the signal to stop."""
     stream_drain_seconds: float = Field(120, ge=0)
     """The same for streams that have started; the API waits this long for open answers."""
     cancel_drain_seconds: float = Field(10, ge=0)

@@ -111,7 +111,7 @@ async def _open(http: httpx.AsyncClient, call: HttpRequest) -> httpx.Response:
 
 
 def _refusal(status: int, headers: httpx.Headers, body: bytes) -> Exception:
-    """Tell a refusal (4xx) from an unconfirmed creation (5xx, perhaps from a proxy)."""
+    """Distinguish a refusal (4xx) from an unconfirmed creation (5xx, perhaps from a proxy)."""
     failure = read_error(status, headers, body)
     if status in _REFUSED:
         return RefusedCallError(failure)

@@ -170,7 +170,7 @@ class Runtime:
             await self._runner.run(permit, job_id)
         except OUT_OF_SERVICE as error:
             # the job waits, or is rescued when its lease ends
-            log.warning("job.put_off", error=str(error))
+            log.warning("job.postponed", error=str(error))
         except Exception:  # the attempt stays open and is rescued when its lease ends
             log.exception("job.crashed", job=job_id)
         finally:
@@ -203,7 +203,7 @@ class Runtime:
     def _begin_drain(self) -> None:
         running = len(self._attempts.calls())
         if self._draining:
-            log.info("worker.hurried", running=running)
+            log.info("worker.interrupting", running=running)
             self._attempts.interrupt(streams=True)
             return
         self._draining = True
@@ -235,5 +235,5 @@ class Runtime:
         try:
             await signals.report_gone(context.redis, context.worker_id)
         except (RedisError, OSError) as error:
-            log.info("worker.left_unheard", error=str(error))
+            log.info("worker.end_not_reported", error=str(error))
         await context.close()

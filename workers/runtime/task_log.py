@@ -27,7 +27,7 @@ class TaskEnded:
 class TaskLog:
     """Passes what happens to messages from the loop's thread to the thread that reports it.
 
-    Monitors are told a little later; a deque is safe between two threads.
+    Monitors receive it a little later. A deque is safe between two threads.
     """
 
     _entries: deque[TaskStarted | TaskEnded] = field(default_factory=lambda: deque(maxlen=100_000))

@@ -25,7 +25,7 @@ class Counters:
         self._seconds: deque[list[int]] = deque(maxlen=REMEMBERED_SECONDS)
         self._bodies: dict[bytes, int] = {}
         self._held = 0
-        self.forgotten = 0  # calls whose bodies were dropped for newer ones
+        self.dropped = 0  # calls whose bodies were dropped for newer ones
 
     def enter(self, model: str, body: bytes) -> int:
         """Count a call. Return the number of calls with this body so far."""
@@ -50,7 +50,7 @@ class Counters:
             "in_flight": self.in_flight,
             "peak_in_flight": self.peak_in_flight,
             "abandoned": self.abandoned,
-            "forgotten": self.forgotten,
+            "forgotten": self.dropped,
             "distinct_bodies": len(self._bodies),
             "most_calls_of_one_body": max(self._bodies.values(), default=0),
             "by_model": dict(self.by_model),
@@ -71,6 +71,6 @@ class Counters:
             self._held += len(body)
             while self._held > self._limit and len(self._bodies) > 1:
                 oldest = next(iter(self._bodies))
-                self.forgotten += self._bodies.pop(oldest)
+                self.dropped += self._bodies.pop(oldest)
                 self._held -= len(oldest)
         return calls

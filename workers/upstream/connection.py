@@ -78,9 +78,9 @@ def _has_more(protocol: ResponseHandler) -> bool:
     """Return whether more bytes have come than the answer that was read.
 
     aiohttp checks this only when it takes a connection back, and would read bytes that come later
-    as the answer to the next request. Its public `should_close` does not tell such bytes from a
-    `connection: close`, hence the private attributes. `tests/security/test_second_answers.py` fails
-    when aiohttp checks by itself.
+    as the answer to the next request. Its public `should_close` does not distinguish such bytes
+    from a `connection: close`, hence the private attributes. aiohttp may check by itself one day:
+    then `tests/security/test_second_answers.py` fails.
     """
     if protocol._buffer:  # noqa: SLF001
         return True

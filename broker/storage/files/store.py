@@ -124,7 +124,7 @@ class Bucket(FileStore):
         try:
             yield file
         except BaseException:
-            with contextlib.suppress(Exception):  # the reason to stop is the one to tell
+            with contextlib.suppress(Exception):  # the first error is the one to report
                 file.discard()
                 self.delete(file_id)
                 file.closed = True  # else its finaliser would finish the upload

@@ -141,7 +141,7 @@ class AuditEntry(TableModel, table=True):
 
 
 class ProviderCredential(TableModel, table=True):
-    """A workspace's own key of a provider, sealed (see `sealing`); shown to nobody again."""
+    """A workspace's own key of a provider, encrypted (see `encryption`); it is not shown again."""
 
     __tablename__: ClassVar[Any] = "provider_credentials"
     __table_args__: ClassVar[Any] = (

@@ -80,7 +80,7 @@ class LedgerAccount(TableModel, table=True):
     credited_nanos: int = Field(sa_column=big())
     spent_nanos: int = Field(sa_column=big())
     held_nanos: int = Field(sa_column=big())
-    sequence: int = Field(sa_column=big())  # of the last sealed entry; 0 for a key
+    sequence: int = Field(sa_column=big())  # of the last chained entry; 0 for a key
     hash: str = Field(sa_column=Column(Text, nullable=False))  # the last entry's; "" for a key
 
 
@@ -98,7 +98,7 @@ class Budget(TableModel, table=True):
     subject_id: str  # the workspace's, user's or key's id
     reset: Reset = Field(sa_column=enumeration(Reset))
     limit_nanos: int = Field(sa_column=big())
-    soft: bool = False  # tells, but never refuses
+    soft: bool = False  # sends notices, but never refuses
     created_at: int = Field(sa_column=big())
     updated_at: int = Field(sa_column=big())
 

@@ -1,4 +1,4 @@
-"""Webhooks: who is told, with which secrets, and every delivery."""
+"""Webhook endpoints, their secrets, and all deliveries."""
 
 from typing import Any, ClassVar
 
@@ -26,7 +26,7 @@ class WebhookEndpoint(TableModel, table=True):
     public_key: str | None = None  # of a v1a secret: what its receiver verifies with
     previous_secret: str | None = None
     previous_until: int | None = Field(default=None, sa_column=big(nullable=True))
-    headers: str = Field(sa_column=Column(Text, nullable=False))  # sealed JSON, "" = none
+    headers: str = Field(sa_column=Column(Text, nullable=False))  # encrypted JSON, "" = none
     rate_limit: int | None = None  # deliveries a minute
     paced_until: int = Field(sa_column=big())  # the moment of the next delivery it may be sent
     disabled: bool = False

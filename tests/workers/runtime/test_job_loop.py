@@ -286,7 +286,7 @@ def test_a_job_of_a_paused_provider_is_deferred_without_a_permit(
 
 
 @pytest.mark.parametrize(
-    ("error", "event"), [(OSError("away"), "job.put_off"), (ZeroDivisionError(), "job.crashed")]
+    ("error", "event"), [(OSError("away"), "job.postponed"), (ZeroDivisionError(), "job.crashed")]
 )
 def test_a_job_that_raises_releases_its_permit_and_leaves_the_others_alone(
     runtime: Runtime, context: Context, runner: Runner, error: Exception, event: str

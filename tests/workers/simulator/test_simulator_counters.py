@@ -69,9 +69,9 @@ async def test_the_peak_is_what_was_in_flight_together(simulator, http, until):
 def test_the_oldest_bodies_make_room():
     counters = Counters(remembered_bytes=10)
     assert [counters.enter("sim", body) for body in (b"12345", b"12345", b"67890")] == [1, 2, 1]
-    assert counters.forgotten == 0
+    assert counters.dropped == 0
     counters.enter("sim", b"x")
-    assert counters.forgotten == 2
+    assert counters.dropped == 2
     assert counters.calls_containing("67890") == 1
     assert counters.enter("sim", b"12345") == 1
 
