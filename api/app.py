@@ -51,7 +51,7 @@ from broker.providers.health import Observer
 from broker.rate_limits import Limiter, connect
 from broker.requests.bodies import describe_problem
 from broker.security.encryption import Encryption
-from broker.security.signing import Signer
+from broker.security.signed_links import Signer
 from broker.settings.installation_key import older_keys, signing_key
 from broker.storage.database import Database, is_disk_full
 from broker.storage.files import file_store

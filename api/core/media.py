@@ -55,7 +55,7 @@ def add_media(services: Services, body: Json) -> Json:
 
 def build_signed_link(services: Services, file_id: str) -> str:
     """Return an absolute URL that serves the file without a key, for an hour."""
-    path = services.signer.link(CONTENT_PATH.format(file_id=file_id), file_id)
+    path = services.signer.build_link(CONTENT_PATH.format(file_id=file_id), file_id)
     return services.settings.public_url.rstrip("/") + path
 
 

@@ -15,7 +15,7 @@ from broker.dispatch.publisher import Publisher
 from broker.providers.health import Observer
 from broker.rate_limits import Limiter
 from broker.security.encryption import Encryption
-from broker.security.signing import Signer
+from broker.security.signed_links import Signer
 from broker.settings import Settings
 from broker.storage.database import Database
 from broker.storage.files import FileStore

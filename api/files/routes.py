@@ -114,7 +114,7 @@ async def get_file_content(
     The answer is a download. A type that browsers run or render (HTML, SVG) is sent as
     `application/octet-stream`.
     """
-    if services.signer.holds(file_id, expires, signature):
+    if services.signer.is_valid(file_id, expires, signature):
         row = await services.database.read(files.find, file_id, None, now_ms())
     else:
         row = await _find(services, await services.keyring.principal(request), file_id)

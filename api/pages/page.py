@@ -15,7 +15,7 @@ from broker.accounts.audit import Actor
 from broker.accounts.sessions import SESSION_SECONDS, find_user_by_token
 from broker.accounts.users import UserRow
 from broker.errors import PermissionDeniedError
-from broker.security.signing import Signer
+from broker.security.signed_links import Signer
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -98,7 +98,7 @@ def new_cookie() -> str:
 
 def form_token(signer: Signer, cookie: str) -> str:
     """Return the token of the forms of a browser, by its form cookie."""
-    return signer.link("", f"form:{cookie}", FORM_SECONDS)
+    return signer.build_link("", f"form:{cookie}", FORM_SECONDS)
 
 
 async def read_form(request: Request) -> dict[str, str]:
@@ -119,7 +119,7 @@ def _is_valid_token(signer: Signer, cookie: str, token: str) -> bool:
     expires = fields.get("expires", "")
     if not expires.isdecimal():
         return False
-    return signer.holds(f"form:{cookie}", int(expires), fields.get("signature", ""))
+    return signer.is_valid(f"form:{cookie}", int(expires), fields.get("signature", ""))
 
 
 LOCAL = re.compile(

@@ -19,7 +19,7 @@ from broker.administration.keys import KeyOptions
 from broker.completion import Json
 from broker.enums import TokenPurpose
 from broker.errors import InvalidRequestError, PermissionDeniedError
-from broker.security.signing import is_same
+from broker.security.signed_links import is_same
 
 CODE_SECONDS = 600
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})

@@ -16,7 +16,7 @@ from broker.enums import DeliveryState, JobState, Kept, Store
 from broker.errors import ConflictError, NotFoundError
 from broker.jobs.privacy import DAY_MS
 from broker.jobs.states import TERMINAL
-from broker.security.signing import LINK_SECONDS
+from broker.security.signed_links import LINK_SECONDS
 from broker.storage.tables import (
     Batch,
     Delivery,

@@ -1,5 +1,5 @@
-"""Encryption, signed links, redaction, and rules for URLs that callers hand in.
+"""Encryption, signed links, redaction, and rules for the URLs of callers.
 
 `redaction` (secrets removed from text), `secret_values` (secrets read), `encryption` (secrets
-stored), `signing` (links), `egress` (URLs of callers).
+stored), `signed_links`, `egress` (URLs of callers).
 """

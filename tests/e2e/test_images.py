@@ -10,7 +10,7 @@ import pytest
 from openai.types.images_response import Usage
 
 from broker import accounts
-from broker.security.signing import Signer
+from broker.security.signed_links import Signer
 from broker.storage.database import Database
 from tests.e2e.wires import GEMINI_LIKE
 from tests.installation import Installation, until
@@ -108,7 +108,9 @@ def test_a_link_expires(wires: Installation, link: httpx.URL) -> None:
     assert 3500 < int(link.params["expires"]) - time.time() <= 3600
     file_id = link.path.split("/")[-2]
     signer = Signer((wires.data_dir / "secret_key").read_bytes())
-    held, over = (wires.root + signer.link(link.path, file_id, seconds) for seconds in (60, -1))
+    held, over = (
+        wires.root + signer.build_link(link.path, file_id, seconds) for seconds in (60, -1)
+    )
     assert httpx.get(held).status_code == 200
     assert httpx.get(over).status_code == 401
 

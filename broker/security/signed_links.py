@@ -14,21 +14,21 @@ def is_same(known: str, given: str) -> bool:
 
 
 class Signer:
-    """Makes and checks expiring signatures over a name."""
+    """Signs names with an expiry, and checks the signatures."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def link(self, path: str, name: str, seconds: int = LINK_SECONDS) -> str:
+    def build_link(self, path: str, name: str, seconds: int = LINK_SECONDS) -> str:
         """Return `path` with an expiry and a signature over `name`."""
         expires = int(time.time()) + seconds
-        return f"{path}?expires={expires}&signature={self._signature(name, expires)}"
+        return f"{path}?expires={expires}&signature={self._sign(name, expires)}"
 
-    def holds(self, name: str, expires: int, signature: str) -> bool:
-        """Return whether the signature is ours and has not expired."""
-        expected = self._signature(name, expires)
+    def is_valid(self, name: str, expires: int, signature: str) -> bool:
+        """Return whether this signer made the signature and it has not expired."""
+        expected = self._sign(name, expires)
         return expires > time.time() and is_same(expected, signature)
 
-    def _signature(self, name: str, expires: int) -> str:
+    def _sign(self, name: str, expires: int) -> str:
         digest = hmac.digest(self._key, f"{name}.{expires}".encode(), hashlib.sha256)
         return base64.urlsafe_b64encode(digest).decode().rstrip("=")
