@@ -120,9 +120,9 @@ def _is_usable(found: JobReport, ttl_seconds: int) -> bool:
     """Return whether a job has a complete answer that is not older than the TTL."""
     row, payload = found.job, found.payload
     is_whole = payload.response is not None and (payload.has_log or not row.stream)
-    if row.state != JobState.COMPLETED or not is_whole or found.generation is None:
+    if row.state is not JobState.COMPLETED or not is_whole or found.generation is None:
         return False
-    return bool(now_ms() < row.ended_at + ttl_seconds * 1000)
+    return row.ended_at is not None and now_ms() < row.ended_at + ttl_seconds * 1000
 
 
 async def _store_in_cache(services: Services, options: CacheOptions, job: NewJob) -> None:
@@ -138,6 +138,7 @@ async def _store_in_cache(services: Services, options: CacheOptions, job: NewJob
 
 
 def _mark_hit(response: Response, options: CacheOptions, earlier: JobReport, now: int) -> Response:
+    assert earlier.job.ended_at is not None  # only a completed job is usable
     age = max(now - earlier.job.ended_at, 0) // 1000
     response.headers[f"{HEADER}-Status"] = "HIT"
     response.headers[f"{HEADER}-Age"] = str(age)

@@ -33,7 +33,6 @@ from broker.errors import InvalidRequestError
 from broker.events.job_events import Event
 from broker.jobs import reports
 from broker.jobs.reports import EVERY_JOB, JobSearch
-from broker.jobs.views import job_summary
 from broker.money import nanos_from_usd
 from broker.queues import Lane
 from broker.requests.bodies import validated
@@ -124,9 +123,9 @@ async def list_jobs(
     return json_response(
         {
             "object": "list",
-            "data": [job_summary(row) | {"cost": views.cost_of(row)} for row in page],
-            "first_id": page[0].id if page else None,
-            "last_id": page[-1].id if page else None,
+            "data": [views.render_listed_job(row) for row in page],
+            "first_id": page[0].job.id if page else None,
+            "last_id": page[-1].job.id if page else None,
             "has_more": len(rows) > limit,
         }
     )

@@ -1,7 +1,6 @@
 """Jobs in answers."""
 
 import asyncio
-from typing import Any
 
 import orjson
 
@@ -11,8 +10,9 @@ from api.webhooks import views
 from broker import webhooks
 from broker.completion import Json
 from broker.jobs import reports
+from broker.jobs.rows import JobRow, ListedJobRow
 from broker.jobs.states import INACTIVE
-from broker.jobs.views import job
+from broker.jobs.views import job, job_summary
 from broker.money import usd
 from broker.requests.operations import Operation
 
@@ -22,9 +22,10 @@ MAX_DELIVERIES = 100
 WITH_MEDIA = frozenset({Operation.IMAGES.value, Operation.SPEECH.value})
 
 
-def cost_of(row: Any) -> float | None:
-    """Return the cost of a listed job in US dollars; None while nothing was charged."""
-    return None if row.cost_nanos is None else usd(row.cost_nanos)
+def render_listed_job(row: ListedJobRow) -> Json:
+    """Render a job in a list. Its cost is in US dollars, or None while nothing was charged."""
+    cost = None if row.cost_nanos is None else usd(row.cost_nanos)
+    return job_summary(row.job) | {"cost": cost}
 
 
 async def render_job(services: Services, report: reports.JobReport) -> Json:
@@ -36,7 +37,7 @@ async def render_job(services: Services, report: reports.JobReport) -> Json:
     return body
 
 
-async def _render_webhooks(services: Services, row: Any) -> Json:
+async def _render_webhooks(services: Services, row: JobRow) -> Json:
     """Render the job's own webhook and, after its end, all deliveries about it."""
     shown: Json = {} if row.webhook is None else {"webhook": orjson.Fragment(row.webhook)}
     if row.state in INACTIVE:

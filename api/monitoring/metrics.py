@@ -6,7 +6,6 @@ Labels come from the configuration and the catalog, never from what callers send
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -14,6 +13,7 @@ from prometheus_client.metrics_core import Metric
 
 from broker.catalog import Catalog
 from broker.enums import JobState
+from broker.jobs.rows import OpenJobCount
 from broker.providers.endpoint_stats import (
     WHOLE_PROVIDER,
     Circuit,
@@ -39,7 +39,7 @@ class Measurement:
     """The values of all metrics at `now` (Unix milliseconds)."""
 
     now: int
-    jobs: Sequence[Any]  # see `reports.count_open`
+    jobs: Sequence[OpenJobCount]
     deliveries: Sequence[WaitingDeliveries]
     workers: int
     ended: Sequence[tuple[str, str, str, int]]  # provider, lane, status, jobs
@@ -76,7 +76,7 @@ def _build_gauge(
     return family
 
 
-def _collect_jobs(rows: Sequence[Any], now: int) -> Iterator[Metric]:
+def _collect_jobs(rows: Sequence[OpenJobCount], now: int) -> Iterator[Metric]:
     open_jobs = [((provider, lane, state), count) for provider, lane, state, count, _ in rows]
     yield _build_gauge("jobs", "Jobs that have not ended, in the database.", JOB, open_jobs)
     waiting = [

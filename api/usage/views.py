@@ -10,6 +10,7 @@ from broker.completion import Json
 from broker.enums import JobState
 from broker.ids import generation_id
 from broker.jobs.reports import JobReport
+from broker.jobs.rows import JobAttemptRow, JobRow
 from broker.money import usd
 from broker.requests.operations import Operation
 from broker.usage.rollups import GenerationRow
@@ -80,7 +81,7 @@ def _tokens(row: GenerationRow) -> Json:
     }
 
 
-def _caller(job: Any, extra: Json) -> Json:
+def _caller(job: JobRow, extra: Json) -> Json:
     """Return the caller, and what the caller stated about the request."""
     origin = extra.get("origin") or {}
     return {
@@ -138,7 +139,7 @@ def _error(error: Json) -> Json:
     }
 
 
-def _provider_response(attempt: Any) -> Json:
+def _provider_response(attempt: JobAttemptRow) -> Json:
     return {
         "id": attempt.upstream_id,
         "status": attempt.http_status,

@@ -1,10 +1,9 @@
 """A workspace's data as lines of JSON: jobs with prompts and answers, generations, the ledger."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import Connection, RowMapping, Table, select
 
 from broker.jobs import reports, views
 from broker.storage.database import Database
@@ -34,22 +33,24 @@ def _list_job_lines(database: Database, workspace_id: str) -> Iterator[bytes]:
             yield _encode_line(views.job(report) | {"request": request})
 
 
-def _list_lines(database: Database, table: Any, workspace_id: str) -> Iterator[bytes]:
+def _list_lines(database: Database, table: Table, workspace_id: str) -> Iterator[bytes]:
     for row in _list_rows(database, table, workspace_id):
         yield _encode_line(dict(row))
 
 
-def _list_rows(database: Database, table: Any, workspace_id: str) -> Iterator[Any]:
+def _list_rows(database: Database, table: Table, workspace_id: str) -> Iterator[RowMapping]:
     after = ""
     while page := database.read_now(_read_page, table, workspace_id, after):
         yield from page
         after = page[-1]["id"]
 
 
-def _read_page(connection: Any, table: Any, workspace_id: str, after: str) -> Any:
+def _read_page(
+    connection: Connection, table: Table, workspace_id: str, after: str
+) -> Sequence[RowMapping]:
     query = select(table).where(table.c.workspace_id == workspace_id, table.c.id > after)
     return connection.execute(query.order_by(table.c.id).limit(PAGE)).mappings().all()
 
 
-def _encode_line(value: Any) -> bytes:
+def _encode_line(value: Mapping[str, object]) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)

@@ -14,6 +14,14 @@ from broker.events import job_events
 from broker.events.job_events import Event
 from broker.events.stored_logs import StoredLog
 from broker.ids import generation_id
+from broker.jobs.rows import (
+    EndedJobCount,
+    JobAttemptRow,
+    JobPayloadRow,
+    JobRow,
+    ListedJobRow,
+    OpenJobCount,
+)
 from broker.jobs.states import INACTIVE, TERMINAL
 from broker.queues import Lane
 from broker.storage.tables import Attempt, Generation, Job, JobPayload, columns, table
@@ -77,12 +85,17 @@ def _build_condition(path: tuple[str, str], value: str, dialect: str) -> Any:
 
 _attempts = table(Attempt)
 _generations = table(Generation)
-_GENERATIONS = select(*columns(GenerationRow, _generations))
-
-_BODIES = [each for each in _payloads.c if each is not _payloads.c.events]
-"""Columns read of a job's payload; a log may be large, and is read a page at a time."""
-
-_HAS_LOG = _payloads.c.events.is_not(None).label("has_log")
+_SELECT_JOBS = select(*columns(JobRow, _jobs))
+_SELECT_ATTEMPTS = select(*columns(JobAttemptRow, _attempts)).order_by(_attempts.c.number)
+_SELECT_GENERATIONS = select(*columns(GenerationRow, _generations))
+_SELECT_PAYLOADS = select(
+    _payloads.c.job_id,
+    _payloads.c.request,
+    _payloads.c.plan,
+    _payloads.c.extra,
+    _payloads.c.response,
+    _payloads.c.events.is_not(None),
+)
 
 END_OF_LOST_LOG = 1_000_000_000
 """The number of the last event where it is not known how many came before it."""
@@ -92,46 +105,38 @@ END_OF_LOST_LOG = 1_000_000_000
 class JobReport:
     """A job as its owner sees it, in rows."""
 
-    job: Any
-    payload: Any
-    attempts: Sequence[Any]
+    job: JobRow
+    payload: JobPayloadRow
+    attempts: Sequence[JobAttemptRow]
     generation: GenerationRow | None
     queue_position: int | None  # 0 = next; None unless queued
 
 
 def job(connection: Connection, workspace_id: str, job_id: str) -> JobReport | None:
     """Return everything about one job of this workspace."""
-    row = connection.execute(
-        select(_jobs).where(_jobs.c.id == job_id, _jobs.c.workspace_id == workspace_id)
-    ).first()
-    if row is None:
+    query = _SELECT_JOBS.where(_jobs.c.id == job_id, _jobs.c.workspace_id == workspace_id)
+    found = connection.execute(query).first()
+    if found is None:
         return None
+    row = JobRow(*found)
     return JobReport(
         job=row,
-        payload=connection.execute(
-            select(*_BODIES, _HAS_LOG).where(_payloads.c.job_id == job_id)
-        ).one(),
-        attempts=_attempts_of(connection, job_id),
-        generation=_generations_of(connection, [job_id]).get(job_id),
+        payload=_find_payloads(connection, [job_id])[job_id],
+        attempts=_find_attempts(connection, [job_id])[job_id],
+        generation=_find_generations(connection, [job_id]).get(job_id),
         queue_position=_queue_position(connection, row),
     )
 
 
 def ended(connection: Connection, job_ids: Collection[str]) -> dict[str, JobReport]:
     """Return everything about jobs that wait for nothing any more, by id."""
-    rows = connection.execute(select(_jobs).where(_jobs.c.id.in_(job_ids))).all()
-    bodies = select(*_BODIES, _HAS_LOG).where(_payloads.c.job_id.in_(job_ids))
-    payloads = connection.execute(bodies)
-    payload_of = {row.job_id: row for row in payloads}
-    generation_of = _generations_of(connection, job_ids)
-    attempts_of: dict[str, list[Any]] = {row.id: [] for row in rows}
-    tried = select(_attempts).where(_attempts.c.job_id.in_(job_ids)).order_by(_attempts.c.number)
-    for attempt in connection.execute(tried):
-        attempts_of[attempt.job_id].append(attempt)
+    query = _SELECT_JOBS.where(_jobs.c.id.in_(job_ids))
+    rows = [JobRow(*row) for row in connection.execute(query)]
+    payloads = _find_payloads(connection, job_ids)
+    attempts = _find_attempts(connection, job_ids)
+    generations = _find_generations(connection, job_ids)
     return {
-        row.id: JobReport(
-            row, payload_of[row.id], attempts_of[row.id], generation_of.get(row.id), None
-        )
+        row.id: JobReport(row, payloads[row.id], attempts[row.id], generations.get(row.id), None)
         for row in rows
     }
 
@@ -142,10 +147,10 @@ def jobs(
     limit: int,
     after: str | None = None,
     search: JobSearch = EVERY_JOB,
-) -> Sequence[Any]:
+) -> list[ListedJobRow]:
     """Return a workspace's jobs, newest first, with their costs; `after` is the last id seen."""
     query = (
-        select(_jobs, _generations.c.cost_nanos)
+        _SELECT_JOBS.add_columns(_generations.c.cost_nanos)
         .outerjoin(_generations, _generations.c.job_id == _jobs.c.id)
         .where(_jobs.c.workspace_id == workspace_id)
         .order_by(_jobs.c.id.desc())
@@ -153,7 +158,8 @@ def jobs(
     )
     if after is not None:
         query = query.where(_jobs.c.id < after)
-    return connection.execute(narrow(query, search, connection.dialect.name)).all()
+    found = connection.execute(narrow(query, search, connection.dialect.name))
+    return [ListedJobRow(JobRow(*row), cost_nanos) for *row, cost_nanos in found]
 
 
 def settled(connection: Connection, job_ids: Sequence[str]) -> list[str]:
@@ -167,8 +173,8 @@ def settled(connection: Connection, job_ids: Sequence[str]) -> list[str]:
     )
 
 
-def count_open(connection: Connection) -> list[Any]:
-    """Return (provider, lane, state, jobs, when the oldest was due) of everything not yet ended.
+def count_open(connection: Connection) -> list[OpenJobCount]:
+    """Return the numbers of jobs that have not ended.
 
     A job that found its provider busy keeps its first due time. Jobs in review are included.
     """
@@ -184,14 +190,14 @@ def count_open(connection: Connection) -> list[Any]:
         .where(_jobs.c.state.in_(open_))
         .group_by(_jobs.c.provider, _jobs.c.lane, _jobs.c.state)
     )
-    return list(connection.execute(query).all())
+    return [OpenJobCount(*row) for row in connection.execute(query)]
 
 
-def count_ended(connection: Connection, job_ids: Sequence[str]) -> list[Any]:
-    """Return (provider, lane, state, jobs) of these jobs, which have ended."""
+def count_ended(connection: Connection, job_ids: Sequence[str]) -> list[EndedJobCount]:
+    """Return the numbers of these jobs, which have ended, by their kind."""
     kind = (_jobs.c.provider, _jobs.c.lane, _jobs.c.state)
     query = select(*kind, func.count()).where(_jobs.c.id.in_(job_ids)).group_by(*kind)
-    return list(connection.execute(query).all())
+    return [EndedJobCount(*row) for row in connection.execute(query)]
 
 
 def past_events(report: JobReport) -> list[Event]:
@@ -202,11 +208,11 @@ def past_events(report: JobReport) -> list[Event]:
     no stored log. The number of events that its readers received is unknown, so its end has a
     number above all others.
     """
-    state = JobState(report.job.state)
+    state = report.job.state
     log_events: list[tuple[str, dict[str, Any]]] = []
     for attempt in report.attempts:
-        log_events.append((job_events.STARTED, started_event(attempt)))
-        if attempt is not report.attempts[-1] or _was_queued_again(report.job, state, attempt):
+        log_events.append((job_events.STARTED, _started_event(attempt)))
+        if attempt is not report.attempts[-1] or _was_queued_again(report.job, attempt):
             log_events.append((job_events.RETRYING, _retrying_event(attempt)))
     log = [
         Event(number, type_, orjson.dumps(data))
@@ -245,21 +251,21 @@ def open_log(report: JobReport, after: int = 0) -> EventLog:
 
 def is_read_to_end(connection: Connection, report: JobReport, after: int) -> bool:
     """Return whether a reader who has the events up to `after` has the job's last event."""
-    if after == 0 or JobState(report.job.state) not in INACTIVE:
+    if after == 0 or report.job.state not in INACTIVE:
         return False
     return not open_log(report, after).page(connection)
 
 
-def _was_queued_again(job: Any, state: JobState, last: Any) -> bool:
+def _was_queued_again(job: JobRow, last: JobAttemptRow) -> bool:
     """Return whether the job was queued again after its last attempt, and perhaps ended there."""
-    if state is JobState.CANCELLED:
-        return bool(last.outcome != AttemptOutcome.CANCELLED.value)
-    if state is JobState.EXPIRED:
-        return bool(last.ended_at != job.ended_at)
-    return state is JobState.QUEUED
+    if job.state is JobState.CANCELLED:
+        return last.outcome is not AttemptOutcome.CANCELLED
+    if job.state is JobState.EXPIRED:
+        return last.ended_at != job.ended_at
+    return job.state is JobState.QUEUED
 
 
-def started_event(attempt: Any) -> dict[str, Any]:
+def _started_event(attempt: JobAttemptRow) -> dict[str, Any]:
     return {
         "attempt": attempt.number,
         "provider": attempt.provider,
@@ -282,7 +288,7 @@ def end_event(report: JobReport) -> dict[str, Any]:
     return end
 
 
-def _retrying_event(attempt: Any) -> dict[str, Any]:
+def _retrying_event(attempt: JobAttemptRow) -> dict[str, Any]:
     return {
         "attempt": attempt.number,
         "outcome": attempt.outcome or AttemptOutcome.UNKNOWN.value,
@@ -291,20 +297,31 @@ def _retrying_event(attempt: Any) -> dict[str, Any]:
     }
 
 
-def _generations_of(connection: Connection, job_ids: Collection[str]) -> dict[str, GenerationRow]:
-    query = _GENERATIONS.where(_generations.c.job_id.in_(job_ids))
+def _find_payloads(connection: Connection, job_ids: Collection[str]) -> dict[str, JobPayloadRow]:
+    query = _SELECT_PAYLOADS.where(_payloads.c.job_id.in_(job_ids))
+    rows = [JobPayloadRow(*row) for row in connection.execute(query)]
+    return {row.job_id: row for row in rows}
+
+
+def _find_attempts(
+    connection: Connection, job_ids: Collection[str]
+) -> dict[str, list[JobAttemptRow]]:
+    """Return the attempts of each job in order; none for a job that has not run."""
+    found: dict[str, list[JobAttemptRow]] = {job_id: [] for job_id in job_ids}
+    for row in connection.execute(_SELECT_ATTEMPTS.where(_attempts.c.job_id.in_(job_ids))):
+        attempt = JobAttemptRow(*row)
+        found[attempt.job_id].append(attempt)
+    return found
+
+
+def _find_generations(connection: Connection, job_ids: Collection[str]) -> dict[str, GenerationRow]:
+    query = _SELECT_GENERATIONS.where(_generations.c.job_id.in_(job_ids))
     rows = [GenerationRow(*row) for row in connection.execute(query)]
     return {row.job_id: row for row in rows}
 
 
-def _attempts_of(connection: Connection, job_id: str) -> Sequence[Any]:
-    return connection.execute(
-        select(_attempts).where(_attempts.c.job_id == job_id).order_by(_attempts.c.number)
-    ).all()
-
-
-def _queue_position(connection: Connection, row: Any) -> int | None:
-    if row.state != JobState.QUEUED.value:
+def _queue_position(connection: Connection, row: JobRow) -> int | None:
+    if row.state is not JobState.QUEUED:
         return None
     ahead = select(func.count()).where(
         _jobs.c.state == JobState.QUEUED.value,

@@ -1,15 +1,14 @@
 """A job as its owner sees it: in GET /jobs/{id}, in webhooks, and as `openrouter_metadata`."""
 
-from typing import Any
-
 import orjson
 
 from broker import routing
 from broker.clock import seconds
-from broker.completion import Json
+from broker.completion import AttemptOutcome, Json
 from broker.enums import JobState, Store
 from broker.ids import generation_id
 from broker.jobs.reports import JobReport
+from broker.jobs.rows import JobAttemptRow, JobRow
 from broker.money import usd
 from broker.pricing import render_prices
 from broker.routing import Plan, PlanStep
@@ -68,7 +67,7 @@ def _place(planned: PlanStep) -> Json:
     }
 
 
-def job_summary(row: Any) -> Json:
+def job_summary(row: JobRow) -> Json:
     """Render a job for lists, without bodies."""
     body: Json = {
         "id": row.id,
@@ -94,7 +93,7 @@ def job_summary(row: Any) -> Json:
     }
     if row.error is not None:
         body["error"] = orjson.Fragment(row.error)
-    if row.waiting_for is not None and row.state == JobState.QUEUED.value:
+    if row.waiting_for is not None and row.state is JobState.QUEUED:
         body["waiting_for"] = _waiting_for(row.waiting_for)
     return body
 
@@ -110,7 +109,7 @@ def job_urls(job_id: str) -> Json:
     return {"self": base, "events": f"{base}/events", "cancel": f"{base}/cancel"}
 
 
-def _attempt(row: Any, report: JobReport) -> Json:
+def _attempt(row: JobAttemptRow, report: JobReport) -> Json:
     generation = report.generation
     paid = generation is not None and generation.attempt == row.number
     return {
@@ -152,7 +151,7 @@ def _usage(report: JobReport) -> Json | None:
 def _basis(report: JobReport) -> Json:
     """Say what a call without an answer is charged by: a count, an estimate, the hold."""
     made, job = report.generation, report.job
-    if made is None or job.state == JobState.COMPLETED.value:
+    if made is None or job.state is JobState.COMPLETED:
         return {}
     if not made.usage_estimated:
         return {"cost_basis": "provider"}
@@ -203,8 +202,8 @@ def _available(plan: Plan, place: int, served: tuple[str, str] | None) -> Json:
     }
 
 
-def _routed_attempt(row: Any) -> Json:
-    ok = row.outcome == "ok"
+def _routed_attempt(row: JobAttemptRow) -> Json:
+    ok = row.outcome is AttemptOutcome.OK
     return {
         "provider": row.provider,
         "model": row.model,

@@ -94,8 +94,10 @@ def _remove_hold(job: NewJob) -> NewJob:
 
 
 def _build_end(connection: Connection, job: ClaimedJob, earlier: JobReport, now: int) -> Finished:
-    response = _rewrite(orjson.loads(earlier.payload.response), job, now)
-    assert earlier.generation is not None  # only jobs with an answer are cached
+    answer = earlier.payload.response
+    assert answer is not None  # only jobs with an answer are cached
+    assert earlier.generation is not None
+    response = _rewrite(orjson.loads(answer), job, now)
     return Finished(
         job=job,
         now=now,

@@ -14,6 +14,7 @@ from broker.usage.analytics import (
     METRICS,
     Condition,
     UsageQuery,
+    UsageRow,
     run_query,
 )
 from broker.usage.periods import ends_at, starts_at
@@ -43,6 +44,7 @@ __all__ = [
     "KeyUsage",
     "Reset",
     "UsageQuery",
+    "UsageRow",
     "add",
     "ends_at",
     "key_usage",

@@ -129,8 +129,12 @@ class UsageQuery:
     limit: int = 1_000
 
 
-def run_query(connection: Connection, query: UsageQuery) -> Sequence[Mapping[str, Any]]:
-    """Return rows by name: `date` (in ms, with a granularity), dimensions and metrics."""
+UsageRow = Mapping[str, str | int | float]
+"""`date` (Unix ms, with a granularity), dimensions and metrics, by name."""
+
+
+def run_query(connection: Connection, query: UsageQuery) -> Sequence[UsageRow]:
+    """Return the rows of a query, in its order."""
     period, bucket = GRANULARITIES[query.granularity or "day"]
     columns: dict[str, ColumnElement[Any]] = {}
     if query.granularity is not None:

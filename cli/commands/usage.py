@@ -3,7 +3,7 @@
 import csv
 import sys
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -72,7 +72,7 @@ def _build_query(by: By, start: int, now: int, workspace_id: str | None) -> sums
     )
 
 
-def _name(row: Any, by: By) -> str:
+def _name(row: sums.UsageRow, by: By) -> str:
     if "date" in row:
         return moment(int(row["date"]))[: 7 if by is By.MONTH else 10]
     return str(row["api_key_id" if by is By.KEY else by.value])

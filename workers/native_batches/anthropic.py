@@ -4,7 +4,6 @@ The API has no field for a marker. An unconfirmed batch is found by its time and
 """
 
 from datetime import datetime
-from typing import Any
 
 import orjson
 
@@ -51,7 +50,7 @@ class AnthropicBatches(BatchApi):
 
     def page(self, body: bytes) -> BatchPage:
         listed = parse_object(body)
-        batches = [_listed(each) for each in listed.get("data") or ()]
+        batches = [_parse_listed(each) for each in listed.get("data") or ()]
         return BatchPage(batches, listed.get("last_id") if listed.get("has_more") else None)
 
     def poll(self, batch_id: str, upstream: Upstream) -> HttpRequest:
@@ -100,10 +99,10 @@ def _get(url: str, upstream: Upstream) -> HttpRequest:
     return HttpRequest(url, build_headers(upstream), b"", "GET")
 
 
-def _listed(batch: Any) -> ListedBatch:
-    if not isinstance(batch, dict):
+def _parse_listed(value: object) -> ListedBatch:
+    if not isinstance(value, dict):
         raise MalformedAnswerError("a batch that is no object")
-    return ListedBatch(text(batch, "id"), None, _moment(batch), _total(batch))
+    return ListedBatch(text(value, "id"), None, _moment(value), _total(value))
 
 
 def _moment(batch: Json) -> float:

@@ -90,7 +90,7 @@ def test_jobs_are_found_by_what_their_callers_said_of_them(database, caller, sea
     # Then each can be found by it
     query = (caller.workspace_id, 10, None, JobSearch(**search))
     rows = database.read_now(reports.jobs, *query)
-    assert sorted(row.id for row in rows) == sorted(ids[number - 1] for number in found)
+    assert sorted(row.job.id for row in rows) == sorted(ids[number - 1] for number in found)
 
 
 def test_jobs_are_listed_newest_first_page_by_page(database, caller):
@@ -98,7 +98,7 @@ def test_jobs_are_listed_newest_first_page_by_page(database, caller):
     pages = []
     after = None
     while page := database.read_now(reports.jobs, caller.workspace_id, 2, after):
-        pages.append([row.id for row in page])
+        pages.append([row.job.id for row in page])
         after = pages[-1][-1]
     assert pages == [ids[:2], ids[2:4], ids[4:]]
 
@@ -108,7 +108,7 @@ def test_jobs_are_filtered_by_state_and_show_their_cost(database, caller):
     job = submit_and_claim(database, caller)
     record(database, finished(job, cost=42))
     rows = database.read_now(reports.jobs, caller.workspace_id, 10, None, COMPLETED)
-    assert [(row.id, row.cost_nanos) for row in rows] == [(job.id, 42)]
+    assert [(row.job.id, row.cost_nanos) for row in rows] == [(job.id, 42)]
 
 
 def test_queue_position_counts_who_is_ahead_on_the_same_queue(database, caller):
@@ -277,4 +277,4 @@ def test_a_nul_in_one_jobs_metadata_does_not_end_every_search(database, caller):
         for pair in ({"order": "42"}, {"order": "\\u0001"})
     ]
     # Then they are found
-    assert [[row.id for row in rows] for rows in found] == [[plain], [slashed]]
+    assert [[row.job.id for row in rows] for rows in found] == [[plain], [slashed]]
