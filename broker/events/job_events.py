@@ -20,7 +20,7 @@ database, and `reports.past_events` numbers them the same way.
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,15 +152,39 @@ async def read_kept(redis: Redis, job_id: str, after: int = 0) -> AsyncIterator[
         yield page
 
 
-STORE_AND_PUBLISH = """
-if tonumber(ARGV[1]) < tonumber(redis.call('GET', KEYS[2]) or '0') then return 0 end
-redis.call('XADD', KEYS[1], ARGV[2], 'e', ARGV[3])
-redis.call('XTRIM', KEYS[1], 'MINID', ARGV[6])
-redis.call('EXPIRE', KEYS[1], ARGV[4])
-redis.call('PUBLISH', ARGV[5], ARGV[3])
-return 1
+SEND_SCRIPT = """
+local refused = {}
+local key, at = 1, 1
+while at <= #ARGV do
+  local attempt, channel, lines = tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
+  at = at + 3
+  local is_published = true
+  if attempt > 0 then
+    local stream, fence = KEYS[key], KEYS[key + 1]
+    local number, first, ttl = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+    key, at = key + 2, at + 3
+    is_published = attempt >= tonumber(redis.call('GET', fence) or '0')
+    if is_published then
+      local added = redis.pcall('XADD', stream, number, 'e', lines)
+      if type(added) == 'table' and added.err then
+        is_published = false
+        refused[#refused + 1] = added.err
+      else
+        redis.call('XTRIM', stream, 'MINID', first)
+        redis.call('EXPIRE', stream, ttl)
+      end
+    end
+  end
+  if is_published then redis.call('PUBLISH', channel, lines) end
+end
+return refused
 """
-"""Store and publish events, unless a later attempt has taken over the log."""
+"""Publish entries in order, and store those of streamed jobs before. Returns errors.
+
+For each entry: the attempt (0: do not store), the channel and the lines; for a stored one also the
+entry's number, the first number that stays, and the seconds to live, with the keys of the stream
+and of the fence. An attempt that another has replaced publishes nothing.
+"""
 
 
 async def take_over(
@@ -240,31 +264,46 @@ class EventWriter:
         self._size = 0
         if not pending:
             return
-        pipeline = self._redis.pipeline(transaction=False)
         values, self._keys = self._keys, {}
-        for key, (value, seconds) in values.items():
-            pipeline.set(key, value, ex=seconds)
+        keys: list[str] = []
+        arguments: list[str | bytes | int] = []
         for job_id, events in pending.items():
-            keys = (stream_key(job_id), fence_key(job_id))
+            attempt = attempts.get(job_id, 0)
             for entry in _group_pages(events):
-                lines, last = encode(entry), entry[-1]
-                if job_id not in attempts:
-                    pipeline.publish(channel_of(job_id), lines)
-                    continue
-                ttl = min(self._ttl, ENDED_TTL_SECONDS) if last.is_end else self._ttl
-                # the database has the log of an ended job, so only the end stays here
-                first = last.number if last.type in _FINAL_ENDS else first_kept[job_id]
-                number = f"{last.number}-0"
-                arguments = (attempts[job_id], number, lines, ttl, channel_of(job_id), f"{first}-0")
-                pipeline.eval(STORE_AND_PUBLISH, len(keys), *keys, *arguments)
+                arguments += (attempt, channel_of(job_id), encode(entry))
+                if attempt:
+                    last = entry[-1]
+                    ttl = min(self._ttl, ENDED_TTL_SECONDS) if last.is_end else self._ttl
+                    # the database has the log of an ended job, so only the end stays here
+                    first = last.number if last.type in _FINAL_ENDS else first_kept[job_id]
+                    keys += (stream_key(job_id), fence_key(job_id))
+                    arguments += (f"{last.number}-0", f"{first}-0", ttl)
         try:
-            results = await pipeline.execute(raise_on_error=False)
-        except RedisError as error:
+            refused = await self._send(values, keys, arguments)
+        except (RedisError, OSError) as error:
             log.warning("events.not_sent", jobs=len(pending), error=str(error))
             return
-        for result in results:
-            if isinstance(result, ResponseError):
-                log.info("events.refused", error=str(result))
+        for message in refused:
+            log.info("events.refused", error=message.decode())
+
+    async def _send(
+        self,
+        values: Mapping[str, tuple[str, int]],
+        keys: Sequence[str],
+        arguments: Sequence[str | bytes | int],
+    ) -> list[bytes]:
+        """Send all in one command; values to set need a pipeline. Return the errors of entries."""
+        redis: Any = self._redis  # redis-py states results as Any or Awaitable
+        if not values:
+            refused: list[bytes] = await redis.eval(SEND_SCRIPT, len(keys), *keys, *arguments)
+            return refused
+        pipeline = redis.pipeline(transaction=False)
+        for key, (value, seconds) in values.items():
+            pipeline.set(key, value, ex=seconds)
+        pipeline.eval(SEND_SCRIPT, len(keys), *keys, *arguments)
+        results = await pipeline.execute(raise_on_error=False)
+        failed = [str(each).encode() for each in results if isinstance(each, ResponseError)]
+        return failed or results[-1]
 
 
 def _group_pages(events: Iterable[Event]) -> Iterator[list[Event]]:
