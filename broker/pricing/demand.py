@@ -1,6 +1,7 @@
 """Estimate the usage of a call: the likely usage, and an upper bound. Pure."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from broker.completion import Json, Usage
 from broker.pricing.costs import cost
@@ -130,30 +131,24 @@ def compute_max_cost(price: Price, expected: Demand) -> int:
     expensive_tier = tier if price.percent(tier) > WHOLE else None
     tokens = max(
         cost(
-            _add_tier_shares(
-                price, _find_highest_rates(each, caches_an_hour=expected.caches_an_hour)
-            ),
+            _find_highest_rates(price, each, caches_an_hour=expected.caches_an_hour),
             usage,
             tier=expensive_tier,
         )
         for each in rates
     )
+    if not price.audio_hour or not usage.input_audio_ms:
+        return tokens
     by_the_hour = replace(NOTHING, audio_hour=price.audio_hour)  # tokens of the sound are above
     return tokens + cost(by_the_hour, Usage(input_audio_ms=usage.input_audio_ms))
 
 
-def _add_tier_shares(price: Price, rates: Price) -> Price:
-    """Return rates with the shares of service tiers of the price."""
-    return replace(
-        rates,
-        flex_percent=price.flex_percent,
-        priority_percent=price.priority_percent,
-        batch_discount=price.batch_discount,
-    )
+@lru_cache(maxsize=4_096)
+def _find_highest_rates(price: Price, rates: Price, *, caches_an_hour: bool) -> Price:
+    """Return rates of a price at which each kind of token has its highest possible price.
 
-
-def _find_highest_rates(rates: Price, *, caches_an_hour: bool) -> Price:
-    """Return prices at which each kind of token has its highest possible price."""
+    The shares of service tiers are those of the price.
+    """
     cache_writes = [rates.cache_write or 0, (rates.cache_write_1h or 0) if caches_an_hour else 0]
     inputs = max(rates.prompt, rates.cache_read or 0, *cache_writes)
     output = max(rates.completion, rates.reasoning or 0)
@@ -170,9 +165,9 @@ def _find_highest_rates(rates: Price, *, caches_an_hour: bool) -> Price:
         characters=rates.characters,
         page=rates.page,
         web_search=rates.web_search,
-        batch_discount=rates.batch_discount,
-        flex_percent=rates.flex_percent,
-        priority_percent=rates.priority_percent,
+        batch_discount=price.batch_discount,
+        flex_percent=price.flex_percent,
+        priority_percent=price.priority_percent,
     )
 
 
