@@ -1,7 +1,7 @@
 """Queries for jobs that wait to be published. Indexes keep their cost independent of the backlog.
 
-Jobs in no line are found by `dispatch_at`. Those in line are never searched: from one provider, and
-one line, to the next is a step in the index `ix_jobs_line`.
+Jobs outside of flows are found by `dispatch_at`. Jobs in flows are never searched: a query steps
+from one provider, and from one flow, to the next in the index `ix_jobs_line`.
 """
 
 from typing import Any, Protocol
@@ -23,16 +23,16 @@ class DueJob(Protocol):
     id: str
     provider: str
     lane: str
-    line: str | None
+    line: str | None  # its flow
     available_at: int
     deadline_at: int
 
 
-class Head(Protocol):
-    """A line at a provider, in one lane."""
+class FlowHead(Protocol):
+    """A flow at a provider, in one lane."""
 
-    line: str
-    earliest: int  # when the first of it may be published
+    flow: str
+    earliest: int  # when its first job may be published (Unix ms)
     on_queue: int  # published and not claimed yet
 
 
@@ -57,35 +57,35 @@ DUE = (
     .with_for_update(skip_locked=True)
 )
 # The condition of the index `ix_jobs_line`, word for word.
-_IN_LINE = text("line IS NOT NULL AND state IN ('queued', 'scheduled')")
+_IN_FLOW = text("line IS NOT NULL AND state IN ('queued', 'scheduled')")
 _HERE = (_jobs.c.provider == bindparam("provider"), _jobs.c.lane == bindparam("lane"))
 
 
-def _in_line(*columns_: Any) -> Any:
+def _select_in_flows(*columns_: Any) -> Any:
     """Select jobs in flows, from their index; SQLite needs a hint to use it."""
     query = select(*columns_).with_hint(_jobs, "INDEXED BY ix_jobs_line", "sqlite")
-    return query.where(_IN_LINE)
+    return query.where(_IN_FLOW)
 
 
-def _distinct(column: Any, *where: Any) -> Any:
-    """Step through a column's values after `:after`, from one to the next greater one."""
-    least = _in_line(func.min(column)).where(*where)
+def _step_through(column: Any, *where: Any) -> Any:
+    """Select a column's values after `:after`, by steps to the next greater one."""
+    least = _select_in_flows(func.min(column)).where(*where)
     first = least.where(column > bindparam("after")).scalar_subquery()
     found = select(first.label("value")).cte(f"{column.name}s", recursive=True)
     next_ = least.where(column > found.c.value).correlate(found).scalar_subquery()
     return found.union_all(select(next_).where(found.c.value.is_not(None)))
 
 
-def _heads_statement() -> Any:
-    found = _distinct(_jobs.c.line, *_HERE)
-    line: Any = found.c.value
+def _build_flow_heads() -> Any:
+    found = _step_through(_jobs.c.line, *_HERE)
+    flow: Any = found.c.value
     now: Any = bindparam("now")
 
-    def of_line(fact: Any, *where: Any) -> Any:
-        query = _in_line(fact).where(*_HERE, _jobs.c.line == line, *where)
+    def of_flow(value: Any, *where: Any) -> Any:
+        query = _select_in_flows(value).where(*_HERE, _jobs.c.line == flow, *where)
         return query.correlate(found).scalar_subquery()
 
-    on_queue = of_line(
+    on_queue = of_flow(
         func.count(),
         _jobs.c.dispatch_at > now,
         _jobs.c.dispatch_at <= bindparam("until"),
@@ -93,23 +93,23 @@ def _heads_statement() -> Any:
     )
     return (
         select(
-            line.label("line"),
-            of_line(func.min(_jobs.c.dispatch_at)).label("earliest"),
+            flow.label("flow"),
+            of_flow(func.min(_jobs.c.dispatch_at)).label("earliest"),
             on_queue.label("on_queue"),
         )
-        .where(line.is_not(None))
+        .where(flow.is_not(None))
         .limit(bindparam("most"))
     )
 
 
-_providers: Any = _distinct(_jobs.c.provider)
+_providers: Any = _step_through(_jobs.c.provider)
 _PROVIDERS = select(_providers.c.value).where(_providers.c.value.is_not(None))
-HEADS = _heads_statement()
-NEXT_IN_LINE = (
-    _in_line(*columns(DueJob, _jobs))
+FLOW_HEADS = _build_flow_heads()
+NEXT_IN_FLOW = (
+    _select_in_flows(*columns(DueJob, _jobs))
     .where(
         *_HERE,
-        _jobs.c.line == bindparam("line"),
+        _jobs.c.line == bindparam("flow"),
         _jobs.c.dispatch_at <= bindparam("now"),
         _jobs.c.deadline_at > bindparam("now"),
     )
@@ -120,20 +120,20 @@ NEXT_IN_LINE = (
 )
 
 
-def waiting_providers(connection: Connection) -> list[str]:
-    """Return the providers at which something waits in line."""
+def list_waiting_providers(connection: Connection) -> list[str]:
+    """Return the providers at which jobs wait in flows."""
     return list(connection.execute(_PROVIDERS, {"after": ""}).scalars())
 
 
 def has_due_jobs(connection: Connection, now: int) -> bool:
-    """Return whether a job is due, or waits in line at its provider. Change nothing."""
+    """Return whether a job is due, or waits in a flow at its provider. Change nothing."""
     lanes = [{"lane": lane.value, "now": now} for lane in Lane]
     due = any(connection.execute(_ANY_DUE, lane).first() is not None for lane in lanes)
-    return due or bool(waiting_providers(connection))
+    return due or bool(list_waiting_providers(connection))
 
 
 def has_waiting_jobs(connection: Connection) -> bool:
     """Return whether a job waits that is due now or later. Change nothing."""
     lanes = [{"lane": lane.value} for lane in Lane]
     waiting = any(connection.execute(_ANY_WAITING, lane).first() is not None for lane in lanes)
-    return waiting or bool(waiting_providers(connection))
+    return waiting or bool(list_waiting_providers(connection))

@@ -2,8 +2,8 @@
 
 Workspaces take turns by stride scheduling (Waldspurger and Weihl, 1995). Each has a counter of how
 far it has been served, to which a job adds one divided by the weight. The workspace with the lowest
-counter is next. A new workspace starts at the lowest counter of the others, so that idling earns no
-credit.
+counter is next. A new workspace starts at the lowest counter of the others, so that a workspace
+gains nothing by waiting.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,10 +15,10 @@ Item_co = TypeVar("Item_co", covariant=True)
 
 
 class Source(Protocol[Item_co]):
-    """A line's jobs, in order."""
+    """The jobs of a flow, in order."""
 
     def next(self) -> Item_co | None:
-        """Take the next one, or None once nothing of it may go now."""
+        """Take the next job; None if no further one may be published now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +39,20 @@ class Flow(Generic[Item]):
 
 @dataclass(slots=True)
 class FairTurns:
-    """Remembers whose turn it is at one provider; forgets those of whom nothing waits."""
+    """The turns at one provider and lane, of the workspaces and flows in which jobs wait."""
 
     served: dict[str, float] = field(default_factory=dict)  # by workspace
-    turn: dict[str, int] = field(default_factory=dict)  # by line: when it was last served
+    turn: dict[str, int] = field(default_factory=dict)  # by flow: when it was last served
     clock: int = 0
 
     def choose(
-        self, lines: Iterable[Flow[Item]], weights: Mapping[str, float], room: int
+        self, flows: Iterable[Flow[Item]], weights: Mapping[str, float], room: int
     ) -> list[Item]:
-        """Take up to `room` jobs from these lines, in turns."""
+        """Take up to `room` jobs from these flows, in turns."""
         waiting: dict[str, list[Flow[Item]]] = {}
-        for line in lines:
-            waiting.setdefault(line.workspace_id, []).append(line)
-        self._meet(waiting)
+        for flow in flows:
+            waiting.setdefault(flow.workspace_id, []).append(flow)
+        self._update(waiting)
         chosen: list[Item] = []
         while waiting and len(chosen) < room:
             workspace = min(waiting, key=lambda each: (self.served[each], each))
@@ -62,24 +62,24 @@ class FairTurns:
                 self.served[workspace] += 1 / weights.get(workspace, 1)
         return chosen
 
-    def _meet(self, waiting: Mapping[str, list[Flow[Item]]]) -> None:
-        """Drop workspaces that wait no more; start new ones at the lowest counter of the others."""
+    def _update(self, waiting: Mapping[str, list[Flow[Item]]]) -> None:
+        """Drop workspaces without waiting jobs; start new ones at the lowest counter."""
         known = {each: self.served[each] for each in waiting if each in self.served}
         start = min(known.values(), default=0.0)
         self.served = {each: known.get(each, start) for each in waiting}
-        keys = {line.key for lines in waiting.values() for line in lines}
+        keys = {flow.key for flows in waiting.values() for flow in flows}
         self.turn = {key: turn for key, turn in self.turn.items() if key in keys}
 
     def _take(self, waiting: dict[str, list[Flow[Item]]], workspace: str) -> Item | None:
-        """Take from the workspace's line whose turn it is; a line that gives nothing is dropped."""
-        lines = waiting[workspace]
-        line = min(lines, key=lambda each: (-each.priority, self.turn.get(each.key, 0), each.key))
-        item = line.source.next()
+        """Take a job from the flow whose turn it is; drop a flow that has none for now."""
+        flows = waiting[workspace]
+        flow = min(flows, key=lambda each: (-each.priority, self.turn.get(each.key, 0), each.key))
+        item = flow.source.next()
         if item is None:
-            lines.remove(line)
-            if not lines:
+            flows.remove(flow)
+            if not flows:
                 del waiting[workspace]
             return None
         self.clock += 1
-        self.turn[line.key] = self.clock
+        self.turn[flow.key] = self.clock
         return item

@@ -19,8 +19,8 @@ from broker.background import Service
 from broker.billing import ledger
 from broker.billing.budget_notices import announce_thresholds
 from broker.clock import now_ms
-from broker.dispatch.dispatch import Due, Memory, dispatch_due
-from broker.dispatch.due import has_due_jobs, has_waiting_jobs, waiting_providers
+from broker.dispatch.dispatch import DispatchPoll, DispatchState, dispatch_due
+from broker.dispatch.due import has_due_jobs, has_waiting_jobs, list_waiting_providers
 from broker.dispatch.publisher import Publisher
 from broker.events import signals
 from broker.jobs import reports
@@ -88,7 +88,7 @@ class Dispatcher:
     pacing: Pacing
     _seen: SeenVersion = field(default_factory=SeenVersion)  # without work now or later
     _seen_closed: SeenVersion = field(default_factory=SeenVersion)  # without open work
-    _memory: Memory = field(default_factory=Memory)
+    _state: DispatchState = field(default_factory=DispatchState)
     """The position in the turns, from which the next step continues."""
 
     def services(self) -> list[Service]:
@@ -145,8 +145,8 @@ class Dispatcher:
 
     async def _dispatch_jobs(self, now: int) -> None:
         await self._postpone_over_limit(now)
-        look = Due(now, await self._rooms(now), self._memory)
-        due_jobs = await self.database.write(dispatch_due, look, low_priority=True)
+        poll = DispatchPoll(now, await self._rooms(now), self._state)
+        due_jobs = await self.database.write(dispatch_due, poll, low_priority=True)
         unserved = []
         for job in due_jobs:
             if job.provider in self.routes:
@@ -167,7 +167,7 @@ class Dispatcher:
 
     async def _rooms(self, now: int) -> dict[str, int]:
         """Return how many more jobs may be on the queues of each provider."""
-        waiting = await self.database.read(waiting_providers)
+        waiting = await self.database.read(list_waiting_providers)
         loads = await read_loads(self.redis, waiting, now) if waiting else {}
         return {
             slug: 0 if slug in self.pauses else find_room(route.limits, loads.get(slug, NO_LOAD))

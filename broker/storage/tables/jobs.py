@@ -82,10 +82,10 @@ class Job(TableModel, table=True):
     hold_nanos: int = Field(sa_column=big())
     batch_id: str | None = None  # the batch it is a line of
     priority: int = 0  # among the waiting jobs of one batch or workspace; higher goes first
-    app: str | None = None  # what program asked, by its own word
-    end_user: str | None = None  # for whom it asked, by its own word
+    app: str | None = None  # the calling program, as it names itself
+    end_user: str | None = None  # the `user` of the body
     session_id: str | None = None
-    line: str | None = None  # where it waits to be fed, see fairness; None: published directly
+    line: str | None = None  # the flow in which it waits; None: it is published when it is due
     waiting_for: str | None = Field(default=None, sa_column=Column(Text))  # JSON: why not sent yet
     waiting_since: int | None = Field(
         default=None, sa_column=big(nullable=True)

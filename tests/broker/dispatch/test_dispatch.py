@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from broker.dispatch.dispatch import Due, Memory, dispatch_due
+from broker.dispatch.dispatch import DispatchPoll, DispatchState, dispatch_due
 from broker.dispatch.queue_depth import LEAST_AHEAD
 from broker.lifecycle.retries import Retry
 from broker.queues import REDISPATCH_MS, Lane, Ready
@@ -26,9 +26,9 @@ from tests.factories import (
 BETA = [("beta", "acme/small")]
 
 
-def dispatch(database, *, now=NOW, memory=None, **rooms):
+def dispatch(database, *, now=NOW, state=None, **rooms):
     """One look; returns the ids of what is to be published."""
-    look = Due(now, rooms or {"alpha": 4}, memory or Memory())
+    look = DispatchPoll(now, rooms or {"alpha": 4}, state or DispatchState())
     chosen = write(database, dispatch_due, look)
     return [job.job_id for job in chosen]
 
@@ -90,7 +90,7 @@ def test_a_message_names_the_queue_the_job_is_on_now(database, caller):
     )
     record(database, failed(job, decision=Retry(1)))
     # When it is published again
-    chosen = write(database, dispatch_due, Due(NOW + REDISPATCH_MS, {}))
+    chosen = write(database, dispatch_due, DispatchPoll(NOW + REDISPATCH_MS, {}))
     # Then it goes to the fallback's queue
     assert chosen == [Ready(job.id, "beta", "interactive")]
 
@@ -110,10 +110,10 @@ def test_batch_queues_stay_shallow_and_are_fed_in_order(database, caller):
 def test_the_feed_follows_what_workers_take_not_what_a_provider_could(database, caller):
     # Given a long batch at a provider with slots for all of it
     ids = submit_batch(database, caller, 600)
-    memory = Memory()
+    state = DispatchState()
 
     def look():
-        return dispatch(database, memory=memory, alpha=10_000)
+        return dispatch(database, state=state, alpha=10_000)
 
     # When nobody takes what was fed
     first, nothing = look(), look()
@@ -198,7 +198,7 @@ def test_a_rescued_batch_job_is_published_first(database, caller):
 async def test_two_dispatchers_at_once_never_publish_a_job_twice(url, database, connect, caller):
     # Given forty due jobs and two that think they lead
     ids = [submit(database, caller) for _ in range(40)]
-    look = Due(NOW + REDISPATCH_MS, {})
+    look = DispatchPoll(NOW + REDISPATCH_MS, {})
     # When both look at once
     chosen = await asyncio.gather(
         *[side.write(dispatch_due, look) for side in (database, connect(url))]

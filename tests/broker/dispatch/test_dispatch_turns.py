@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from sqlalchemy import insert, update
 
-from broker.dispatch.dispatch import Due, Memory, dispatch_due
+from broker.dispatch.dispatch import DispatchPoll, DispatchState, dispatch_due
 from broker.enums import BatchState
 from broker.lifecycle import Deferral, defer_many
 from broker.providers.pacing import Busy, Cause
@@ -37,8 +37,8 @@ def queue(database, caller, count, **wish):
     return [submitted.job_id for submitted in run(database, submit_many, *jobs)]
 
 
-def look(database, room, *, memory=None, now=NOW):
-    due = Due(now, {"alpha": room}, memory or Memory())
+def look(database, room, *, state=None, now=NOW):
+    due = DispatchPoll(now, {"alpha": room}, state or DispatchState())
     chosen = write(database, dispatch_due, due)
     return [job.job_id for job in chosen]
 
@@ -79,9 +79,9 @@ def test_a_short_backlog_beside_a_deep_one_takes_twice_its_own_time(database, ca
     queue(database, caller, 300)
     short = set(queue(database, other, 20))
     # When workers do ten at a time
-    memory, looks = Memory(), 0
+    state, looks = DispatchState(), 0
     while short:
-        done = look(database, 10, memory=memory)
+        done = look(database, 10, state=state)
         work(database, done)
         short -= set(done)
         looks += 1
@@ -120,14 +120,14 @@ def test_a_batch_has_no_more_in_flight_than_it_asked_for(database, caller):
     batch_id = make_batch(database, caller, "batch_1", max_concurrency=2)
     ids = queue(database, caller, 6, batch_id=batch_id)
     # When the dispatcher looks while lines wait on the queue, run, and end
-    memory = Memory()
-    assert look(database, 100, memory=memory) == ids[:2]
-    assert look(database, 100, memory=memory) == []
+    state = DispatchState()
+    assert look(database, 100, state=state) == ids[:2]
+    assert look(database, 100, state=state) == []
     running = claim_one(database, ids[0])
-    assert look(database, 100, memory=memory) == []
+    assert look(database, 100, state=state) == []
     record(database, finished(running))
     # Then one more goes for each that has ended
-    assert look(database, 100, memory=memory) == ids[2:3]
+    assert look(database, 100, state=state) == ids[2:3]
 
 
 def test_lines_in_a_providers_batch_take_no_place_of_those_outside(database, caller):
@@ -165,7 +165,7 @@ def test_interactive_jobs_that_were_put_off_go_before_any_batch(database, caller
 def test_a_new_leader_goes_on_where_the_last_one_ended(database, caller, other):
     queue(database, caller, 30)
     queue(database, other, 30)
-    fed = [*look(database, 10), *look(database, 20, memory=Memory())]
+    fed = [*look(database, 10), *look(database, 20, state=DispatchState())]
     assert len(set(fed)) == 20
 
 
@@ -178,9 +178,9 @@ def test_a_look_costs_the_same_whatever_the_backlog(sqlite_url, connect):
         one, two = make_principal(database, name="one"), make_principal(database, name="two")
         queue(database, one, backlog)
         queue(database, two, 100)
-        memory = Memory()
-        look(database, 20, memory=memory)  # what is read once, and what is on the queues
-        steps[backlog] = _steps(database, Due(NOW + 1, {"alpha": 40}, memory))
+        state = DispatchState()
+        look(database, 20, state=state)  # what is read once, and what is on the queues
+        steps[backlog] = _steps(database, DispatchPoll(NOW + 1, {"alpha": 40}, state))
     assert steps[5_000] < 2 * steps[200]
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from broker import lifecycle, submission
 from broker.completion import AttemptOutcome, ErrorType
-from broker.dispatch.dispatch import Due, dispatch_due
+from broker.dispatch.dispatch import DispatchPoll, dispatch_due
 from broker.enums import JobState
 from broker.errors import InvalidRequestError
 from broker.jobs import reports, views
@@ -72,7 +72,7 @@ def test_the_first_leads_and_the_others_follow_without_a_queue(database):
     first, second, third = (join(database, principal) for _ in range(3))
     assert first.follows is None
     assert second.follows == third.follows == first.job_id
-    published = write(database, dispatch_due, Due(NOW + 60_000, {"alpha": 10}))
+    published = write(database, dispatch_due, DispatchPoll(NOW + 60_000, {"alpha": 10}))
     assert [each.job_id for each in published] == [first.job_id]
 
 
@@ -147,7 +147,7 @@ def test_without_an_answer_the_oldest_follower_leads_in_its_own_lane(database, h
     assert (row.state, row.lane, row.coalesced_with) == ("queued", "interactive", second)
     assert job_row(database, third).coalesced_with == second
     assert join(database, principal).follows == second
-    published = write(database, dispatch_due, Due(NOW + 1, {"alpha": 10}))
+    published = write(database, dispatch_due, DispatchPoll(NOW + 1, {"alpha": 10}))
     assert second in [each.job_id for each in published]
     answer(database, second)
     assert states(database, second, third) == ["completed", "completed"]

@@ -3,7 +3,7 @@
 import orjson
 
 from broker.completion import ErrorType
-from broker.dispatch.dispatch import Due, dispatch_due
+from broker.dispatch.dispatch import DispatchPoll, dispatch_due
 from broker.enums import JobState
 from broker.lifecycle import Deferral, defer_many
 from broker.lifecycle.retries import Retry
@@ -67,8 +67,8 @@ def test_its_owner_sees_what_it_waits_for(database, caller):
 def test_the_dispatcher_publishes_it_in_time(database, caller):
     job_id = submit(database, caller)
     defer(database, job_id)
-    early = write(database, dispatch_due, Due(SOON - 1, {"alpha": 5}))
-    due = write(database, dispatch_due, Due(SOON, {"alpha": 5}))
+    early = write(database, dispatch_due, DispatchPoll(SOON - 1, {"alpha": 5}))
+    due = write(database, dispatch_due, DispatchPoll(SOON, {"alpha": 5}))
     assert (early, due) == ([], [Ready(job_id, "alpha", "interactive")])
 
 

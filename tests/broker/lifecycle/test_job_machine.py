@@ -21,7 +21,7 @@ from broker import lifecycle
 from broker.billing import budgets, ledger
 from broker.billing.budgets import BudgetRequest
 from broker.completion import AttemptOutcome, ErrorType
-from broker.dispatch.dispatch import Due, dispatch_due
+from broker.dispatch.dispatch import DispatchPoll, dispatch_due
 from broker.enums import BudgetScope, OnUnknown
 from broker.errors import (
     BudgetExceededError,
@@ -297,7 +297,7 @@ class JobMachine(RuleBasedStateMachine):
         self.dispatch()
 
     def dispatch(self):
-        published = self.write(dispatch_due, Due(self.now, CONCURRENCY))
+        published = self.write(dispatch_due, DispatchPoll(self.now, CONCURRENCY))
         assert len({job.job_id for job in published}) == len(published)
         return published
 
@@ -333,7 +333,7 @@ class JobMachine(RuleBasedStateMachine):
             self.the_promises_hold()
             self.write(expire, self.now)
             self.the_promises_hold()
-            jobs = self.write(dispatch_due, Due(self.now, CONCURRENCY))
+            jobs = self.write(dispatch_due, DispatchPoll(self.now, CONCURRENCY))
             self.the_promises_hold()
             for job in jobs:
                 claimed = self.step(claim_many, Claim(job.job_id, "worker-3", self.now, LEASE))

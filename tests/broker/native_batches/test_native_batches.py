@@ -4,7 +4,7 @@ from sqlalchemy import select
 
 from broker import native_batches, submission
 from broker.completion import AttemptOutcome, ErrorType
-from broker.dispatch.dispatch import Due, dispatch_due
+from broker.dispatch.dispatch import DispatchPoll, dispatch_due
 from broker.lifecycle.retries import Retry
 from broker.native_batches.steps import KEEP_MS
 from broker.storage.tables import NativeBatch, NativeLine
@@ -93,7 +93,7 @@ def test_scheduled_jobs_wait_for_their_time(database):
 def test_no_worker_claims_what_waits_for_a_batch_nor_rescues_what_is_in_one(database):
     principal = make_principal(database)
     job = make_native(database, principal)
-    published = write(database, dispatch_due, Due(NOW + WAIT, {"alpha": 10}))
+    published = write(database, dispatch_due, DispatchPoll(NOW + WAIT, {"alpha": 10}))
     assert published == []
     collect(database)
     assert rescue(database, now=NOW + DAY) == []
@@ -139,7 +139,7 @@ def test_a_line_without_an_answer_falls_back_to_the_ordinary_lane(database):
     row = job_row(database, job)
     assert (row.state, row.lane, row.lease_owner) == ("scheduled", "batch", None)
     # and the dispatcher feeds it at its next look; the batch lets go of it
-    published = write(database, dispatch_due, Due(NOW + WAIT, {"alpha": 10}))
+    published = write(database, dispatch_due, DispatchPoll(NOW + WAIT, {"alpha": 10}))
     assert [each.job_id for each in published] == [job]
     assert held(database, batch_id) == []
     assert attempts(database, job) == [(1, "not_sent")]
@@ -190,7 +190,7 @@ def test_what_was_booked_elsewhere_is_not_the_batchs_any_more(database):
     [batch_id] = collect(database)
     [line] = held(database, batch_id)
     record(database, failed(line, decision=Retry(0), announced=False))
-    write(database, dispatch_due, Due(NOW + WAIT, {"alpha": 10}))
+    write(database, dispatch_due, DispatchPoll(NOW + WAIT, {"alpha": 10}))
     second = claim_one(database, job, now=NOW + WAIT)
     assert second.attempt == 2
     # When the batch's answer comes after all
