@@ -104,8 +104,8 @@ def upstream() -> Iterator[str]:
     """Run the provider that answers at once; give its base URL."""
     (port,) = free_ports(1)
     command = [sys.executable, "-m", "tests.benchmarks.upstream", str(port)]
-    with _log() as log, _running(command, cwd=REPOSITORY, log=log):
-        _await(f"http://127.0.0.1:{port}/", log)
+    with _log() as log, _running(command, cwd=REPOSITORY, log=log) as process:
+        _await(f"http://127.0.0.1:{port}/", process, log)
         yield f"http://127.0.0.1:{port}/v1"
 
 
@@ -132,6 +132,7 @@ def waybill(
         stores = closing.enter_context(stack(data_dir, at_scale=at_scale))
         log = closing.enter_context(_log())
         environment = clean_environment() | {
+            "PYTHONPATH": str(source),  # its .venv may have another checkout installed
             "WAYBILL_CONFIG": str(config_file),
             "WAYBILL_DATA_DIR": str(data_dir),
             "WAYBILL_BOOTSTRAP_KEY": KEY,
@@ -143,8 +144,9 @@ def waybill(
         }
         command = [str(source / ".venv/bin/python"), "-m", "cli", "up", "--no-flower"]
         command += [f"--port={port}", f"--workers={workers}", f"--batch-workers={batch_workers}"]
-        closing.enter_context(_running(command, cwd=source, environment=environment, log=log))
-        _await(f"http://127.0.0.1:{port}/health/ready", log)
+        running = _running(command, cwd=source, environment=environment, log=log)
+        process = closing.enter_context(running)
+        _await(f"http://127.0.0.1:{port}/health/ready", process, log)
         roots = [each for each in psutil.Process().children() if each not in before]
         url = f"http://127.0.0.1:{port}/api/v1/chat/completions"
         yield Gateway(name, url, bearer(KEY), roots, stores)
@@ -185,7 +187,7 @@ def litellm(upstream_url: str, installed: Path) -> Iterator[Gateway]:
         command += [f"--port={port}", "--num_workers=1", "--telemetry=False"]
         environment = clean_environment() | {"LITELLM_MODE": "PRODUCTION", "LITELLM_LOG": "ERROR"}
         with _running(command, cwd=directory, environment=environment, log=log) as root:
-            _await(f"http://127.0.0.1:{port}/health/liveliness", log)
+            _await(f"http://127.0.0.1:{port}/health/liveliness", root, log)
             url = f"http://127.0.0.1:{port}/v1/chat/completions"
             yield Gateway(f"LiteLLM {LITELLM_VERSION}", url, bearer(KEY), [root])
 
@@ -216,7 +218,7 @@ def portkey(upstream_url: str, installed: Path) -> Iterator[Gateway]:
         "NODE_ENV": "production",
     }
     with _log() as log, _running(command, cwd=home, environment=environment, log=log) as root:
-        _await(f"http://127.0.0.1:{port}/", log)
+        _await(f"http://127.0.0.1:{port}/", root, log)
         headers = {"x-portkey-provider": "openai", "x-portkey-custom-host": upstream_url}
         url = f"http://127.0.0.1:{port}/v1/chat/completions"
         yield Gateway(f"Portkey {PORTKEY_VERSION}", url, bearer("any") | headers, [root])
@@ -264,10 +266,12 @@ def _running(
                 each.kill()
 
 
-def _await(url: str, log: IO[bytes]) -> None:
+def _await(url: str, process: psutil.Process, log: IO[bytes]) -> None:
     """Wait until this address answers. Raises AssertionError with the log where it does not."""
 
     def is_ready() -> bool:
+        assert process.is_running(), say()
+        assert process.status() != psutil.STATUS_ZOMBIE, say()
         try:
             return httpx.get(url).status_code == 200
         except httpx.HTTPError:
