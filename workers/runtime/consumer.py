@@ -22,7 +22,7 @@ from broker.transport import Message
 from broker.transport.messages import arguments_text
 from workers.runtime.task_log import TaskEnded, TaskLog, TaskStarted
 
-REPORT_SECONDS = 0.25
+REPORT_SECONDS = 1.0
 BUFFERED_EVENTS = 1_000
 DELAYED_DELIVERY = "celery.worker.consumer.delayed_delivery:DelayedDelivery"
 RECONNECT_SECONDS = 0.5
