@@ -73,6 +73,11 @@ RETIRED_IN_CODE = (
 """Retired words that code may not use either, because they have no other meaning there."""
 
 PUBLIC = {
+    ("api/jobs/delete_after_delivery.py", "forgotten"): "a reason in errors of the API",
+    ("broker/security/encryption.py", "sealing"): "a part of the key that encrypts stored secrets",
+    ("broker/storage/tables/accounts.py", "sealed"): "the name of a column",
+    ("broker/storage/tables/billing.py", "unsealed"): "the name of an index",
+    ("workers/runtime/composition.py", "forgetting"): "the name of a leader's lease",
     ("cli/commands/run/results.py", "wish"): "a key of state files that earlier versions wrote",
     ("cli/commands/demo/command.py", "tell"): "a prompt in an example",
 }

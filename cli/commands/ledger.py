@@ -42,7 +42,7 @@ def verify(
     for id_, (sequence, hash_) in sorted(verdict.heads.items()):
         typer.echo(f"{id_}  entry {sequence}  {hash_}")
     took = time.monotonic() - began
-    counted = f"{verdict.entries:,} entries ({verdict.unsealed:,} not chained yet)"
+    counted = f"{verdict.entries:,} entries ({verdict.unchained:,} not chained yet)"
     typer.echo(f"{counted} and {verdict.jobs:,} jobs verified in {took:.1f} s")
     for flaw in verdict.flaws[:SHOWN]:
         print_error(f"{flaw.where}: {flaw.what}")

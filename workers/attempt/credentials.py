@@ -54,7 +54,9 @@ class CallCredentials:
         try:
             secret = known.secret(endpoint.credential)
         except UnavailableError as error:
-            log.warning("credential.sealed", credential=endpoint.credential, error=str(error))
+            log.warning(
+                "credential.not_decrypted", credential=endpoint.credential, error=str(error)
+            )
             return _skip_failure(str(error))
         if secret is None:
             return _skip_failure(f"The key {endpoint.credential} is disabled or deleted.")

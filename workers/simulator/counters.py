@@ -50,7 +50,7 @@ class Counters:
             "in_flight": self.in_flight,
             "peak_in_flight": self.peak_in_flight,
             "abandoned": self.abandoned,
-            "forgotten": self.dropped,
+            "dropped": self.dropped,
             "distinct_bodies": len(self._bodies),
             "most_calls_of_one_body": max(self._bodies.values(), default=0),
             "by_model": dict(self.by_model),

@@ -80,7 +80,7 @@ STORY: Final = (
     "reads where the crate came from and where it wants to go, and stamps it twice: once for the "
     "ship and once for the ledger. If the tide is wrong, the crate waits under a dry roof and the "
     "waybill waits with it; if the ship is full, another is found before noon. By evening the tray "
-    "is empty. Nothing was lost, nothing was sent twice, and whoever asks tomorrow will find a "
+    "is empty. Nothing was lost, nothing was sent twice, and anyone asking tomorrow will find a "
     "page with the name of the ship, the hour of sailing and the weight of every crate."
 )
 REASONING: Final = (

@@ -43,7 +43,7 @@ class Verification:
     """The counts and flaws of one verification; the first flaw is the one to investigate."""
 
     entries: int = 0
-    unsealed: int = 0
+    unchained: int = 0  # entries without a place in the chain so far
     jobs: int = 0
     flaws: list[Flaw] = field(default_factory=list)
     heads: dict[str, tuple[int, str | None]] = field(default_factory=dict)  # sequence and hash
@@ -71,7 +71,7 @@ def _check_chain(
     for entry in _in_order(connection, workspace_id):
         result.entries += 1
         if entry.sequence is None:
-            result.unsealed += 1
+            result.unchained += 1
             continue
         for account in filter(None, (entry.workspace_id, entry.api_key_id)):
             sums[account] += entry_totals(entry)

@@ -32,7 +32,7 @@ def flaws(database):
 
 @pytest.fixture
 def busy(database):
-    """A workspace with credit, one answered job and one open one, sealed in two goes."""
+    """A workspace with credit, one answered job and one open one, chained in two steps."""
     caller = make_principal(database, credit=10 * HOLD)
     job = submit_and_claim(database, caller)
     assert seal(database) == 2
@@ -48,7 +48,7 @@ def change(database, statement):
 
 
 def test_sealing_does_not_change_what_is_left(database):
-    # Given entries that are not sealed
+    # Given entries that are not chained
     caller = make_principal(database, credit=10 * HOLD)
     job_id = submit(database, caller)
     before = balance(database, caller.workspace_id)
@@ -56,7 +56,7 @@ def test_sealing_does_not_change_what_is_left(database):
     seal(database)
     assert balance(database, caller.workspace_id) == before == 9 * HOLD
     record(database, finished(claim_one(database, job_id), cost=300))
-    # Then sealed and unsealed ones add up
+    # Then chained and unchained ones add up
     totals = database.read_now(ledger.totals, [caller.workspace_id])
     assert totals == {caller.workspace_id: LedgerTotals(credited=10 * HOLD, spent=300, held=0)}
     keys = database.read_now(ledger.key_totals, [caller.api_key_id])
@@ -65,7 +65,7 @@ def test_sealing_does_not_change_what_is_left(database):
 
 def test_books_that_nobody_touched_hold(database, busy):
     verdict = database.read_now(ledger.verify)
-    assert (verdict.entries, verdict.unsealed, verdict.jobs, verdict.flaws) == (4, 0, 2, [])
+    assert (verdict.entries, verdict.unchained, verdict.jobs, verdict.flaws) == (4, 0, 2, [])
     assert verdict.heads[busy.workspace_id][0] == 4
 
 
@@ -133,7 +133,7 @@ def test_only_one_workspace_is_looked_at_where_one_is_named(database, busy):
 
 
 def test_who_finds_another_sealing_does_nothing(postgres, empty_postgres_url, connect):
-    # Given a process that is about to commit what it sealed
+    # Given a process that is about to commit what it chained
     caller = make_principal(postgres, credit=10 * HOLD)
     submit(postgres, caller)
     other = connect(empty_postgres_url)
