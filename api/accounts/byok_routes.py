@@ -46,7 +46,7 @@ async def create_provider_key(
         )
     owner = await find_workspace_id(services, principal, body.workspace_id)
     columns = await _columns_of(services, owner, body)
-    encrypted, label = columns.pop("sealed"), columns.pop("label")
+    encrypted, label = columns.pop("encrypted_secret"), columns.pop("label")
     new = NewCredential(owner, body.provider, encrypted, label, columns)
     row = await carry_out(
         services.database, lambda connection: administration.create(connection, actor, new)
@@ -170,7 +170,7 @@ async def _columns_of(services: Services, owner: str, body: CredentialChanges) -
         columns.pop(name, None)
     if "key" in columns:
         key = read_key(columns.pop("key"))
-        columns |= {"sealed": services.encryption.encrypt(key), "label": label_of(key)}
+        columns |= {"encrypted_secret": services.encryption.encrypt(key), "label": label_of(key)}
     for name in LISTS:
         if columns.get(name) is not None:
             columns[name] = orjson.dumps(columns[name]).decode()

@@ -15,7 +15,7 @@ from broker.completion import Json
 from broker.ids import new_id
 from broker.storage.tables import AuditEntry, columns, table
 
-SECRET_WORDS = ("secret", "password", "token", "hash", "sealed")
+SECRET_WORDS = ("secret", "password", "token", "hash")
 """A field whose name contains one of these is left out of the log."""
 
 _entries = table(AuditEntry)

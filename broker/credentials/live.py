@@ -110,7 +110,7 @@ class LiveCredentials:
         )
         for row in rows:
             credentials[row.workspace_id][row.provider].append(_workspace_credential(row))
-        encrypted = {row.id: row.sealed for row in rows if not row.disabled}
+        encrypted = {row.id: row.encrypted_secret for row in rows if not row.disabled}
         self._decrypted = {
             id_: secret
             for id_, secret in self._decrypted.items()

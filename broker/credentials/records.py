@@ -51,7 +51,7 @@ class CredentialRow(NamedTuple):
     provider: str
     name: str | None
     label: str  # the key, masked
-    sealed: str  # the key, encrypted
+    encrypted_secret: str
     sort_order: int  # among the keys of this provider; lower ones are tried first
     is_fallback: bool  # tried after the installation's key
     is_required: bool  # the installation's key is not used for the models of this one
@@ -77,7 +77,7 @@ class NewCredential:
 
     workspace_id: str
     provider: str
-    sealed: str
+    encrypted_secret: str
     label: str
     columns: Json = field(default_factory=dict)  # further columns of the row
 
@@ -117,7 +117,7 @@ def create(connection: Connection, new: NewCredential) -> CredentialRow:
         "workspace_id": new.workspace_id,
         "provider": new.provider,
         "label": new.label,
-        "sealed": new.sealed,
+        "encrypted_secret": new.encrypted_secret,
         "sort_order": connection.execute(after).scalar_one(),
         "created_at": now,
         "updated_at": now,
@@ -157,7 +157,7 @@ def change(connection: Connection, credential_id: str, changes: Json) -> Credent
 
     A credential that is enabled again, or that gets another key, loses its earlier errors.
     """
-    if changes.get("disabled") is False or "sealed" in changes:
+    if changes.get("disabled") is False or "encrypted_secret" in changes:
         changes = {**changes, **dict.fromkeys(("disabled_reason", "last_error", "last_error_at"))}
     connection.execute(
         update(_credentials)
@@ -200,7 +200,7 @@ def list_all(connection: Connection) -> Sequence[CredentialRow]:
 
 
 ENCRYPTED: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
-    (table(ProviderCredential), "id", ("sealed",)),
+    (table(ProviderCredential), "id", ("encrypted_secret",)),
     (
         table(WebhookEndpoint),
         "id",

@@ -153,7 +153,9 @@ class ProviderCredential(TableModel, table=True):
     provider: str
     name: str | None = None
     label: str  # the key, masked
-    sealed: str = Field(sa_column=Column(Text, nullable=False))
+    encrypted_secret: str = Field(
+        sa_column=Column("sealed", Text, key="encrypted_secret", nullable=False)
+    )
     sort_order: int = 0  # among the keys of this provider; lower goes first
     is_fallback: bool = False  # tried after the installation's key
     is_required: bool = False  # the installation's key is not used for what this one serves

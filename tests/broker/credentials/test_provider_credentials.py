@@ -1,4 +1,4 @@
-"""Workspaces' keys of providers: sealed, found, refused, sealed anew; on both databases."""
+"""Workspaces' keys of providers: encrypted, found, refused, encrypted again; on both databases."""
 
 import asyncio
 from pathlib import Path
@@ -95,7 +95,7 @@ def test_every_change_is_seen(database, keep):
     for change in (
         lambda c: credentials.change(c, row.id, {"disabled": True}),
         lambda c: credentials.change(c, row.id, {"disabled": False}),
-        lambda c: credentials.change(c, row.id, {"sealed": OLD.encrypt("another")}),
+        lambda c: credentials.change(c, row.id, {"encrypted_secret": OLD.encrypt("another")}),
         lambda c: credentials.delete(c, row.id),
     ):
         with database.transaction() as connection:
@@ -109,7 +109,7 @@ def test_a_key_that_was_replaced_is_not_remembered(database, keep):
     known = live(database)
     assert known.secret(row.id) == SECRET
     with database.transaction() as connection:
-        credentials.change(connection, row.id, {"sealed": OLD.encrypt("the next one")})
+        credentials.change(connection, row.id, {"encrypted_secret": OLD.encrypt("the next one")})
     asyncio.run(known.refresh())
     assert known.secret(row.id) == "the next one"
 
@@ -142,20 +142,20 @@ def test_everything_is_sealed_anew(database, keep):
     with database.transaction() as connection:
         assert credentials.rotate(connection, NEW) == 1
     after = database.read_now(credentials.find, row.id)
-    assert Encryption(b"new key").decrypt(after.sealed) == SECRET
+    assert Encryption(b"new key").decrypt(after.encrypted_secret) == SECRET
     with pytest.raises(UnavailableError):
-        OLD.decrypt(after.sealed)
+        OLD.decrypt(after.encrypted_secret)
 
 
 def test_what_no_key_opens_stops_a_rotation_before_anything_changed(database, keep):
     keep()
     foreign = keep(encryption=Encryption(b"who knows"))
-    before = database.read_now(credentials.find, foreign.id).sealed
+    before = database.read_now(credentials.find, foreign.id).encrypted_secret
     with pytest.raises(UnavailableError), database.transaction() as connection:
         credentials.rotate(connection, NEW)
     rows, _ = database.read_now(credentials.list_credentials, CredentialFilter(None))
-    assert before in {row.sealed for row in rows}
-    assert OLD.decrypt(rows[0].sealed) == SECRET
+    assert before in {row.encrypted_secret for row in rows}
+    assert OLD.decrypt(rows[0].encrypted_secret) == SECRET
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`waybill credentials`, directly on a database: kept sealed, never shown, audited."""
+"""`waybill credentials`, directly on a database: stored encrypted, never shown, audited."""
 
 import re
 
@@ -63,7 +63,7 @@ def test_a_servers_process_opens_what_the_command_sealed(database, add, tmp_path
     add()
     [row] = rows(database)
     key = (tmp_path / "secret_key").read_bytes().strip()
-    assert Encryption(key).decrypt(row.sealed) == SECRET
+    assert Encryption(key).decrypt(row.encrypted_secret) == SECRET
 
 
 def test_keys_are_listed_in_the_order_in_which_they_are_tried(database, add, own):
@@ -114,15 +114,15 @@ def test_what_cannot_be_done_is_said_and_changes_nothing(database, own, words, g
 def test_secrets_are_sealed_anew_with_another_secret_key(database, add, own, monkeypatch):
     monkeypatch.setenv("WAYBILL_SECRET_KEY", "the first secret key of all")
     add()
-    before = rows(database)[0].sealed
+    before = rows(database)[0].encrypted_secret
     # Given another key, and nothing that opens the old seals
     monkeypatch.setenv("WAYBILL_SECRET_KEY", "the second secret key of all")
     failed = own("rotate")
     assert (failed.exit_code, "Nothing was changed" in failed.stderr) == (1, True)
-    assert rows(database)[0].sealed == before
-    # When the old one is at hand, then everything is sealed anew and it is needed no more
+    assert rows(database)[0].encrypted_secret == before
+    # When the old one is at hand, then everything is encrypted again and it is needed no more
     monkeypatch.setenv("WAYBILL_OLD_SECRET_KEYS", "the first secret key of all")
     assert own("rotate").stdout.startswith("1 secrets are encrypted again")
     monkeypatch.delenv("WAYBILL_OLD_SECRET_KEYS")
     assert own("rotate").exit_code == 0
-    assert rows(database)[0].sealed != before
+    assert rows(database)[0].encrypted_secret != before
