@@ -226,8 +226,8 @@ class Runtime:
         self._attempts.interrupt(streams=True)
 
     async def _stop(self) -> None:
-        await asyncio.gather(*(loop.close() for loop in self._receiving))
-        await self._deliverer.aclose()
+        # deliveries that wait for a lane end when the deliverer stops the lanes
+        await asyncio.gather(*(loop.close() for loop in self._receiving), self._deliverer.aclose())
         await stop_services(self._services)
         if self._interruption is not None:
             await end_tasks([self._interruption])
