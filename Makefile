@@ -35,7 +35,7 @@ up: $(SETUP) ## start Valkey, the API, a worker and Flower here (Ctrl-C stops th
 test: $(SETUP) ## run the tests (those that need a service run where they find it)
 	$(BIN)/pytest -q $(IN_GROUPS) $(TESTS)
 
-test-scale: $(SETUP) ## run on PostgreSQL, RabbitMQ and Redis whatever stands on a database or a queue
+test-scale: $(SETUP) ## run on PostgreSQL, RabbitMQ and Redis the tests that use a database or a queue
 	WAYBILL_TEST_STACK=scale $(BIN)/pytest -q $(IN_GROUPS) $(ON_A_STACK)
 
 test-install: $(SETUP) ## build the wheel, install it alone, start it in a directory of another project
@@ -52,10 +52,10 @@ format: $(SETUP) ## let ruff format and fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-examples: $(SETUP) ## record anew what the API reference shows of answers
+examples: $(SETUP) ## record the examples of the API reference again
 	$(BIN)/python -m tests.api.answers.record
 
-audit: ## look the exact versions up among known vulnerabilities (asks the package index)
+audit: ## look for known vulnerabilities of the pinned versions (asks the package index)
 	$(PYTHON) -m venv $(VENV)/audit
 	$(VENV)/audit/bin/pip install --quiet --disable-pip-version-check pip-audit
 	$(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
