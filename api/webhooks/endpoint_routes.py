@@ -40,7 +40,7 @@ from broker.webhooks import (
     Scheme,
     SignatureKind,
 )
-from broker.webhooks.endpoints import EndpointRow
+from broker.webhooks.endpoints import WebhookEndpointRow
 
 router = APIRouter(route_class=Route, prefix="/endpoints", tags=["webhooks"])
 EndpointId: TypeAlias = Annotated[
@@ -163,11 +163,11 @@ async def test_webhook_endpoint(
     return json_response(views.render_delivery_details(found), 202)
 
 
-async def _find(services: Services, principal: Principal, endpoint_id: str) -> EndpointRow:
+async def _find(services: Services, principal: Principal, endpoint_id: str) -> WebhookEndpointRow:
     return await services.database.read(webhooks.find_endpoint, principal.workspace_id, endpoint_id)
 
 
-def _with_secret(services: Services, row: EndpointRow, secret: str) -> Json:
+def _with_secret(services: Services, row: WebhookEndpointRow, secret: str) -> Json:
     """Render an endpoint with its secret. A private key is not shown: the public key is."""
     shown = views.render_endpoint(row, services.encryption)
     return shown if row.public_key else shown | {"secret": secret}

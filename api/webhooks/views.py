@@ -7,10 +7,10 @@ from broker.completion import Json
 from broker.security.encryption import Encryption
 from broker.webhooks import DeliveryReport, DeliveryState
 from broker.webhooks.deliveries import AttemptRow, DeliveryRow
-from broker.webhooks.endpoints import EndpointRow, SecretRow
+from broker.webhooks.endpoints import SecretRow, WebhookEndpointRow
 
 
-def render_endpoint(row: EndpointRow, encryption: Encryption) -> Json:
+def render_endpoint(row: WebhookEndpointRow, encryption: Encryption) -> Json:
     """Render an endpoint without its secret and without the values of its headers."""
     return {
         "id": row.id,

@@ -9,13 +9,19 @@ from broker import webhooks
 from broker.accounts import audit
 from broker.accounts.audit import Actor, AuditedChange
 from broker.completion import Json
-from broker.webhooks import EndpointChange, EndpointRow, NewWorkspaceSecret, Rotation, SecretRow
+from broker.webhooks import (
+    EndpointChange,
+    NewWorkspaceSecret,
+    Rotation,
+    SecretRow,
+    WebhookEndpointRow,
+)
 
 NOT_AUDITED = ("headers", "public_key")
 """Columns that contain credentials of the receiver, or that help no reader."""
 
 
-def create(connection: Connection, actor: Actor, columns: Json) -> EndpointRow:
+def create(connection: Connection, actor: Actor, columns: Json) -> WebhookEndpointRow:
     """Create an endpoint and return its row."""
     row = webhooks.create_endpoint(connection, columns)
     change = AuditedChange(
@@ -25,7 +31,7 @@ def create(connection: Connection, actor: Actor, columns: Json) -> EndpointRow:
     return row
 
 
-def change(connection: Connection, actor: Actor, request: EndpointChange) -> EndpointRow:
+def change(connection: Connection, actor: Actor, request: EndpointChange) -> WebhookEndpointRow:
     """Change an endpoint and return its row."""
     found = webhooks.find_endpoint(connection, request.workspace_id, request.endpoint_id)
     row = webhooks.update_endpoint(connection, request)
@@ -50,7 +56,7 @@ def delete(
     )
 
 
-def rotate(connection: Connection, actor: Actor, rotation: Rotation) -> EndpointRow:
+def rotate(connection: Connection, actor: Actor, rotation: Rotation) -> WebhookEndpointRow:
     """Give an endpoint a new secret and return its row."""
     row = webhooks.rotate_endpoint(connection, rotation)
     details = {"signature": row.signature, "overlap_ms": rotation.overlap_ms}

@@ -22,7 +22,7 @@ from broker.queues import NATIVE_LANE, REDISPATCH_MS, ordinary
 from broker.storage import files
 from broker.storage.files import FileRow
 from broker.storage.tables import Attempt, Generation, Job, JobPayload, columns, table
-from broker.usage import Consumer, Consumption, GenerationRow
+from broker.usage import Consumption, CountedJob, GenerationRow
 
 _jobs = table(Job)
 _payloads = table(JobPayload)
@@ -84,7 +84,7 @@ def decide(job: ClaimedJob, failure: Failure, now: int, *, shown: bool = False) 
     return retries.decide(failure, situation, chance=random.random())  # noqa: S311  # jitter
 
 
-class RunningJob(EndingJob, Consumer, Protocol):
+class RunningJob(EndingJob, CountedJob, Protocol):
     """A row of `jobs` with an attempt whose end is to be recorded."""
 
     attempt: int

@@ -19,7 +19,7 @@ from broker.lifecycle.ended_jobs import Ended, EndingJob
 from broker.lifecycle.transitions import UNCLAIMED, apply, change, of_job, transition
 from broker.requests.operations import Operation
 from broker.storage.tables import CoalescedJob, Generation, Job, JobPayload, columns, table
-from broker.usage import Consumer, Consumption, GenerationRow
+from broker.usage import Consumption, CountedJob, GenerationRow
 
 FIELD = "coalesce"
 
@@ -113,7 +113,7 @@ _GENERATION = select(*columns(GenerationRow, _generations))
 _IDS: Any = bindparam("ids", expanding=True)
 
 
-class Follower(EndingJob, Consumer, Protocol):
+class Follower(EndingJob, CountedJob, Protocol):
     """A job that waits for the answer of its primary; `lane` is that of its own call."""
 
     fingerprint: str

@@ -5,7 +5,7 @@
 """
 
 from broker.rate_limits.job_limits import (
-    DueJob,
+    ScheduledJob,
     find_due_jobs,
     find_over_limit,
     free_limits,
@@ -17,11 +17,11 @@ from broker.rate_limits.limiter import Limiter, connect
 from broker.rate_limits.rules import LimitKind, RateLimit, RateLimitRefusal, error_of
 
 __all__ = [
-    "DueJob",
     "LimitKind",
     "Limiter",
     "RateLimit",
     "RateLimitRefusal",
+    "ScheduledJob",
     "connect",
     "error_of",
     "find_due_jobs",

@@ -116,22 +116,22 @@ _POSTPONE = (
 
 
 @dataclass(frozen=True, slots=True)
-class DueJob:
+class ScheduledJob:
     """A job whose time has come, and what its key and workspace allow at a time."""
 
     job_id: str
     limits: Sequence[RateLimit]
 
 
-def find_due_jobs(connection: Connection, now: int) -> list[DueJob]:
+def find_due_jobs(connection: Connection, now: int) -> list[ScheduledJob]:
     """Return the jobs that are due and may have to wait, oldest first."""
     return [
-        DueJob(row.id, _limits(row))
+        ScheduledJob(row.id, _limits(row))
         for row in map(_WaitingJob._make, connection.execute(_COMING, {"now": now}))
     ]
 
 
-async def find_over_limit(limiter: Limiter, due: Sequence[DueJob], now: int) -> list[str]:
+async def find_over_limit(limiter: Limiter, due: Sequence[ScheduledJob], now: int) -> list[str]:
     """Count these jobs as open; return the ids of those that exceed a limit now."""
     full: set[RateLimit] = set()
     waiting = []

@@ -19,7 +19,7 @@ from broker.usage.analytics import (
 )
 from broker.usage.periods import ends_at, starts_at
 from broker.usage.rendering import render_usage
-from broker.usage.rollups import Consumer, Consumption, GenerationRow, add
+from broker.usage.rollups import Consumption, CountedJob, GenerationRow, add
 from broker.usage.sums import (
     Activity,
     ActivityFilter,
@@ -38,8 +38,8 @@ __all__ = [
     "Activity",
     "ActivityFilter",
     "Condition",
-    "Consumer",
     "Consumption",
+    "CountedJob",
     "GenerationRow",
     "KeyUsage",
     "Reset",

@@ -78,7 +78,7 @@ class UsageCounts(NamedTuple):
         return UsageCounts._make(map(int.__add__, self, other))
 
 
-class Consumer(Protocol):
+class CountedJob(Protocol):
     """The columns of a job by which its usage is summed."""
 
     workspace_id: str
@@ -91,14 +91,14 @@ class Consumer(Protocol):
 class Consumption:
     """The end of a job, with its generation, or None for a failure."""
 
-    job: Consumer
+    job: CountedJob
     model: str
     provider: str
     now: int
     generation: GenerationRow | None
 
     @classmethod
-    def of(cls, job: Consumer, generation: GenerationRow, now: int) -> "Consumption":
+    def of(cls, job: CountedJob, generation: GenerationRow, now: int) -> "Consumption":
         """Return the consumption of an answer."""
         return cls(job, generation.model, generation.provider, now, generation)
 

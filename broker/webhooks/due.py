@@ -81,7 +81,7 @@ def has_pending(connection: Connection) -> bool:
 def publish_due(connection: Connection, now: int) -> list[str]:
     """Mark due deliveries as published, within each receiver's capacity; return their ids."""
     found = connection.execute(_DUE_RECEIVERS, {"now": now})
-    receivers = [Receiver(*row) for row in found]
+    receivers = [DeliveryReceiver(*row) for row in found]
     random.shuffle(receivers)  # if there are too many, none is always the last
     capacity = Capacity(connection, {each.workspace_id for each in receivers}, now)
     published: list[str] = []
@@ -94,7 +94,7 @@ def publish_due(connection: Connection, now: int) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Receiver:
+class DeliveryReceiver:
     """A receiver to which a workspace has a delivery due."""
 
     workspace_id: str
@@ -114,21 +114,21 @@ class Capacity:
         sharing = len(workspaces | self._by_workspace.keys())
         self._share = max(MAX_CONCURRENT_TOTAL // (sharing + 1), MIN_SHARE)
 
-    def find_free(self, receiver: Receiver, *, is_failing: bool) -> int:
+    def find_free(self, receiver: DeliveryReceiver, *, is_failing: bool) -> int:
         """Return how many more may be sent; failing endpoints use at most half a share."""
         limit = MAX_CONCURRENT_FAILING if is_failing else MAX_CONCURRENT
         share = self._share // 2 if is_failing else self._share
         busy = self._by_workspace[receiver.workspace_id]
         return min(limit - self._by_receiver[receiver.name], share - busy)
 
-    def reserve(self, receiver: Receiver, count: int) -> None:
+    def reserve(self, receiver: DeliveryReceiver, count: int) -> None:
         """Count deliveries to a receiver as in flight."""
         self._by_receiver[receiver.name] += count
         self._by_workspace[receiver.workspace_id] += count
 
 
 def _publish(
-    connection: Connection, receivers: Sequence[Receiver], capacity: Capacity, now: int
+    connection: Connection, receivers: Sequence[DeliveryReceiver], capacity: Capacity, now: int
 ) -> list[str]:
     """Mark the due deliveries of these receivers as published, within the capacity."""
     ids: list[str] = []

@@ -19,7 +19,7 @@ OVERLAP_MS = 24 * 3600 * 1000  # time in which the previous secret also signs
 _endpoints = table(WebhookEndpoint)
 
 
-class EndpointRow(NamedTuple):
+class WebhookEndpointRow(NamedTuple):
     """A row of `webhook_endpoints`. Times in Unix milliseconds."""
 
     id: str
@@ -44,7 +44,7 @@ class EndpointRow(NamedTuple):
     created_at: int
 
 
-_SELECT = select(*columns(EndpointRow, _endpoints))
+_SELECT = select(*columns(WebhookEndpointRow, _endpoints))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Rotation:
     overlap_ms: int = OVERLAP_MS
 
 
-def create_endpoint(connection: Connection, row: Mapping[str, Any]) -> EndpointRow:
+def create_endpoint(connection: Connection, row: Mapping[str, Any]) -> WebhookEndpointRow:
     """Insert an endpoint (see `endpoint_options.build_endpoint`) and return its row.
 
     Raises ConflictError if the workspace has MAX_ENDPOINTS already.
@@ -87,18 +87,20 @@ def create_endpoint(connection: Connection, row: Mapping[str, Any]) -> EndpointR
     return _lock(connection, row["workspace_id"], row["id"])
 
 
-def list_endpoints(connection: Connection, workspace_id: str) -> Sequence[EndpointRow]:
+def list_endpoints(connection: Connection, workspace_id: str) -> Sequence[WebhookEndpointRow]:
     """Return the endpoints of a workspace, oldest first."""
     query = _SELECT.where(_endpoints.c.workspace_id == workspace_id)
-    return [EndpointRow(*row) for row in connection.execute(query.order_by(_endpoints.c.id))]
+    return [WebhookEndpointRow(*row) for row in connection.execute(query.order_by(_endpoints.c.id))]
 
 
-def find_endpoint(connection: Connection, workspace_id: str, endpoint_id: str) -> EndpointRow:
+def find_endpoint(
+    connection: Connection, workspace_id: str, endpoint_id: str
+) -> WebhookEndpointRow:
     """Return an endpoint. Raises NotFoundError."""
     return _read(connection, _select_endpoint(workspace_id, endpoint_id), endpoint_id)
 
 
-def update_endpoint(connection: Connection, change: EndpointChange) -> EndpointRow:
+def update_endpoint(connection: Connection, change: EndpointChange) -> WebhookEndpointRow:
     """Change an endpoint and return its row; disabling it cancels its pending deliveries.
 
     Raises NotFoundError. A new URL gets a new secret and no headers, because the earlier receiver
@@ -121,7 +123,7 @@ def update_endpoint(connection: Connection, change: EndpointChange) -> EndpointR
     return _lock(connection, change.workspace_id, row.id)
 
 
-def rotate_endpoint(connection: Connection, rotation: Rotation) -> EndpointRow:
+def rotate_endpoint(connection: Connection, rotation: Rotation) -> WebhookEndpointRow:
     """Give an endpoint a new secret and return its row. Raises NotFoundError.
 
     A rotation that an earlier try has already stored changes nothing.
@@ -141,7 +143,7 @@ def rotate_endpoint(connection: Connection, rotation: Rotation) -> EndpointRow:
 
 def delete_endpoint(
     connection: Connection, workspace_id: str, endpoint_id: str, now: int
-) -> EndpointRow:
+) -> WebhookEndpointRow:
     """Delete an endpoint, cancel its pending deliveries, return its last row.
 
     Raises NotFoundError.
@@ -165,18 +167,18 @@ def send_test(connection: Connection, workspace_id: str, endpoint_id: str, now: 
     return send_to(connection, {row.id: event})[0]
 
 
-def _lock(connection: Connection, workspace_id: str, endpoint_id: str) -> EndpointRow:
+def _lock(connection: Connection, workspace_id: str, endpoint_id: str) -> WebhookEndpointRow:
     """Return an endpoint, locked until the commit. Raises NotFoundError."""
     return _read(
         connection, _select_endpoint(workspace_id, endpoint_id).with_for_update(), endpoint_id
     )
 
 
-def _read(connection: Connection, query: Any, endpoint_id: str) -> EndpointRow:
+def _read(connection: Connection, query: Any, endpoint_id: str) -> WebhookEndpointRow:
     row = connection.execute(query).first()
     if row is None:
         raise NotFoundError(f"There is no webhook endpoint {endpoint_id}.")
-    return EndpointRow(*row)
+    return WebhookEndpointRow(*row)
 
 
 def _select_endpoint(workspace_id: str, endpoint_id: str) -> Any:

@@ -33,40 +33,42 @@ TIMEOUT_SECONDS = 30
 MODELS_PATH = "/models"
 
 
-class SourceError(Exception):
+class PriceSourceError(Exception):
     """A list could not be read; the text is the reason and the remedy."""
 
 
 def fetch_price_list(source: str) -> Any:
-    """Return the JSON at a URL or in a file. Raises SourceError."""
+    """Return the JSON at a URL or in a file. Raises PriceSourceError."""
     try:
         if source.startswith(("http://", "https://")):
             return _get_json(source, {})
         return json.loads(Path(source).read_bytes())
     except OSError as error:
-        raise SourceError(f"{source} cannot be read: {error.strerror}") from None
+        raise PriceSourceError(f"{source} cannot be read: {error.strerror}") from None
     except ValueError:
-        raise SourceError(f"{source} is not JSON") from None
+        raise PriceSourceError(f"{source} is not JSON") from None
 
 
 def fetch_model_list(provider: Provider) -> Any:
-    """Return a provider's list of models. Raises SourceError."""
+    """Return a provider's list of models. Raises PriceSourceError."""
     if provider.wire != "openai":
-        raise SourceError(f"{provider.slug} does not list its models as OpenAI does")
+        raise PriceSourceError(f"{provider.slug} does not list its models as OpenAI does")
     headers = probe(provider, ADAPTERS[provider.wire]).headers
     try:
         return _get_json(provider.base_url + MODELS_PATH, dict(headers))
     except ValueError:
-        raise SourceError(f"{provider.slug} answered with something that is not JSON") from None
+        raise PriceSourceError(
+            f"{provider.slug} answered with something that is not JSON"
+        ) from None
 
 
 def _get_json(url: str, headers: dict[str, str]) -> Any:
     try:
         answer = httpx.get(url, headers=headers, timeout=TIMEOUT_SECONDS, follow_redirects=True)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise SourceError(f"{url} cannot be reached: {error}") from None
+        raise PriceSourceError(f"{url} cannot be reached: {error}") from None
     if not answer.is_success:
-        raise SourceError(f"{url} answered {answer.status_code}")
+        raise PriceSourceError(f"{url} answered {answer.status_code}")
     return answer.json()
 
 
@@ -132,7 +134,7 @@ def discover(
         for slug in chosen:
             try:
                 listings = list(discovered.read(fetch_model_list(known[slug]), known[slug], namer))
-            except SourceError as error:
+            except PriceSourceError as error:
                 print_error(str(error))
                 failed = True
                 continue
@@ -213,6 +215,6 @@ def _compared(
 def _or_exit(step: Callable[[], Listed]) -> Listed:
     try:
         return step()
-    except (SourceError, models_dev.ModelListError) as error:
+    except (PriceSourceError, models_dev.ModelListError) as error:
         print_error(str(error))
         raise typer.Exit(1) from None

@@ -15,10 +15,10 @@ from workers.adapters.json_shapes import parse_object
 from workers.native_batches.base import (
     BatchApi,
     BatchOrder,
-    BatchPage,
     BatchProgress,
     LineResult,
     ListedBatch,
+    ProviderBatchPage,
     refused_result,
     text,
     unprocessed_result,
@@ -48,10 +48,10 @@ class AnthropicBatches(BatchApi):
         more = f"&after_id={after}" if after else ""
         return _get(f"{_url(upstream)}?limit=100{more}", upstream)
 
-    def page(self, body: bytes) -> BatchPage:
+    def page(self, body: bytes) -> ProviderBatchPage:
         listed = parse_object(body)
         batches = [_parse_listed(each) for each in listed.get("data") or ()]
-        return BatchPage(batches, listed.get("last_id") if listed.get("has_more") else None)
+        return ProviderBatchPage(batches, listed.get("last_id") if listed.get("has_more") else None)
 
     def poll(self, batch_id: str, upstream: Upstream) -> HttpRequest:
         return _get(f"{_url(upstream)}/{batch_id}", upstream)

@@ -39,7 +39,7 @@ class ListedBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class BatchPage:
+class ProviderBatchPage:
     """A page of the provider's list, newest first, and the cursor of the next page."""
 
     batches: Sequence[ListedBatch]
@@ -100,7 +100,7 @@ class BatchApi(ABC):
         """Return the call that lists the provider's batches, newest first."""
 
     @abstractmethod
-    def page(self, body: bytes) -> BatchPage:
+    def page(self, body: bytes) -> ProviderBatchPage:
         """Read a page of the list."""
 
     @abstractmethod

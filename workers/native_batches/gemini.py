@@ -14,10 +14,10 @@ from workers.adapters.json_shapes import parse_object
 from workers.native_batches.base import (
     BatchApi,
     BatchOrder,
-    BatchPage,
     BatchProgress,
     LineResult,
     ListedBatch,
+    ProviderBatchPage,
     refused_result,
     text,
 )
@@ -59,10 +59,12 @@ class GeminiBatches(BatchApi):
         more = f"&pageToken={quote(after)}" if after else ""
         return _get(f"{upstream.base_url}/batches?pageSize=100{more}", upstream)
 
-    def page(self, body: bytes) -> BatchPage:
+    def page(self, body: bytes) -> ProviderBatchPage:
         listed = parse_object(body)
         found = listed.get("operations") or ()
-        return BatchPage([_listed(each) for each in found], listed.get("nextPageToken") or None)
+        return ProviderBatchPage(
+            [_listed(each) for each in found], listed.get("nextPageToken") or None
+        )
 
     def poll(self, batch_id: str, upstream: Upstream) -> HttpRequest:
         return _get(f"{upstream.base_url}/{batch_id}", upstream)

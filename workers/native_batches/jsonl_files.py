@@ -17,10 +17,10 @@ from workers.adapters.openai.adapter import build_headers
 from workers.native_batches.base import (
     BatchApi,
     BatchOrder,
-    BatchPage,
     BatchProgress,
     LineResult,
     ListedBatch,
+    ProviderBatchPage,
     refused_result,
     text,
     unprocessed_result,
@@ -99,10 +99,12 @@ class OpenAiBatches(JsonlFiles):
         more = f"&after={after}" if after else ""
         return _get(f"{upstream.base_url}{self.path}?limit=100{more}", upstream)
 
-    def page(self, body: bytes) -> BatchPage:
+    def page(self, body: bytes) -> ProviderBatchPage:
         listed = parse_object(body)
         batches = [_listed(each) for each in objects(listed.get("data"))]
-        return BatchPage(batches, batches[-1].id if batches and listed.get("has_more") else None)
+        return ProviderBatchPage(
+            batches, batches[-1].id if batches and listed.get("has_more") else None
+        )
 
     def progress(self, body: bytes) -> BatchProgress:
         batch = parse_object(body)
@@ -195,11 +197,11 @@ class MistralBatches(JsonlFiles):
         url = f"{upstream.base_url}{self.path}?page={after or 0}&page_size={PAGE_SIZE}"
         return HttpRequest(url, build_headers(upstream), b"", "GET")
 
-    def page(self, body: bytes) -> BatchPage:
+    def page(self, body: bytes) -> ProviderBatchPage:
         listed = parse_object(body)
         found = objects(listed.get("data"))
         # the answer does not repeat the number of its page, so only the first page is read
-        return BatchPage([_listed_job(each) for each in found])
+        return ProviderBatchPage([_listed_job(each) for each in found])
 
     def progress(self, body: bytes) -> BatchProgress:
         job = parse_object(body)

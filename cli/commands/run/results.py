@@ -24,7 +24,7 @@ class RunError(Exception):
 
 
 @dataclass(slots=True)
-class Part:
+class RunPart:
     """One batch of a run: its lines, and the steps of its creation that are done."""
 
     key: str  # the Idempotency-Key
@@ -47,15 +47,15 @@ class Part:
 
 
 STORED_OPTIONS = "wish"
-"""The name of `Part.options` in state files."""
+"""The name of `RunPart.options` in state files."""
 
 
-def _read_part(stored: Json) -> Part:
+def _read_part(stored: Json) -> RunPart:
     options = stored.pop(STORED_OPTIONS)
-    return Part(**stored, options=options)
+    return RunPart(**stored, options=options)
 
 
-def _dump_part(part: Part) -> Json:
+def _dump_part(part: RunPart) -> Json:
     stored = asdict(part)
     stored[STORED_OPTIONS] = stored.pop("options")
     return stored
@@ -66,7 +66,7 @@ class RunState:
 
     def __init__(self, results: Path) -> None:
         self.path = results.with_name(results.name + ".run")
-        self.parts: list[Part] = []
+        self.parts: list[RunPart] = []
         try:
             self.parts = [
                 _read_part(each) for each in orjson.loads(self.path.read_bytes())["parts"]
@@ -78,15 +78,15 @@ class RunState:
                 f"{self.path} is not the state of a run: choose another -o, or delete it"
             ) from None
 
-    def begin(self, lines: Sequence[Line], options: Json) -> Part:
+    def begin(self, lines: Sequence[Line], options: Json) -> RunPart:
         """Store the next part, before it is submitted."""
         numbers = [line.number for line in lines]
-        part = Part(new_id("run_"), numbers, digest(lines), options)
+        part = RunPart(new_id("run_"), numbers, digest(lines), options)
         self.parts.append(part)
         self.save()
         return part
 
-    def drop(self, part: Part) -> None:
+    def drop(self, part: RunPart) -> None:
         """Remove a part that the server refused; without parts, remove the file."""
         self.parts.remove(part)
         if self.parts:

@@ -15,7 +15,7 @@ from cli.commands.batch.options import submit, upload
 from cli.commands.batch.progress import print_line, watch
 from cli.commands.batch.results import NewResults
 from cli.commands.batch.source import Line
-from cli.commands.run.results import Part, Results, RunError, RunState, result_of
+from cli.commands.run.results import Results, RunError, RunPart, RunState, result_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +89,10 @@ class RunSession:
             if self._missing(part):
                 return
 
-    def _missing(self, part: Part) -> int:
+    def _missing(self, part: RunPart) -> int:
         return sum(number not in self._results.done for number in part.lines)
 
-    def _fetch_results(self, part: Part) -> None:
+    def _fetch_results(self, part: RunPart) -> None:
         """Write the results of a part as they arrive, until its batch has ended."""
         lines = part.of(self._lines)
         batch_id = part.batch_id or self._submit(part, lines)
@@ -105,7 +105,7 @@ class RunSession:
         for problem in (batch["errors"] or {"data": []})["data"]:
             print_line(self._console, problem["message"])
 
-    def _submit(self, part: Part, lines: Sequence[Line]) -> str:
+    def _submit(self, part: RunPart, lines: Sequence[Line]) -> str:
         """Create the batch of a part. Each step is stored before the next one."""
         try:
             if part.file_id is None:

@@ -34,7 +34,7 @@ _DEPTH = 3
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorDetails:
+class ProviderErrorDetails:
     """The details of an error body."""
 
     message: str = ""
@@ -45,24 +45,24 @@ class ErrorDetails:
     text: str = ""  # the whole body as text
 
 
-def read_error_details(body: bytes) -> ErrorDetails:
+def read_error_details(body: bytes) -> ProviderErrorDetails:
     """Read an error body. Never raises."""
     text = body[: _TEXT_LIMIT * 4].decode("utf-8", "replace")[:_TEXT_LIMIT]
     try:
         payload = json_shapes.loads(body)
     except ValueError:
-        return ErrorDetails(message=_plain(text), text=text)
+        return ProviderErrorDetails(message=_plain(text), text=text)
     return read_payload(payload, text)
 
 
-def read_payload(payload: Any, text: str = "") -> ErrorDetails:
+def read_payload(payload: Any, text: str = "") -> ProviderErrorDetails:
     """Read an error that is already parsed, e.g. an error object inside a stream. Never raises."""
     layers = _layers(payload, _DEPTH)
     words = tuple(dict.fromkeys(word for layer in layers for word in _words(layer)))
     message = _find_message(layers) or _plain(text)
     if (raw := _upstream_raw(layers)) and raw not in message:
         message = f"{message}: {raw}" if message else raw
-    return ErrorDetails(
+    return ProviderErrorDetails(
         message=message,
         code=_choose_code(words),
         words=words,

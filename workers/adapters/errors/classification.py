@@ -8,7 +8,7 @@ from typing import Any
 from broker.completion import OWN_ERROR_TYPES, AttemptOutcome, ErrorType, Failure
 from broker.security.redaction import redact
 from workers.adapters.errors.body import (
-    ErrorDetails,
+    ProviderErrorDetails,
     describe_status,
     read_error_details,
     read_payload,
@@ -72,7 +72,7 @@ def read_reported_error(error: Any, status: int | None = None) -> Failure:
 
 
 def _failure(
-    details: ErrorDetails, claimed: int | None, answered: int, headers: Mapping[str, str]
+    details: ProviderErrorDetails, claimed: int | None, answered: int, headers: Mapping[str, str]
 ) -> Failure:
     lowered = {str(name).lower(): str(value) for name, value in headers.items()}
     code = details.code or _aws_error_type(lowered)
@@ -88,7 +88,7 @@ def _failure(
     )
 
 
-def _name(details: ErrorDetails, code: str | None, claimed: int | None) -> ErrorType:
+def _name(details: ProviderErrorDetails, code: str | None, claimed: int | None) -> ErrorType:
     if details.error_type in _OWN_WORDS:
         return ErrorType(details.error_type)  # OpenRouter and another Waybill use our words
     text = " ".join((*details.words, code or "", details.message))

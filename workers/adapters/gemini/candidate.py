@@ -120,7 +120,7 @@ def _token(candidate: Json) -> Json:
     return {"token": token, "logprob": logprob, "bytes": list(token.encode())}
 
 
-class Candidate:
+class GeminiCandidate:
     """Reader of one candidate. `finished`: its finish reason has come."""
 
     __slots__ = ("_calls", "_details", "_hidden", "_ids", "_last", "_reason", "_seed", "_texts",

@@ -7,7 +7,7 @@ from typing import Any
 from broker.completion import Chunk, Completion, CompletionRequest, Json, Usage
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.adapters.errors import read_reported_error
-from workers.adapters.gemini.candidate import Candidate, with_logprobs
+from workers.adapters.gemini.candidate import GeminiCandidate, with_logprobs
 from workers.adapters.gemini.models import GeminiModel
 from workers.adapters.json_shapes import text_field
 from workers.adapters.reasoning import hides_reasoning
@@ -109,12 +109,12 @@ def read_candidates(payload: Json) -> list[tuple[int, Json]]:
     ]
 
 
-def open_candidate(index: int, payload: Json, request: CompletionRequest) -> Candidate:
+def open_candidate(index: int, payload: Json, request: CompletionRequest) -> GeminiCandidate:
     """Return a new reader. The ids of its calls are the same whenever the answer is read."""
     messages = request.body.get("messages")
     turn = len(messages) if isinstance(messages, list) else 0
     seed = f"{text_field(payload, 'responseId') or ''}/{turn}"
-    return Candidate(index, seed, hidden=hides_reasoning(request.body))
+    return GeminiCandidate(index, seed, hidden=hides_reasoning(request.body))
 
 
 def read_envelope(payload: Json) -> Chunk:
@@ -155,7 +155,7 @@ def read_response(payload: Any, request: CompletionRequest) -> Completion:
     )
 
 
-def _choice(entry: Json, candidate: Candidate) -> Json:
+def _choice(entry: Json, candidate: GeminiCandidate) -> Json:
     delta = candidate.feed(entry)
     last, reasons = candidate.finish()
     calls = delta.pop("tool_calls", ())

@@ -6,7 +6,7 @@ from typing import Any
 from broker.completion import Chunk, CompletionRequest, Json, Usage
 from workers.adapters.base import CutOffError, Stage
 from workers.adapters.event_reader import EventReader
-from workers.adapters.gemini.candidate import Candidate, with_logprobs
+from workers.adapters.gemini.candidate import GeminiCandidate, with_logprobs
 from workers.adapters.gemini.response import (
     counts_something,
     open_candidate,
@@ -38,7 +38,7 @@ class GeminiStreamReader(EventReader):
     def __init__(self, request: CompletionRequest) -> None:
         super().__init__()
         self._request = request
-        self._candidates: dict[int, Candidate] = {}
+        self._candidates: dict[int, GeminiCandidate] = {}
         self._started: set[int] = set()
         self._envelope = Chunk()
         self._usage: Any = None
