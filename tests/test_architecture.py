@@ -179,7 +179,14 @@ def test_job_states_change_by_guarded_transitions_only():
 
 ROW_NAMES = frozenset({"row", "rows", "job", "jobs", "attempt", "attempts", "batch", "batches"})
 UNTYPED = frozenset(
-    {"Any", "Any | None", "Sequence[Any]", "list[Any]", "tuple[Sequence[Any], int]"}
+    {
+        "Any",
+        "Any | None",
+        "Sequence[Any]",
+        "list[Any]",
+        "Iterator[Any]",
+        "tuple[Sequence[Any], int]",
+    }
 )
 
 UNTYPED_ROWS: dict[str, str] = {}
@@ -213,6 +220,7 @@ def untyped_rows(tree):
         "def render(row: Any) -> Json: ...",
         "def render(self, *, rows: Sequence[Any]) -> Json: ...",
         "async def find(connection: Connection, id_: str) -> Any | None: ...",
+        "def iterate(connection: Connection) -> Iterator[Any]: ...",
         "class Report:\n    job: Any",
     ],
 )

@@ -3,9 +3,9 @@
 import csv
 import io
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
@@ -42,7 +42,7 @@ from broker.jobs import reports
 from broker.jobs.reports import JobReport
 from broker.money import usd
 from broker.spreadsheets import cell
-from broker.usage import Condition, UsageQuery
+from broker.usage import Condition, UsageQuery, UsageRow
 from broker.usage.sums import Activity
 
 router = APIRouter(route_class=Route, tags=["usage"])
@@ -154,7 +154,7 @@ def _render_activity(row: Activity, *, by_workspace: bool) -> Json:
     return shown | ({"workspace_id": row.workspace_id} if by_workspace else {})
 
 
-def _render_row(row: Mapping[str, Any]) -> Json:
+def _render_row(row: UsageRow) -> Json:
     return {name: moment(int(value)) if name == "date" else value for name, value in row.items()}
 
 

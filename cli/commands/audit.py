@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from sqlalchemy import Connection
 
 from api.accounts.views import render_audit_entry
-from broker.accounts.audit import AuditFilter, list_entries
+from broker.accounts.audit import AuditFilter, AuditRow, list_entries
 from cli.database import local_database
 
 PAGE = 1_000
@@ -25,12 +25,12 @@ def audit(
 ) -> None:
     """Print the audit log as JSON lines, oldest first."""
     with local_database() as database:
-        found = database.read_now(lambda connection: list(_newest(connection, action, last)))
+        found = database.read_now(lambda connection: list(_list_newest(connection, action, last)))
     for row in reversed(found):
         typer.echo(json.dumps(render_audit_entry(row), ensure_ascii=False))
 
 
-def _newest(connection: Connection, action: str | None, count: int) -> Iterator[Any]:
+def _list_newest(connection: Connection, action: str | None, count: int) -> Iterator[AuditRow]:
     after = None
     while count > 0:
         filter_ = AuditFilter(None, action=action)
