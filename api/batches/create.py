@@ -27,11 +27,11 @@ from broker.batches import (
 from broker.batches.creation import check_size, find_earlier, usable_lines
 from broker.batches.forecast import forecast
 from broker.batches.lines import operation_of
+from broker.batches.options import MAX_BYTES, OPERATIONS, window_ms
 from broker.batches.reading import raw_lines
 from broker.batches.results import failed_lines
 from broker.batches.rows import BatchRow
 from broker.batches.view import batch as view
-from broker.batches.vocabulary import MAX_BYTES, OPERATIONS, window_ms
 from broker.clock import now_ms
 from broker.enums import FilePurpose
 from broker.errors import ConflictError, InvalidRequestError

@@ -1,9 +1,9 @@
 """Batches: a file of requests, each line an ordinary job, and two files of results at the end.
 
-In reading order: `vocabulary` (states, limits, options), `lines` (the input), `creation` (a row for
-it), `reading` and `intake` (lines become jobs, as many as limits let in), `reports` and `view` (the
-batch), `results` and `assembly` (the result files), `endings` (stopping, ending, removal),
-`forecast` (cost and duration, estimated).
+In reading order: `options` (states, limits, options), `lines` (the input), `creation` (a row for
+it), `reading` and `line_submission` (lines become jobs as far as limits allow, and the cursor),
+`reports` and `view` (the batch), `results` and `assembly` (the result files), `endings` (stopping,
+ending, deletion), `forecast` (cost and duration, estimated).
 """
 
 from broker.batches.assembly import Assembler
@@ -16,11 +16,11 @@ from broker.batches.endings import (
     end_batch,
     stop_batch,
 )
-from broker.batches.intake import Group, Taken, budget, give_back, insert_lines, let_in
+from broker.batches.line_submission import Group, Taken, budget, give_back, insert_lines, let_in
 from broker.batches.lines import Findings, Inspector
+from broker.batches.options import OnError, Options, Wait
 from broker.batches.reading import Reader, options_of
 from broker.batches.reports import BatchPage, BatchReport
-from broker.batches.vocabulary import OnError, Options, Wait
 from broker.enums import BatchState, StopReason
 
 __all__ = [

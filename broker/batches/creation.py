@@ -1,4 +1,4 @@
-"""A new batch: check its input file and write the batch down. Its lines are taken in later."""
+"""A new batch: check its input file and insert the batch. Its lines are submitted later."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ import orjson
 from sqlalchemy import Connection, insert, select
 
 from broker.accounts import Principal, Scope
+from broker.batches.options import MAX_BYTES, MAX_LINES, OPEN, Options, window_ms
 from broker.batches.rows import BatchRow
-from broker.batches.vocabulary import MAX_BYTES, MAX_LINES, OPEN, Options, window_ms
 from broker.enums import BatchState, FilePurpose
 from broker.errors import IdempotencyMismatchError, InvalidRequestError
 from broker.ids import new_id

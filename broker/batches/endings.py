@@ -7,8 +7,8 @@ import orjson
 from sqlalchemy import Connection, delete, insert, update
 
 from broker import webhooks
+from broker.batches.options import ENDED, OPEN, batch_stop_message
 from broker.batches.reports import lock_batch, totals, waiting_jobs
-from broker.batches.vocabulary import ENDED, OPEN, batch_stop_message
 from broker.completion import Json
 from broker.enums import BatchState, StopReason
 from broker.errors import ConflictError, NotFoundError

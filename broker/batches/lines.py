@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from broker.batches.vocabulary import MAX_CUSTOM_ID, OPERATIONS, Options
+from broker.batches.options import MAX_CUSTOM_ID, OPERATIONS, Options
 from broker.completion import Json
 from broker.requests import whole_numbers
 from broker.requests.operations import Operation

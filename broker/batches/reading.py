@@ -8,10 +8,10 @@ import orjson
 
 from broker import presets
 from broker.accounts import Principal
-from broker.batches.intake import ReadLine, refusal
+from broker.batches.line_submission import ReadLine, refusal
 from broker.batches.lines import Line, LineError, Splitter, add_defaults, digest, read
+from broker.batches.options import OnError, Options
 from broker.batches.rows import BatchRow
-from broker.batches.vocabulary import OnError, Options
 from broker.catalog import Catalog
 from broker.completion import ErrorType, Json
 from broker.errors import WaybillError

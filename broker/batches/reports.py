@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 import orjson
 from sqlalchemy import Connection, and_, func, or_, select
 
+from broker.batches.options import OPEN
 from broker.batches.rows import BatchRow, LineRow
-from broker.batches.vocabulary import OPEN
 from broker.enums import BatchState, JobState, StopReason
 from broker.jobs.states import INACTIVE, TERMINAL, WAITING
 from broker.queues import NATIVE_LANE

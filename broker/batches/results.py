@@ -5,8 +5,8 @@ from typing import Any
 
 import orjson
 
+from broker.batches.options import line_stop_message
 from broker.batches.rows import BatchRow, LineRow
-from broker.batches.vocabulary import line_stop_message
 from broker.completion import Json
 from broker.enums import JobState, StopReason
 from broker.jobs.error_envelope import describe_job_failure, envelope

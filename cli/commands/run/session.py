@@ -141,7 +141,7 @@ class RunSession:
 
 def _fit_into_batch(lines: Sequence[Line]) -> Sequence[Line]:
     """Return the first lines, as many as one batch takes."""
-    from broker.batches.vocabulary import MAX_BYTES, MAX_LINES  # noqa: PLC0415  # with the database
+    from broker.batches.options import MAX_BYTES, MAX_LINES  # noqa: PLC0415  # with the database
 
     size = 0
     for count, line in enumerate(lines[:MAX_LINES]):

@@ -2,7 +2,7 @@
 
 from broker import batches
 from broker.batches import BatchOptions, Group, Options, StopReason, new_batch, reports
-from broker.batches.intake import ReadLine
+from broker.batches.line_submission import ReadLine
 from broker.batches.reports import find_batch
 from broker.enums import FilePurpose
 from broker.ids import new_id

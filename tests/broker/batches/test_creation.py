@@ -3,7 +3,7 @@ import pytest
 from broker import batches
 from broker.batches import BatchEnd, BatchOptions, BatchState, new_batch
 from broker.batches.creation import delete_files_many
-from broker.batches.vocabulary import MAX_BYTES, MAX_LINES, window_ms
+from broker.batches.options import MAX_BYTES, MAX_LINES, window_ms
 from broker.enums import FilePurpose
 from broker.errors import IdempotencyMismatchError, InvalidRequestError
 from broker.requests.operations import Operation

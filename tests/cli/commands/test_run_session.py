@@ -7,7 +7,7 @@ import httpx
 import pytest
 from rich.console import Console
 
-from broker.batches import vocabulary
+from broker.batches import options
 from cli.client import retrying
 from cli.client.retrying import RetryingClient
 from cli.client.server import Server, ServerError
@@ -201,10 +201,10 @@ def test_an_input_that_changed_under_a_running_batch_is_refused(
 
 
 def test_more_lines_than_a_batch_takes_are_several_batches(waybill, go, source, monkeypatch):
-    monkeypatch.setattr(vocabulary, "MAX_LINES", 10)
+    monkeypatch.setattr(options, "MAX_LINES", 10)
     go(source)
     assert [len(each.lines) for each in waybill.batches.values()] == [10, 10, 5]
-    monkeypatch.setattr(vocabulary, "MAX_BYTES", 1)
+    monkeypatch.setattr(options, "MAX_BYTES", 1)
     assert len(session._fit_into_batch(list(lines(source, LineDefaults("m/m"))))) == 1
 
 

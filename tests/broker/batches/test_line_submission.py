@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from broker import batches
 from broker.batches import Group, StopReason, Taken
-from broker.batches.intake import MARGIN
+from broker.batches.line_submission import MARGIN
 from broker.storage.tables import Job
 from tests.broker.batches.factories import (
     LINE_BYTES,

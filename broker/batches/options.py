@@ -62,6 +62,8 @@ class Wait(StrEnum):
 
 
 class OnError(StrEnum):
+    """The reaction of a batch to a failed line: continue, or start no further lines."""
+
     CONTINUE = "continue"
     STOP = "stop"
 

@@ -1,4 +1,8 @@
-"""validating → in_progress: insert jobs of lines, in groups, as far as rate limits allow."""
+"""Submit the lines of a batch (validating → in_progress): insert their jobs and move the cursor.
+
+A group of lines, their jobs and the cursor are one transaction. Rate limits and budgets decide how
+many lines of a group are inserted.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,9 +13,9 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from broker import submission
 from broker.accounts import Principal
+from broker.batches.options import Wait
 from broker.batches.reports import lock_batch
 from broker.batches.rows import BatchRow
-from broker.batches.vocabulary import Wait
 from broker.enums import BatchState, StopReason
 from broker.errors import BudgetExceededError, InsufficientCreditsError, WaybillError
 from broker.jobs.error_envelope import envelope
