@@ -1,15 +1,15 @@
 """The check of idempotency keys: find the earlier job with the key of a new one."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import TypeAlias, cast
 
 from sqlalchemy import Connection, bindparam, select
 
 from broker.errors import IdempotencyMismatchError
 from broker.storage.tables import Job, table
-from broker.submission.options import NewJob, Submitted
+from broker.submission.options import JobColumns, NewJob, Submitted
 
-KnownKeys: TypeAlias = dict[tuple[str, str], tuple[str, str]]
+KnownKeys: TypeAlias = dict[tuple[str, str | None], tuple[str, str | None]]
 """(workspace, idempotency key) → (job, fingerprint of its request)."""
 
 _jobs = table(Job)
@@ -21,19 +21,19 @@ _SELECT_KEYS = select(
 )
 
 
-def find_by_key(connection: Connection, workspace_id: str, key: str) -> Mapping[str, Any] | None:
+def find_by_key(connection: Connection, workspace_id: str, key: str) -> JobColumns | None:
     """Return the row of the job with this idempotency key."""
     query = select(_jobs).filter_by(workspace_id=workspace_id, idempotency_key=key)
     found = connection.execute(query).mappings().first()
-    return None if found is None else dict(found)
+    return None if found is None else cast("JobColumns", dict(found))  # and the other columns
 
 
-def is_key_known(connection: Connection, row: Mapping[str, Any]) -> bool:
+def is_key_known(connection: Connection, row: JobColumns) -> bool:
     """Return whether the idempotency key of a job (its row is given) was used before."""
     return bool(load_known_keys(connection, [row]))
 
 
-def load_known_keys(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> KnownKeys:
+def load_known_keys(connection: Connection, rows: Sequence[JobColumns]) -> KnownKeys:
     """Return the earlier jobs with the idempotency keys of these rows of new jobs."""
     keyed = [row for row in rows if row["idempotency_key"] is not None]
     if not keyed:
@@ -48,13 +48,13 @@ def load_known_keys(connection: Connection, rows: Sequence[Mapping[str, Any]]) -
     return {(row.workspace_id, row.idempotency_key): (row.id, row.fingerprint) for row in found}
 
 
-def add_known_key(row: Mapping[str, Any], known: KnownKeys) -> None:
+def add_known_key(row: JobColumns, known: KnownKeys) -> None:
     """Add the idempotency key of a new job to the known keys."""
     if row["idempotency_key"] is not None:
         known[_key(row)] = (row["id"], row["fingerprint"])
 
 
-def find_earlier(row: Mapping[str, Any], known: KnownKeys) -> str | Exception | None:
+def find_earlier(row: JobColumns, known: KnownKeys) -> str | Exception | None:
     """Return the earlier job with this key, or the error if its request was another one."""
     found = known.get(_key(row))
     if found is None:
@@ -70,7 +70,7 @@ def find_earlier(row: Mapping[str, Any], known: KnownKeys) -> str | Exception | 
     return job_id
 
 
-def _key(row: Mapping[str, Any]) -> tuple[str, str]:
+def _key(row: JobColumns) -> tuple[str, str | None]:
     return row["workspace_id"], row["idempotency_key"]
 
 

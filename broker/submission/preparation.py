@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from random import getrandbits
-from typing import Any, cast
+from typing import Any
 
 import orjson
 
@@ -95,11 +95,10 @@ def prepare(
     )
 
 
-def prepare_repeat(row: Mapping[str, Any], principal: Principal, refusal: WaybillError) -> NewJob:
+def prepare_repeat(row: JobColumns, principal: Principal, refusal: WaybillError) -> NewJob:
     """Build a job from its stored row; its submission finds it by its key, or is refused."""
     payer = Payer(principal.workspace_id, principal.api_key_id, unlimited=True, budgeted=False)
-    columns = cast("JobColumns", row)  # a stored row has all of them
-    return NewJob(columns, {}, payer, Quotes((), ()), refusal=refusal)
+    return NewJob(row, {}, payer, Quotes((), ()), refusal=refusal)
 
 
 def _is_free(request: RoutingRequest, plan: Plan) -> bool:
