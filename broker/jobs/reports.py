@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import orjson
-from sqlalchemy import Connection, Select, case, cast, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Select, case, cast, exists, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from broker.completion import AttemptOutcome
@@ -72,7 +72,7 @@ def narrow(query: Select[Any], search: JobSearch, dialect: str) -> Select[Any]:
     return query
 
 
-def _build_condition(path: tuple[str, str], value: str, dialect: str) -> Any:
+def _build_condition(path: tuple[str, str], value: str, dialect: str) -> ColumnElement[bool]:
     """Return the condition that a job's `extra` has this text at this path."""
     if dialect == "postgresql":
         extra = _payloads.c.extra  # JSONB refuses a NUL, and one such job would end every search
