@@ -39,12 +39,12 @@ class Ready:
     lane: str
 
 
-def ordinary(lane: str) -> str:
+def choose_lane(lane: str) -> str:
     """Return the lane of a job that is queued again: `batch` for a job of a lane without queues."""
     return lane if lane in set(Lane) else Lane.BATCH.value
 
 
-def flow_of(workspace_id: str, batch_id: str | None, priority: int) -> str:
+def build_flow_name(workspace_id: str, batch_id: str | None, priority: int) -> str:
     """Return the name of the flow in which a job waits: its workspace, batch and priority."""
     return f"{workspace_id}/{batch_id or ''}/{priority}"
 
@@ -64,7 +64,7 @@ def queue_names(providers: Iterable[str], only: str = "") -> list[str]:
     return [queue_name(provider, lane) for provider in providers for lane in lanes]
 
 
-def task_of(queue: str) -> str:
+def find_task(queue: str) -> str:
     """Return the name of the task that processes the ids on this queue."""
     return SEND_DELIVERIES_TASK if queue == DELIVERIES_QUEUE else RUN_JOBS_TASK
 

@@ -17,7 +17,7 @@ from broker.lifecycle.attempt_endings import Ending, Failed, Finished, decide, r
 from broker.lifecycle.cancellation_and_expiry import Cancellation, cancel_many, expire, reopen
 from broker.lifecycle.claims import Claim, ClaimedJob, claim_many, claim_waiting, mark_published
 from broker.lifecycle.deferrals import Deferral, defer_many
-from broker.lifecycle.ended_jobs import error_json
+from broker.lifecycle.ended_jobs import encode_failure
 from broker.lifecycle.extensions import Extension, extend_many, needs_extension
 from broker.lifecycle.leases import Renewal, has_open_jobs, renew, rescue
 
@@ -36,7 +36,7 @@ __all__ = [
     "claim_waiting",
     "decide",
     "defer_many",
-    "error_json",
+    "encode_failure",
     "expire",
     "extend_many",
     "has_open_jobs",

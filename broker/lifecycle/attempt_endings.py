@@ -15,10 +15,10 @@ from broker.jobs.states import INACTIVE, TERMINAL
 from broker.lifecycle import retries
 from broker.lifecycle.announcements import announce
 from broker.lifecycle.claims import ClaimedJob
-from broker.lifecycle.ended_jobs import Ended, EndingJob, error_json, storable, stored
+from broker.lifecycle.ended_jobs import Ended, EndingJob, clean_row, clean_text, encode_failure
 from broker.lifecycle.retries import Decision, GiveUp, Retry
 from broker.lifecycle.transitions import UNCLAIMED, apply, of_attempt, transition
-from broker.queues import NATIVE_LANE, REDISPATCH_MS, ordinary
+from broker.queues import NATIVE_LANE, REDISPATCH_MS, choose_lane
 from broker.storage import files
 from broker.storage.files import FileRow
 from broker.storage.tables import Attempt, Generation, Job, JobPayload, columns, table
@@ -225,13 +225,13 @@ def _build_attempt_end(ending: Ending) -> dict[str, Any]:
             "http_status": 200,
             "error_type": None,
             "error_message": None,
-            "upstream_id": stored(ending.generation._asdict())["upstream_id"],
+            "upstream_id": clean_row(ending.generation._asdict())["upstream_id"],
         }
     return {
         "outcome": ending.failure.outcome.value,
         "http_status": ending.failure.http_status,
         "error_type": ending.failure.error_type.value,
-        "error_message": storable(ending.failure.message)[:2000],
+        "error_message": clean_text(ending.failure.message)[:2000],
         "upstream_id": None,
     }
 
@@ -242,7 +242,8 @@ def _record_finished(
     if not endings:
         return
     _end_jobs(connection, [(end, JobState.COMPLETED, None) for end in endings])
-    connection.execute(_INSERT_GENERATIONS, [stored(end.generation._asdict()) for end in endings])
+    generations = [clean_row(end.generation._asdict()) for end in endings]
+    connection.execute(_INSERT_GENERATIONS, generations)
     connection.execute(
         _STORE_ANSWER,
         [{"of_job": end.job.id, "response": end.response, "events": end.events} for end in endings],
@@ -268,7 +269,7 @@ def _record_failed(
     if not stopped:
         return
     _end_jobs(
-        connection, [(end, state, error_json(end.job, end.failure)) for end, state in stopped]
+        connection, [(end, state, encode_failure(end.job, end.failure)) for end, state in stopped]
     )
     logs = [
         {"of_job": end.job.id, "response": None, "events": end.events}
@@ -277,9 +278,9 @@ def _record_failed(
     ]
     if logs:
         connection.execute(_STORE_ANSWER, logs)
-    shown = [stored(end.generation._asdict()) for end, _ in stopped if end.generation is not None]
-    if shown:
-        connection.execute(_INSERT_GENERATIONS, shown)
+    billed = [end.generation for end, _ in stopped if end.generation is not None]
+    if billed:
+        connection.execute(_INSERT_GENERATIONS, [clean_row(each._asdict()) for each in billed])
     ledger.append(
         connection,
         [_build_release(end, rows[end.job.id]) for end, state in stopped if state in TERMINAL],
@@ -302,7 +303,7 @@ def _requeue(end: Failed, retry: Retry) -> dict[str, Any]:
         "of_job": job.id,
         "of_attempt": job.attempt,
         "provider": job.plan[retry.position].provider,
-        "lane": ordinary(job.lane),
+        "lane": choose_lane(job.lane),
         "position": retry.position,
         "attempts_used": _count_attempts_used(end) - free,
         "tries_here": tries,

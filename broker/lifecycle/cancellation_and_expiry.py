@@ -16,7 +16,7 @@ from broker.lifecycle.announcements import announce
 from broker.lifecycle.attempt_endings import END_VALUES, build_end_values
 from broker.lifecycle.ended_jobs import Ended, EndingJob
 from broker.lifecycle.transitions import apply, change, of_attempt, of_job, transition
-from broker.queues import REDISPATCH_MS, Ready, ordinary
+from broker.queues import REDISPATCH_MS, Ready, choose_lane
 from broker.storage.tables import Job, columns, table
 
 EXPIRE_GROUP = 500
@@ -177,7 +177,7 @@ def reopen(connection: Connection, job_id: str, workspace_id: str, now: int) -> 
         raise ConflictError(
             f"Job {job_id} is {row.state}; only a job that needs review can be retried."
         )
-    lane = ordinary(row.lane)
+    lane = choose_lane(row.lane)
     again_at = now + REDISPATCH_MS
     apply(
         connection,

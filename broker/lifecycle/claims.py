@@ -156,7 +156,8 @@ def claim_many(connection: Connection, claims: Sequence[Claim]) -> Sequence[Clai
         body.job_id: body for body in connection.execute(_BODIES, {"ids": [row.id for row in rows]})
     }
     claimed = {
-        row.id: claimed_job(row, bodies[row.id], queued_ms=_queued_ms(row, now)) for row in rows
+        row.id: build_claimed_job(row, bodies[row.id], queued_ms=_queued_ms(row, now))
+        for row in rows
     }
     connection.execute(
         _INSERT_ATTEMPTS,
@@ -172,7 +173,7 @@ def claim_waiting(connection: Connection, claims: Sequence[Claim]) -> list[Claim
     return [job for job in claim_many(connection, claims) if job is not None]
 
 
-def claimed_job(row: JobToRun, body: Body, *, queued_ms: int = 0) -> ClaimedJob:
+def build_claimed_job(row: JobToRun, body: Body, *, queued_ms: int = 0) -> ClaimedJob:
     return ClaimedJob(
         id=row.id,
         workspace_id=row.workspace_id,

@@ -20,7 +20,7 @@ from broker.lifecycle.step_costs import StepCosts
 from broker.lifecycle.transitions import apply, change, of_attempt, transition
 from broker.providers.endpoint_stats import EndpointKey
 from broker.providers.pacing import Busy
-from broker.queues import REDISPATCH_MS, Ready, flow_of, ordinary
+from broker.queues import REDISPATCH_MS, Ready, build_flow_name, choose_lane
 from broker.routing.waiting import Congestion, StepChoice, choose_step
 from broker.storage.tables import Attempt, Job, JobPayload, Workspace, columns, table
 
@@ -134,7 +134,7 @@ def defer_many(connection: Connection, deferrals: Sequence[Deferral]) -> Sequenc
         move = _choose_move(deferral, row, failed.get(row.id, frozenset()), funds)
         moves.append(move)
         is_free = move.step.at <= deferral.now
-        results.append(Ready(row.id, move.provider, ordinary(row.lane)) if is_free else None)
+        results.append(Ready(row.id, move.provider, choose_lane(row.lane)) if is_free else None)
     _write(connection, moves)
     return results
 
@@ -182,7 +182,7 @@ class _Move:
             "position": step.position,
             "available_at": at,
             "dispatch_at": at if at > now else now + REDISPATCH_MS,
-            "line": flow_of(row.workspace_id, row.batch_id, row.priority),
+            "line": build_flow_name(row.workspace_id, row.batch_id, row.priority),
             "hold_nanos": row.hold_nanos + self.more,
             "waiting_for": None if step.busy is None else _encode_wait(step.busy),
             "waiting_since": row.waiting_since or row.available_at,

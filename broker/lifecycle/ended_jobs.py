@@ -31,8 +31,8 @@ class Ended:
     consumed: Consumption | None = None  # the addition to the usage
 
 
-def error_json(job: ClaimedJob, failure: Failure) -> str:
-    """Return the error (JSON) of a failed job for storage."""
+def encode_failure(job: ClaimedJob, failure: Failure) -> str:
+    """Return the JSON of a failure for `jobs.error`."""
     error: Json = {
         "error_type": failure.error_type.value,
         "message": failure.message,
@@ -43,16 +43,17 @@ def error_json(job: ClaimedJob, failure: Failure) -> str:
         "raw": failure.raw,
     }
     details = {name: value for name, value in error.items() if value is not None}
-    return orjson.dumps(stored(details)).decode()
+    return orjson.dumps(clean_row(details)).decode()
 
 
-def stored(columns: Mapping[str, Any]) -> dict[str, Any]:
+def clean_row(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row whose texts can be stored (see `clean_text`)."""
     return {
-        name: storable(value) if isinstance(value, str) else value
+        name: clean_text(value) if isinstance(value, str) else value
         for name, value in columns.items()
     }
 
 
-def storable(text: str) -> str:
+def clean_text(text: str) -> str:
     """Remove from a provider's text what PostgreSQL or JSON refuse: NUL, lone surrogates."""
     return text.replace("\0", "").encode(errors="replace").decode()

@@ -10,10 +10,10 @@ from broker.completion import AttemptOutcome, ErrorType, Failure, Timings
 from broker.enums import JobState
 from broker.jobs.states import WAITING
 from broker.lifecycle.attempt_endings import Failed, decide, record_many
-from broker.lifecycle.claims import Body, JobToRun, claimed_job
+from broker.lifecycle.claims import Body, JobToRun, build_claimed_job
 from broker.lifecycle.retries import Retry
 from broker.lifecycle.transitions import apply, change, of_attempt
-from broker.queues import Lane, Ready, ordinary
+from broker.queues import Lane, Ready, choose_lane
 from broker.storage.tables import Job, JobPayload, columns, table
 
 RESCUE_GROUP = 500
@@ -119,14 +119,14 @@ def rescue(connection: Connection, now: int, owner: str | None = None) -> list[R
     if endings or owner is not None:
         connection.execute(_PUBLISHED, {"now": now})
     return [
-        Ready(end.job.id, end.job.plan[end.decision.position].provider, ordinary(end.job.lane))
+        Ready(end.job.id, end.job.plan[end.decision.position].provider, choose_lane(end.job.lane))
         for end in endings
         if isinstance(end.decision, Retry) and not end.decision.delay
     ]
 
 
 def _lost_attempt(row: LostJob, now: int) -> Failed:
-    job = claimed_job(row, row)
+    job = build_claimed_job(row, row)
     failure = Failure(
         outcome=AttemptOutcome.CANCELLED if row.cancel_requested else AttemptOutcome.UNKNOWN,
         error_type=ErrorType.WORKER_LOST,

@@ -131,11 +131,11 @@ def _choose_step(failure: Failure, situation: Situation, chance: float) -> Retry
 
 def _compute_delay(failure: Failure, situation: Situation, chance: float) -> float:
     """Return the delay in seconds: full jitter, at least the provider's Retry-After."""
-    wait = chance * backoff_ceiling(situation.attempts_used)
+    wait = chance * compute_backoff_ceiling(situation.attempts_used)
     return max(wait, failure.retry_after or 0.0)
 
 
-def backoff_ceiling(attempts: int) -> float:
+def compute_backoff_ceiling(attempts: int) -> float:
     """Return the longest pause, in seconds, after the `attempts`-th attempt (counted from 1).
 
     Full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter") spreads the waits evenly

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Select, func, or_, select
 
 from broker.enums import JobState
 from broker.lifecycle import ClaimedJob
-from broker.lifecycle.claims import Body, JobToRun, claimed_job
+from broker.lifecycle.claims import Body, JobToRun, build_claimed_job
 from broker.storage.tables import Attempt, Job, JobPayload, NativeBatch, NativeLine, columns, table
 
 _jobs = table(Job)
@@ -91,6 +91,10 @@ def _found(
     )
     began = {(row.job_id, row.number): row.started_at for row in connection.execute(tried)}
     return [
-        Called(claimed_job(row, bodies[row.id]), began[(row.id, row.attempt)], row.cancel_requested)
+        Called(
+            build_claimed_job(row, bodies[row.id]),
+            began[(row.id, row.attempt)],
+            row.cancel_requested,
+        )
         for row in rows
     ]

@@ -20,7 +20,7 @@ from broker.jobs.privacy import choose_store
 from broker.lifecycle import coalescing
 from broker.money import usd
 from broker.providers.endpoints import Endpoint
-from broker.queues import REDISPATCH_MS, Lane, flow_of
+from broker.queues import REDISPATCH_MS, Lane, build_flow_name
 from broker.requests.operations import STREAMED
 from broker.routing import (
     ORDINARY,
@@ -69,7 +69,7 @@ def prepare(
     least = max(quoted.least[position] for position in positions)
     row = _build_row(body, options, principal, plan, settings, now, hold)
     if native:  # a job that leaves the native lane waits in a flow
-        flow = flow_of(principal.workspace_id, options.batch_id, options.priority)
+        flow = build_flow_name(principal.workspace_id, options.batch_id, options.priority)
         row = {**row, **native, "line": flow}
     payload = {
         "job_id": row["id"],
@@ -188,7 +188,7 @@ def _find_flow(options: JobOptions, workspace_id: str) -> str | None:
     """Return the flow in which a job waits; None for an interactive job."""
     if options.lane is Lane.INTERACTIVE:
         return None
-    return flow_of(workspace_id, options.batch_id, options.priority)
+    return build_flow_name(workspace_id, options.batch_id, options.priority)
 
 
 def _compute_quotes(body: Json, options: JobOptions, plan: Plan, settings: Settings) -> Quotes:

@@ -20,9 +20,9 @@ from broker.transport.messages import (
     MalformedMessageError,
     Message,
     TransportError,
+    build_headers,
     decode_body,
     encode_body,
-    headers_of,
 )
 
 QUEUE_TYPE = "quorum"
@@ -132,7 +132,7 @@ async def _publish(channel: AbstractChannel, message: Message) -> None:
         properties=Basic.Properties(
             content_type=CONTENT_TYPE,
             content_encoding=CONTENT_ENCODING,
-            headers=headers_of(message),
+            headers=build_headers(message),
             delivery_mode=PERSISTENT,
             correlation_id=message.id,
             priority=0,

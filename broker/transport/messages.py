@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import orjson
 
-from broker.queues import task_of
+from broker.queues import find_task
 
 CONTENT_TYPE = "application/json"
 CONTENT_ENCODING = "utf-8"
@@ -45,10 +45,10 @@ class Message:
 
 def create_message(queue: str, ids: Sequence[str]) -> Message:
     """Return a new message with these ids for this queue."""
-    return Message(str(uuid4()), task_of(queue), queue, tuple(ids))
+    return Message(str(uuid4()), find_task(queue), queue, tuple(ids))
 
 
-def headers_of(message: Message) -> dict[str, Any]:
+def build_headers(message: Message) -> dict[str, Any]:
     """Return the headers that Celery's workers and monitors expect."""
     return {
         "lang": "py",
@@ -63,7 +63,7 @@ def headers_of(message: Message) -> dict[str, Any]:
         "timelimit": [None, None],
         "root_id": message.id,
         "parent_id": None,
-        "argsrepr": arguments_text(message),
+        "argsrepr": render_arguments(message),
         "kwargsrepr": "{}",
         "origin": ORIGIN,
         "ignore_result": True,
@@ -73,7 +73,7 @@ def headers_of(message: Message) -> dict[str, Any]:
     }
 
 
-def arguments_text(message: Message) -> str:
+def render_arguments(message: Message) -> str:
     """Return the arguments as monitors show them."""
     return f"({list(message.ids)!r},)"
 
@@ -102,7 +102,7 @@ def encode_document(message: Message) -> bytes:
             "body": base64.b64encode(encode_body(message)).decode(),
             "content-encoding": CONTENT_ENCODING,
             "content-type": CONTENT_TYPE,
-            "headers": headers_of(message),
+            "headers": build_headers(message),
             "properties": {
                 "correlation_id": message.id,
                 "reply_to": "",

@@ -141,7 +141,7 @@ async def test_a_route_serves_those_it_is_for_and_refuses_all_others(api: Api, r
             method,
             f"/api/v1{path.format(**names)}",
             json=body,
-            headers=headers_of(api, caller, workspace_id),
+            headers=build_headers(api, caller, workspace_id),
         )
         assert answer.status_code < 500, answer.text
         if answer.status_code in (401, 403):
@@ -154,7 +154,7 @@ async def test_the_secret_of_webhooks_is_for_those_who_may_act(api: Api):
     workspace_id = api.workspace("secretive")
     refused = set()
     for caller in CALLERS:
-        headers = headers_of(api, caller, workspace_id)
+        headers = build_headers(api, caller, workspace_id)
         answer = await api.http.get("/api/v1/webhooks/secret", headers=headers)
         if answer.status_code in (401, 403):
             assert "whsec_" not in answer.text
@@ -162,7 +162,7 @@ async def test_the_secret_of_webhooks_is_for_those_who_may_act(api: Api):
     assert refused == {"nobody", "viewer"}
 
 
-def headers_of(api: Api, caller: str, workspace_id: str) -> dict[str, str]:
+def build_headers(api: Api, caller: str, workspace_id: str) -> dict[str, str]:
     """Show that one is this caller."""
     match caller:
         case "nobody":

@@ -14,7 +14,7 @@ from broker.lifecycle import ClaimedJob, Deferral, defer_many
 from broker.providers.endpoint_stats import EndpointKey, PauseReason
 from broker.providers.pacing import Busy, Cause, Pacer, Permit, Throttles, exchange_pauses
 from broker.providers.pauses import LivePauses
-from broker.queues import Lane, ordinary
+from broker.queues import Lane, choose_lane
 from broker.requests import token_estimates
 from broker.routing.waiting import Congestion, build_absent
 from broker.storage.database import Database
@@ -62,7 +62,7 @@ class Pacing:
         )
         if busy is None and provider == permit.provider:
             return False
-        await self.defer(Lane(ordinary(job.lane)), job.id, busy, attempt=job.attempt)
+        await self.defer(Lane(choose_lane(job.lane)), job.id, busy, attempt=job.attempt)
         return True
 
     async def defer(

@@ -31,7 +31,7 @@ from broker.lifecycle import (
     Failed,
     Finished,
     decide,
-    error_json,
+    encode_failure,
     extend_many,
     needs_extension,
     record_many,
@@ -239,7 +239,7 @@ def _prepare_failure(
         run.events.retrying(failure, decision, run.job.plan[decision.position])
         return
     facts = {} if generation is None else _facts(run.job)
-    run.events.end(decision.state.value, facts, error=error_json(run.job, failure))
+    run.events.end(decision.state.value, facts, error=encode_failure(run.job, failure))
 
 
 def _facts(job: ClaimedJob) -> Json:

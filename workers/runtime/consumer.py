@@ -19,7 +19,7 @@ from kombu.entity import Queue
 from kombu.messaging import Consumer as KombuConsumer
 
 from broker.transport import Message
-from broker.transport.messages import arguments_text
+from broker.transport.messages import render_arguments
 from workers.runtime.task_log import TaskEnded, TaskLog, TaskStarted
 
 REPORT_SECONDS = 1.0
@@ -91,7 +91,7 @@ class RunningTask:
         return {
             "id": self.id,
             "name": self.name,
-            "args": arguments_text(self._message),
+            "args": render_arguments(self._message),
             "kwargs": "{}",
             "type": self.name,
             "hostname": None,
@@ -187,7 +187,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
             entry.message,
             timestamp=entry.at,
             name=task.name,
-            args=arguments_text(entry.message),
+            args=render_arguments(entry.message),
             kwargs="{}",
             root_id=task.id,
             parent_id=None,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.dispatch.fair_queue import FairTurns, Flow
-from broker.queues import batch_of, flow_of
+from broker.queues import batch_of, build_flow_name
 
 
 class Backlog:
@@ -24,7 +24,7 @@ def lines(**backlogs):
     made = []
     for name, count in backlogs.items():
         workspace, batch, priority = name.split("_")
-        key = flow_of(workspace, batch, int(priority))
+        key = build_flow_name(workspace, batch, int(priority))
         jobs = [(workspace, batch, int(priority), number) for number in range(count)]
         made.append(Flow(key, Backlog(jobs)))
     return made
@@ -88,8 +88,8 @@ def test_what_waits_no_longer_is_forgotten():
 
 
 def test_a_line_tells_its_batch():
-    assert batch_of(flow_of("ws_1", "batch_2", 3)) == "batch_2"
-    assert batch_of(flow_of("ws_1", None, 3)) is None
+    assert batch_of(build_flow_name("ws_1", "batch_2", 3)) == "batch_2"
+    assert batch_of(build_flow_name("ws_1", None, 3)) is None
 
 
 BACKLOGS = st.dictionaries(

@@ -13,7 +13,7 @@ from broker.lifecycle.retries import (
     GiveUp,
     Retry,
     Situation,
-    backoff_ceiling,
+    compute_backoff_ceiling,
     decide,
 )
 from broker.routing import Plan, PlanStep
@@ -130,8 +130,8 @@ def test_a_pause_that_outlasts_the_deadline_ends_the_job_now():
 
 
 def test_the_pause_doubles_up_to_a_cap():
-    assert [backoff_ceiling(n) for n in (1, 2, 3, 7, 8, 9)] == [0.5, 1, 2, 32, 60, 60]
-    assert backoff_ceiling(10**6) == BACKOFF_CAP_SECONDS
+    assert [compute_backoff_ceiling(n) for n in (1, 2, 3, 7, 8, 9)] == [0.5, 1, 2, 32, 60, 60]
+    assert compute_backoff_ceiling(10**6) == BACKOFF_CAP_SECONDS
 
 
 FAILURES = st.builds(
