@@ -95,13 +95,10 @@ def worker(
     with _loading():
         from broker.providers import configuration
         from broker.queues import DELIVERIES_QUEUE, queue_names
-        from workers.runtime.app import app, config
+        from workers.runtime.app import config, run_worker
 
     jobs = queue_names(configuration.load_providers(config), config.worker_lane)
-    queues = ",".join([*jobs, DELIVERIES_QUEUE])
-    arguments = ["--quiet", "worker", "--loglevel=WARNING", "--without-mingle", "--without-gossip"]
-    node = name or f"waybill-{os.getpid()}@%h"
-    app.start([*arguments, "--task-events", f"--queues={queues}", f"--hostname={node}"])
+    sys.exit(run_worker(name or f"waybill-{os.getpid()}@%h", [*jobs, DELIVERIES_QUEUE]))
 
 
 def dispatcher() -> None:

@@ -12,7 +12,6 @@ MODULES = (
     "api.app",
     "broker.migrations",
     "celery.apps.worker",
-    "celery.bin.celery",
     "celery.concurrency.thread",
     "cli.start.parts",
     "cli.start.up",

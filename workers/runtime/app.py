@@ -12,6 +12,7 @@ from typing import Any
 from celery import Celery, shared_task
 from celery.platforms import SecurityWarning
 from celery.signals import worker_init, worker_shutdown, worker_shutting_down
+from celery.utils.nodenames import default_nodename, host_format
 
 from broker import settings
 from broker.logs import configure_logging
@@ -66,6 +67,25 @@ logging.getLogger("kombu.transport.redis").setLevel(logging.ERROR)
 logging.getLogger("kombu.transport.native_delayed_delivery").setLevel(logging.ERROR)
 # the payloads are JSON, so running as root (in a container, say) is no danger to warn of
 warnings.simplefilter("ignore", SecurityWarning)
+
+
+def run_worker(node: str, queues: Sequence[str]) -> int:
+    """Run a worker until it is stopped. Return its exit code.
+
+    `node` is Celery's name for it, in which `%h` is the host. The command `celery worker` would do
+    the same, and imports every extension of Celery that is installed, Flower among them.
+    """
+    worker = app.Worker(
+        hostname=host_format(default_nodename(node)),
+        queues=list(queues),
+        loglevel="WARNING",
+        task_events=True,
+        without_mingle=True,
+        without_gossip=True,
+        quiet=True,
+    )
+    worker.start()
+    return int(worker.exitcode or 0)
 
 
 @worker_init.connect  # type: ignore[untyped-decorator]

@@ -7,7 +7,7 @@ import pytest
 
 from tests.installation import REPOSITORY, clean_environment
 
-CELERY = "celery.bin.worker, celery.apps.worker, celery.concurrency.thread, "
+CELERY = "celery.apps.worker, celery.concurrency.thread, "
 PARTS = {
     "--help": "cli.main",
     "up": "cli.main, cli.start.up, cli.start.processes",
@@ -29,10 +29,9 @@ NEEDLESS = {
     "--help": FEATURES | SERVERS | {"httpx", "pydantic", "structlog"},
     "up": FEATURES | (SERVERS - {"redis", "sqlalchemy"}),
     "api": FEATURES | {"aiohttp", "flower"},
-    "worker": FEATURES | WEB,
+    "worker": FEATURES | WEB | {"flower"},
     "dispatcher": FEATURES | {"flower"},
-    "fork server": FEATURES
-    - {"alembic", "prometheus_client"},  # migrations run here, and Flower counts tasks
+    "fork server": (FEATURES | {"flower"}) - {"alembic"},  # migrations run here
 }
 
 
