@@ -24,7 +24,7 @@ from broker.batches import (
     options_of,
     reports,
 )
-from broker.batches.creation import check_size, find_earlier, usable_lines
+from broker.batches.creation import check_size, find_earlier_batch, usable_lines
 from broker.batches.forecast import forecast
 from broker.batches.lines import operation_of
 from broker.batches.options import MAX_BYTES, OPERATIONS, window_ms
@@ -96,7 +96,7 @@ async def retry_batch(
         options = _retry_options(row, wanted, key)
         content = f"failed lines, model {wanted.model}"
         new = new_batch(options, principal, now_ms(), input_file_id=draft.id, content=content)
-        if await services.database.read(find_earlier, new.row) is None:
+        if await services.database.read(find_earlier_batch, new.row) is None:
             await _write_failed_lines(services, row, wanted.model, draft)
             new = await _with_input_file(new, draft)
         return await _write_batch(services, principal, new, draft, 202)

@@ -1,7 +1,7 @@
 """Run one call: the body becomes a job, and its answer or stream becomes the response."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -83,7 +83,7 @@ async def _stream_chunks(
     on_gone: Callable[[], Coroutine[Any, Any, None]] = _ignore_disconnect,
 ) -> Response:
     """Return the chunks of the job that was submitted for `job`."""
-    source = _follow_events(services, principal, job_id)
+    source = services.subscriptions.follow_job(job_id, principal.workspace_id, latest=True)
     source = delete_after_delivery.mark_after_stream(services, job_id, job.row["store"], source)
     if routing_metadata.is_requested(request):
         source = routing_metadata.add_metadata_to_stream(services, principal, job_id, source)
@@ -98,16 +98,6 @@ async def _stream_chunks(
         keep_alive=services.settings.keep_alive_seconds,
         on_gone=on_gone,
     )
-
-
-async def _follow_events(
-    services: Services, principal: Principal, job_id: str
-) -> AsyncGenerator[list[Event]]:
-    with services.subscriptions.listen(job_id) as listener:
-        async for events in services.subscriptions.follow(
-            listener, principal.workspace_id, latest=True
-        ):
-            yield events
 
 
 async def serve(

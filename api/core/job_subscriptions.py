@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 
 import orjson
 from redis.asyncio import ConnectionPool, Redis
@@ -129,6 +129,14 @@ class JobSubscriptions:
                 report = await self._database.read(reports.job, workspace_id, listener.job_id)
                 if report is not None and report.job.state in job_events.ENDS:
                     return _end(report, reports.END_OF_LOST_LOG)
+
+    async def follow_job(
+        self, job_id: str, workspace_id: str, *, after: int = 0, latest: bool = False
+    ) -> AsyncGenerator[list[Event]]:
+        """Listen to a job, and yield its events as `follow` does."""
+        with self.listen(job_id) as listener:
+            async for events in self.follow(listener, workspace_id, after=after, latest=latest):
+                yield events
 
     async def follow(
         self, listener: Listener, workspace_id: str, *, after: int = 0, latest: bool = False

@@ -1,6 +1,5 @@
 """Routes of jobs: submit, list, show, cancel, retry and delete jobs, and follow their events."""
 
-from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Annotated
 
@@ -20,17 +19,15 @@ from api.core.dependencies import (
 from api.core.errors import json_response
 from api.core.headers import read_attribution
 from api.core.request import ANY_METADATA, METADATA, JobCursor
-from api.core.services import Services
 from api.jobs import actions, call_timeout, delete_after_delivery, responses, submit, views
 from api.jobs.response_schemas import CancelledJob, DeletedJob, Job, JobPage
 from api.jobs.schemas import JOB_BODY, JobId, JobRequest
 from api.jobs.streaming import log_response
 from api.webhooks.urls import own_webhook
-from broker.accounts import Principal, Scope
+from broker.accounts import Scope
 from broker.completion import Json
 from broker.enums import JobState
 from broker.errors import InvalidRequestError
-from broker.events.job_events import Event
 from broker.jobs import reports
 from broker.jobs.reports import EVERY_JOB, JobSearch
 from broker.money import nanos_from_usd
@@ -231,19 +228,9 @@ async def follow_job(
     if await services.database.read(reports.is_read_to_end, found, last):
         return Response(status_code=204, headers=responses.job_headers(job_id))
     services.open_streams.take(request, principal)
-    source = _follow_events(services, principal, job_id, last)
+    source = services.subscriptions.follow_job(job_id, principal.workspace_id, after=last)
     source = delete_after_delivery.mark_after_stream(services, job_id, found.job.store, source)
     return log_response(source, job_id, keep_alive=services.settings.keep_alive_seconds)
-
-
-async def _follow_events(
-    services: Services, principal: Principal, job_id: str, after: int
-) -> AsyncGenerator[list[Event]]:
-    with services.subscriptions.listen(job_id) as listener:
-        async for events in services.subscriptions.follow(
-            listener, principal.workspace_id, after=after
-        ):
-            yield events
 
 
 def _resume_point(request: Request, after: int | None) -> int:

@@ -167,7 +167,7 @@ def insert_batch(connection: Connection, new: NewBatch) -> Created:
     Raises WaybillError for a batch that is refused.
     """
     row = new.row
-    if (known := find_earlier(connection, row)) is not None:
+    if (known := find_earlier_batch(connection, row)) is not None:
         return known
     if new.own_file is not None:
         connection.execute(insert(_files), [new.own_file._asdict()])
@@ -177,7 +177,7 @@ def insert_batch(connection: Connection, new: NewBatch) -> Created:
     return Created(row.id, replayed=False)
 
 
-def find_earlier(connection: Connection, row: BatchRow) -> Created | None:
+def find_earlier_batch(connection: Connection, row: BatchRow) -> Created | None:
     """Return the batch that an earlier request with the same idempotency key created.
 
     Raises IdempotencyMismatchError if that was another request.
