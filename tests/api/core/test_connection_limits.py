@@ -139,7 +139,7 @@ def test_the_api_is_served_so(monkeypatch, migrated, tmp_path):
     monkeypatch.setenv("WAYBILL_DATA_DIR", str(tmp_path))
     served = {}
     monkeypatch.setattr(uvicorn, "run", lambda app, **more: served.update(more))
-    monkeypatch.setattr(parts, "_settle_down", lambda: None)
+    monkeypatch.setattr(parts, "_loading", contextlib.nullcontext)
     monkeypatch.setattr("broker.logs.configure_logging", lambda: None)
     parts.api(host="127.0.0.1", port=1)
     assert served["http"] is PromptProtocol
