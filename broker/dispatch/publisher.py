@@ -84,12 +84,15 @@ class Publisher:
             await self._sender.send(list(_bundle(taken)))
         except TransportError as error:
             log.warning("publisher.transport_down", queues=sorted(taken), error=str(error))
-            newer, self._waiting = self._waiting, taken
-            for queue, ids in newer.items():
-                self._add(queue, ids)
-            self._has_work.set()
-            return False
-        return True
+        except Exception:
+            log.exception("publisher.failed", queues=sorted(taken))
+        else:
+            return True
+        newer, self._waiting = self._waiting, taken
+        for queue, ids in newer.items():
+            self._add(queue, ids)
+        self._has_work.set()
+        return False
 
     async def _pause(self) -> None:
         """Wait before the next try; a closing publisher makes it at once."""

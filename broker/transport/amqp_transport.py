@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import aiormq
 import structlog
 from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
-from aiormq.exceptions import AMQPError, ChannelInvalidStateError
+from aiormq.exceptions import AMQPError, ChannelInvalidStateError, DeliveryError
 from pamqp.commands import Basic
 from pamqp.common import FieldTable
 from pamqp.exceptions import PAMQPException
@@ -33,6 +33,8 @@ PREFETCH_PER_QUEUE = 256
 """Messages that RabbitMQ sends a worker in advance from each queue, at most."""
 
 PRECONDITION_FAILED = 406  # AMQP 0-9-1, section 1.2: reply codes
+PUBLISH_TRIES = 5
+PUBLISH_SECONDS = 0.1
 DECLARE_TRIES = 10
 DECLARE_SECONDS = 0.2
 
@@ -43,6 +45,12 @@ log = structlog.get_logger()
 def _translate_errors() -> Iterator[None]:
     try:
         yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        # aiormq cancels what waits for an answer when the connection is lost
+        raise TransportError("the connection to RabbitMQ was lost") from None
     except TimeoutError:
         raise TransportError("RabbitMQ did not answer in time") from None
     except (AMQPError, PAMQPException, ChannelInvalidStateError, OSError) as error:
@@ -125,19 +133,29 @@ class AmqpSender:
 
 
 async def _publish(channel: AbstractChannel, message: Message) -> None:
-    await channel.basic_publish(
-        encode_body(message),
-        exchange="",
-        routing_key=message.queue,
-        properties=Basic.Properties(
-            content_type=CONTENT_TYPE,
-            content_encoding=CONTENT_ENCODING,
-            headers=build_headers(message),
-            delivery_mode=PERSISTENT,
-            correlation_id=message.id,
-            priority=0,
-        ),
+    """Publish a message. One that RabbitMQ refuses is published again: a new queue may refuse."""
+    properties = Basic.Properties(
+        content_type=CONTENT_TYPE,
+        content_encoding=CONTENT_ENCODING,
+        headers=build_headers(message),
+        delivery_mode=PERSISTENT,
+        correlation_id=message.id,
+        priority=0,
     )
+    for left in reversed(range(PUBLISH_TRIES)):
+        try:
+            await channel.basic_publish(
+                encode_body(message),
+                exchange="",
+                routing_key=message.queue,
+                properties=properties,
+            )
+        except DeliveryError:
+            if not left:
+                raise
+            await asyncio.sleep(PUBLISH_SECONDS)
+        else:
+            return
 
 
 class AmqpReceiver:

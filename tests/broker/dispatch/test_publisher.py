@@ -88,6 +88,24 @@ async def test_ids_are_kept_while_the_transport_is_away_and_keep_their_order(sen
     assert {entry["event"] for entry in logs} == {"publisher.transport_down"}
 
 
+async def test_an_unexpected_error_does_not_end_the_publisher(sender, monkeypatch):
+    errors = [KeyError("unexpected")]
+    send = sender.send
+
+    async def fail_once(messages):
+        if errors:
+            raise errors.pop()
+        await send(messages)
+
+    monkeypatch.setattr(sender, "send", fail_once)
+    publisher = Publisher("redis://")
+    publisher.start()
+    publisher.publish("sim", "interactive", ["job_1"])
+    await asyncio.wait_for(sender.called.wait(), SECONDS)
+    await publisher.close()
+    assert sent(sender) == [("sim.interactive", ("job_1",))]
+
+
 async def test_a_transport_that_is_away_does_not_hold_up_the_end(sender, monkeypatch):
     monkeypatch.setattr(module, "RETRY_SECONDS", 1_000)
     sender.is_away = True

@@ -225,3 +225,24 @@ async def _cut_connections(url: str) -> None:
     redis = Redis.from_url(url.replace("redis+socket", "unix"))
     await redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     await redis.aclose()
+
+
+async def test_messages_that_are_being_sent_when_the_connection_is_cut_raise_a_known_error(
+    url: str, sender: Sender
+) -> None:
+    """A publisher that got another error, or a cancellation, would end."""
+    queue = new_queue()
+    await sender.send([create_message(queue, ["before"])])
+    cut = False
+
+    async def send_until_cut() -> None:
+        while not cut:
+            with contextlib.suppress(TransportError):
+                await sender.send([create_message(queue, [str(each)]) for each in range(50)])
+
+    sending = [asyncio.create_task(send_until_cut())]
+    for _ in range(3):
+        await _cut_connections(url)
+    cut = True
+    async with asyncio.timeout(SECONDS):
+        await asyncio.gather(*sending)
