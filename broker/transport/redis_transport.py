@@ -20,6 +20,7 @@ CONNECT_SECONDS = 5
 SOCKET_SECONDS = 30  # a server that is silent for longer is lost
 HEALTH_SECONDS = 25
 POP = "BLMPOP"
+OLDEST_REDIS = 7  # the first with BLMPOP
 
 log = structlog.get_logger()
 
@@ -68,10 +69,10 @@ class RedisSender:
     async def check(self) -> None:
         """Reach the server, and find out whether it is new enough. Raises TransportError."""
         with _translate_errors():
-            redis: Any = self._redis
-            [known] = await redis.execute_command("COMMAND", "INFO", POP)
-        if known is None:
-            raise TransportError(f"the server has no {POP}: Redis 7 or Valkey is needed")
+            server = await self._redis.info("server")
+        version = str(server["redis_version"])  # Valkey states the version that it is like
+        if int(version.partition(".")[0]) < OLDEST_REDIS:
+            raise TransportError(f"the server is Redis {version}: Redis 7 or Valkey is needed")
 
     async def close(self) -> None:
         await self._redis.aclose()
