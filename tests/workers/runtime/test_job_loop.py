@@ -143,15 +143,22 @@ class Deliverer:
 
     def __init__(self) -> None:
         self.sent: list[str] = []
+        self.waits = False
+        self.received = threading.Event()
+        self._closed = asyncio.Event()
 
     async def send(self, ids: Sequence[str]) -> None:
+        self.received.set()
+        if self.waits:
+            await self._closed.wait()
         self.sent.extend(ids)
 
     def drain(self) -> None:
         """Refuse nothing."""
 
     async def aclose(self) -> None:
-        """Wait for nothing."""
+        """Stop what waits."""
+        self._closed.set()
 
 
 class Feed:
@@ -377,3 +384,19 @@ def test_the_queues_are_those_of_its_providers_and_the_deliveries(runtime: Runti
 def test_deliveries_are_passed_to_the_deliverer(runtime: Runtime, deliverer: Deliverer) -> None:
     run(runtime, DELIVERIES_QUEUE, ["dlv_1"])
     assert deliverer.sent == ["dlv_1"]
+
+
+def test_deliveries_that_wait_for_a_lane_do_not_hold_up_the_end(
+    runtime: Runtime, context: Context, deliverer: Deliverer
+) -> None:
+    # Given a message whose deliveries wait until the lanes are stopped
+    deliverer.waits = True
+    message = create_message(DELIVERIES_QUEUE, ["dlv_1"])
+    runtime._loop.call_soon_threadsafe(Feed.of[1].messages.put_nowait, message)
+    assert deliverer.received.wait(TIMEOUT)
+    # When the worker stops
+    stopping = threading.Thread(target=runtime.stop)
+    stopping.start()
+    stopping.join(TIMEOUT)
+    # Then it ends
+    assert context.is_closed
