@@ -16,6 +16,13 @@ class JobState(StrEnum):
     NEEDS_REVIEW = "needs_review"  # perhaps billed by the provider; the caller decides
 
 
+class Dialect(StrEnum):
+    """The dialects of calls that are translated to chat completions. None: no translation."""
+
+    RESPONSES = "responses"  # OpenAI's POST /responses
+    MESSAGES = "messages"  # Anthropic's POST /messages
+
+
 class OnUnknown(StrEnum):
     """A job's policy for an attempt that was sent, got no answer and is perhaps billed."""
 
