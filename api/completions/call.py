@@ -59,15 +59,18 @@ async def _stream_job(
     """Submit a job; return its chunks as they arrive."""
     cancels = cancels_on_disconnect(request)
     waits = waits_for_usage(request)
-    with services.subscriptions.listen(job.id):
+    with services.subscriptions.listen(job.id) as listener:
         submitted = await submit.submit(services, job)
         job_id = submitted.job_id
+        is_new = not submitted.replayed and submitted.follows is None
 
         async def on_gone() -> None:
             if cancels and not submitted.replayed:  # a replayed job has other callers
                 await actions.cancel_quietly(services, principal, job_id, waits=waits)
 
-        return await _stream_chunks(request, services, principal, job, job_id, on_gone)
+        return await _stream_chunks(
+            request, services, principal, job, job_id, on_gone, listener if is_new else None
+        )
 
 
 async def _ignore_disconnect() -> None:
@@ -81,9 +84,12 @@ async def _stream_chunks(
     job: NewJob,
     job_id: str,
     on_gone: Callable[[], Coroutine[Any, Any, None]] = _ignore_disconnect,
+    listener: Listener | None = None,
 ) -> Response:
-    """Return the chunks of the job that was submitted for `job`."""
-    source = services.subscriptions.follow_job(job_id, principal.workspace_id, latest=True)
+    """Return the chunks of the job that was submitted for `job`, while `listener` listened."""
+    source = services.subscriptions.follow_job(
+        job_id, principal.workspace_id, latest=True, listener=listener
+    )
     source = delete_after_delivery.mark_after_stream(services, job_id, job.row["store"], source)
     if routing_metadata.is_requested(request):
         source = routing_metadata.add_metadata_to_stream(services, principal, job_id, source)

@@ -34,6 +34,7 @@ class Listener:
         self._inbox: asyncio.Queue[tuple[list[Event] | None, int]] = asyncio.Queue()
         self._size = 0  # bytes
         self._must_check = False  # None is in the inbox
+        self.holders = 0
 
     def receive(self, events: list[Event], size: int) -> None:
         """Add events. A slow reader reads those that do not fit from the database."""
@@ -93,14 +94,27 @@ class JobSubscriptions:
         self._listeners.setdefault(job_id, []).append(listener)
         self._unused.discard(job_id)
         self._subscribe_soon(job_events.channel_of(job_id))
+        with self._hold(listener):
+            yield listener
+
+    @contextlib.contextmanager
+    def _hold(self, listener: Listener) -> Iterator[Listener]:
+        """Keep a listener until its last holder has left."""
+        listener.holders += 1
         try:
             yield listener
         finally:
-            listeners = self._listeners[job_id]
-            listeners.remove(listener)
-            if not listeners:
-                del self._listeners[job_id]
-                self._unused.add(job_id)
+            listener.holders -= 1
+            if not listener.holders:
+                self._remove(listener)
+
+    def _remove(self, listener: Listener) -> None:
+        job_id = listener.job_id
+        listeners = self._listeners[job_id]
+        listeners.remove(listener)
+        if not listeners:
+            del self._listeners[job_id]
+            self._unused.add(job_id)
 
     @contextlib.contextmanager
     def following(self, job_id: str, leader: str | None) -> Iterator[None]:
@@ -118,7 +132,10 @@ class JobSubscriptions:
                     del self._followers[leader]
 
     async def end(self, listener: Listener, workspace_id: str, *, fresh: bool = False) -> Event:
-        """Return the job's last event, once there is one; `fresh` as in `follow`."""
+        """Return the job's last event, once there is one.
+
+        `fresh`: the job was submitted while the listener listened, so that it missed nothing.
+        """
         if not fresh:
             listener.check_database()
         while True:
@@ -131,14 +148,25 @@ class JobSubscriptions:
                     return _end(report, reports.END_OF_LOST_LOG)
 
     async def follow_job(
-        self, job_id: str, workspace_id: str, *, after: int = 0, latest: bool = False
+        self,
+        job_id: str,
+        workspace_id: str,
+        *,
+        after: int = 0,
+        latest: bool = False,
+        listener: Listener | None = None,
     ) -> AsyncGenerator[list[Event]]:
-        """Listen to a job, and yield its events as `follow` does."""
-        with self.listen(job_id) as listener:
-            async for events in self.follow(listener, workspace_id, after=after, latest=latest):
+        """Listen to a job, and yield its events as `follow` does.
+
+        `listener` has listened since before the job was submitted: then nothing is read before the
+        first event.
+        """
+        follow = self.follow if listener is None else self._follow
+        with self._hold(listener) if listener else self.listen(job_id) as held:
+            async for events in follow(held, workspace_id, after=after, latest=latest):
                 yield events
 
-    async def follow(
+    def follow(
         self, listener: Listener, workspace_id: str, *, after: int = 0, latest: bool = False
     ) -> AsyncIterator[list[Event]]:
         """Yield the job's events above `after`, in order, none missing, none twice, to the end.
@@ -146,8 +174,13 @@ class JobSubscriptions:
         A reader that has seen the end gets nothing more. `latest` leaves out attempts that failed
         before.
         """
-        last = after
         listener.check_database()
+        return self._follow(listener, workspace_id, after=after, latest=latest)
+
+    async def _follow(
+        self, listener: Listener, workspace_id: str, *, after: int, latest: bool
+    ) -> AsyncIterator[list[Event]]:
+        last = after
         while True:
             received = await listener.next()
             if received is not None and received[-1].number <= last:

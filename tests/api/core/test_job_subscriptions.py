@@ -87,3 +87,28 @@ async def test_who_listens_before_redis_answers_hears(
     with news.listen("job_1") as listener:
         await refused.wait()
         assert await heard(redis, "job_1", listener) == TOLD
+
+
+async def test_who_listened_before_the_submission_reads_no_state(
+    redis: Redis, news: JobSubscriptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a listener that is held by a reader after the submission's own block has ended
+    async def refuse(*_: object) -> None:
+        raise AssertionError("the database was read")
+
+    news.start()
+    with news.listen("job_1") as listener:
+        assert await heard(redis, "job_1", listener) == TOLD
+        monkeypatch.setattr(news._database, "read", refuse)
+        reader = news.follow_job("job_1", "ws_1", listener=listener)
+        first = asyncio.ensure_future(anext(reader))
+        await asyncio.sleep(0)
+    # When the job's events come
+    await redis.publish(job_events.channel_of("job_1"), job_events.encode(TOLD))
+    assert await asyncio.wait_for(first, 10) == TOLD
+    end = [Event(2, "completed", b"{}")]
+    await redis.publish(job_events.channel_of("job_1"), job_events.encode(end))
+    # Then they are all that the reader needs
+    async with asyncio.timeout(10):
+        assert [events async for events in reader] == [end]
+    assert not news._listeners
