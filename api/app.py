@@ -20,7 +20,8 @@ from api.core import errors
 from api.core import request as queries
 from api.core.auth import Keyring
 from api.core.concurrency_limits import EndCallbacks, OpenStreams, UploadLimits
-from api.core.errors import PREFIXES, error_response
+from api.core.error_bodies import PREFIXES
+from api.core.errors import error_response
 from api.core.job_subscriptions import JobSubscriptions
 from api.core.local_models import LocalModels
 from api.core.middleware import (

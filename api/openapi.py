@@ -11,7 +11,7 @@ import orjson
 from fastapi import FastAPI
 
 from api.core.bodies import REFERENCE, build_body_schema
-from api.core.errors import ErrorBody, ProblemBody, is_own_route
+from api.core.error_bodies import find_shape, list_models
 from broker.completion import Json
 
 DESCRIPTION = """
@@ -90,21 +90,17 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
                 operation.setdefault("security", [{"key": []}])
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    for model in (ErrorBody, ProblemBody):
+    for model in list_models():
         _add_schema(model.model_json_schema(ref_template=REFERENCE), schemas)
     return document
 
 
 def _errors_of(path: str) -> Json:
     """Return the responses for errors of a path, by status range."""
-    media, model = (
-        ("application/problem+json", ProblemBody)
-        if is_own_route(path)
-        else ("application/json", ErrorBody)
-    )
-    schema = {"$ref": REFERENCE.format(model=model.__name__)}
+    shape = find_shape(path)
+    schema = {"$ref": REFERENCE.format(model=shape.model.__name__)}
     return {
-        status: {"description": text, "content": {media: {"schema": schema}}}
+        status: {"description": text, "content": {shape.media_type: {"schema": schema}}}
         for status, text in ERRORS.items()
     }
 

@@ -16,6 +16,7 @@ from api.core.services import Services
 from api.jobs import actions, call_timeout, delete_after_delivery, responses, submit
 from api.jobs.call_timeout import bound_wait
 from api.jobs.streaming import ChunkStream, chunk_response
+from api.jobs.styles import AnswerRenderer, DialectCall, StreamRenderer
 from api.webhooks.urls import take_webhook
 from broker.accounts import Principal
 from broker.completion import Json
@@ -26,26 +27,38 @@ from broker.submission import NewJob
 
 
 async def answer_call(
-    request: Request, services: Services, principal: Principal, body: Json, operation: Operation
+    request: Request,
+    services: Services,
+    principal: Principal,
+    body: Json,
+    operation: Operation,
+    call: DialectCall | None = None,
 ) -> Response:
-    """Submit a job for `body`; return its answer, its stream, or the path to fetch it later."""
+    """Submit a job for `body`; return its answer, its stream, or the path to fetch it later.
+
+    A call in a dialect gets its answer in that dialect; `body` is its translation.
+    """
     webhook = take_webhook(body, services.settings.allowed_networks)
     options = replace(reading.read_job_options(request, operation), webhook=webhook)
+    if call is not None:
+        options = call.change_options(options)
     job = await submit.prepare_job(request, services, principal, body, options)
+    renderer = None if call is None else call.bind(job)
     is_streamed = job.row["stream"] and not reading.read_preference(request).respond_async
 
     async def served_answer() -> Response:
         if is_streamed:
-            return await _stream_job(request, services, principal, job)
-        response = await serve(request, services, principal, job)
-        if operation in STREAMED and routing_metadata.is_requested(request):
+            return await _stream_job(request, services, principal, job, renderer)
+        response = await serve(request, services, principal, job, renderer)
+        if renderer is None and operation in STREAMED and routing_metadata.is_requested(request):
             return await routing_metadata.add_metadata(services, principal, response)
         return response
 
     async def replayed_answer(job_id: str) -> Response:
         if is_streamed:
-            return await _stream_chunks(request, services, principal, job, job_id)
-        return await responses.stored_response(services, principal, job_id)
+            stream = _create_stream(job, job_id, renderer)
+            return await _stream_events(request, services, principal, job, stream, renderer)
+        return await responses.stored_response(services, principal, job_id, renderer)
 
     if is_streamed:
         services.open_streams.take(request, principal)
@@ -54,7 +67,11 @@ async def answer_call(
 
 
 async def _stream_job(
-    request: Request, services: Services, principal: Principal, job: NewJob
+    request: Request,
+    services: Services,
+    principal: Principal,
+    job: NewJob,
+    renderer: AnswerRenderer | None,
 ) -> Response:
     """Submit a job; return its chunks as they arrive."""
     cancels = cancels_on_disconnect(request)
@@ -68,8 +85,10 @@ async def _stream_job(
             if cancels and not submitted.replayed:  # a replayed job has other callers
                 await actions.cancel_quietly(services, principal, job_id, waits=waits)
 
-        return await _stream_chunks(
-            request, services, principal, job, job_id, on_gone, listener if is_new else None
+        stream = _create_stream(job, job_id, renderer)
+        present = listener if is_new else None
+        return await _stream_events(
+            request, services, principal, job, stream, renderer, on_gone, present
         )
 
 
@@ -77,37 +96,55 @@ async def _ignore_disconnect() -> None:
     """Do nothing when the caller of a stored answer disconnects."""
 
 
-async def _stream_chunks(
+def _create_stream(job: NewJob, job_id: str, renderer: AnswerRenderer | None) -> StreamRenderer:
+    """Return the renderer of the events of the job that was submitted for `job`."""
+    if renderer is not None:
+        return renderer.create_stream(job_id)
+    return ChunkStream(
+        job_id,
+        model=job.row["model"],
+        created=job.row["created_at"] // 1000,
+        operation=Operation(job.row["operation"]),
+    )
+
+
+async def _stream_events(
     request: Request,
     services: Services,
     principal: Principal,
     job: NewJob,
-    job_id: str,
+    stream: StreamRenderer,
+    renderer: AnswerRenderer | None,
     on_gone: Callable[[], Coroutine[Any, Any, None]] = _ignore_disconnect,
     listener: Listener | None = None,
 ) -> Response:
-    """Return the chunks of the job that was submitted for `job`, while `listener` listened."""
+    """Return the events of the job that was submitted for `job`, while `listener` listened.
+
+    A dialect numbers its own events, so it needs those of earlier attempts, too.
+    """
+    job_id, is_chat = stream.job_id, renderer is None
     source = services.subscriptions.follow_job(
-        job_id, principal.workspace_id, latest=True, listener=listener
+        job_id, principal.workspace_id, latest=is_chat, listener=listener
     )
     source = delete_after_delivery.mark_after_stream(services, job_id, job.row["store"], source)
-    if routing_metadata.is_requested(request):
+    if is_chat and routing_metadata.is_requested(request):
         source = routing_metadata.add_metadata_to_stream(services, principal, job_id, source)
     return await chunk_response(
+        request,
         bound_wait(services, principal, job_id, source),
-        ChunkStream(
-            job_id,
-            model=job.row["model"],
-            created=job.row["created_at"] // 1000,
-            operation=Operation(job.row["operation"]),
-        ),
+        stream,
         keep_alive=services.settings.keep_alive_seconds,
+        headers={} if renderer is None else renderer.headers,
         on_gone=on_gone,
     )
 
 
 async def serve(
-    request: Request, services: Services, principal: Principal, job: NewJob
+    request: Request,
+    services: Services,
+    principal: Principal,
+    job: NewJob,
+    renderer: AnswerRenderer | None = None,
 ) -> Response:
     """Submit the job; return its answer, or 202 as the caller prefers."""
     preference = reading.read_preference(request)
@@ -134,7 +171,9 @@ async def serve(
                     services, principal, listener, seconds=seconds, fresh=True
                 )
     if end is not None:
-        response = await responses.end_response(services, principal, submitted.job_id, end)
+        response = await responses.end_response(
+            request, services, principal, submitted.job_id, end, renderer
+        )
         if job.row["store"] == Store.NONE and not submitted.replayed:
             response.background = BackgroundTask(
                 delete_after_delivery.mark_fetched, services, job.id
@@ -144,7 +183,9 @@ async def serve(
             services, principal, submitted.job_id, preference
         )
     else:
-        response = await responses.timeout_response(services, principal, submitted.job_id, seconds)
+        response = await responses.timeout_response(
+            request, services, principal, submitted.job_id, seconds
+        )
     return responses.mark_replay(response, submitted)
 
 

@@ -1,4 +1,4 @@
-"""Errors as callers see them: OpenRouter's envelope, and RFC 9457 problems on our own routes.
+"""Answers to refused requests, in the shape of the API that the path belongs to.
 
 The answer to an unknown path suggests a similar one.
 """
@@ -11,12 +11,13 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI
-from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from api.core.error_bodies import PREFIXES, find_shape
 from broker.completion import Json
+from broker.dialects.errors import ApiError
 from broker.errors import (
     AuthenticationError,
     InvalidRequestError,
@@ -24,73 +25,15 @@ from broker.errors import (
     NotFoundError,
     WaybillError,
 )
-from broker.jobs.error_envelope import envelope
 
-OWN_ROUTES = ("/route", "/jobs", "/compare", "/webhooks", "/audit", "/users")
-PREFIXES = ("/api/v1", "/v1")
 MAX_MESSAGE_LENGTH, MAX_PARAM_LENGTH = 4_000, 256
 """Characters. A message may quote the request, which may be long."""
-
-
-class ErrorMetadata(BaseModel, extra="allow"):
-    """More about an error. Errors of providers have further fields, e.g. `provider_name`."""
-
-    error_type: str = Field(description="The kind of error, e.g. `rate_limit_exceeded`.")
-
-
-class ErrorDetails(BaseModel):
-    """Status, message and kind of an error."""
-
-    code: int = Field(description="The HTTP status.")
-    message: str = Field(description="What is wrong, and what to do.")
-    param: str | None = Field(None, description="The field that is wrong; absent if unknown.")
-    metadata: ErrorMetadata = Field(description="The kind of error, and more about it.")
-
-
-class ErrorBody(BaseModel):
-    """The body of an answer with a status of 400 or above (OpenRouter's shape)."""
-
-    error: ErrorDetails = Field(description="What went wrong.")
-
-
-class ProblemBody(BaseModel, extra="allow"):
-    """The body of an error of a route that only Waybill has: problem details (RFC 9457)."""
-
-    type: str = Field(
-        description="The kind of error as a URN.", examples=["urn:waybill:error:not_found"]
-    )
-    title: str = Field(description="The kind of error in words.")
-    status: int = Field(description="The HTTP status.")
-    detail: str = Field(description="What is wrong, and what to do.")
-    param: str | None = Field(None, description="The field that is wrong; absent if unknown.")
 
 
 def json_response(
     body: Any, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     return Response(orjson.dumps(body), status, headers=headers, media_type="application/json")
-
-
-def build_problem(status: int, message: str, metadata: Json, param: str | None = None) -> Json:
-    """Return RFC 9457 problem details."""
-    error_type = metadata.get("error_type", "server")
-    body: Json = {
-        "type": f"urn:waybill:error:{error_type}",
-        "title": str(error_type).replace("_", " "),
-        "status": status,
-        "detail": message,
-    }
-    if param is not None:
-        body["param"] = param
-    return body | {name: value for name, value in metadata.items() if name != "error_type"}
-
-
-def is_own_route(path: str) -> bool:
-    """Return whether a path belongs to a route that only Waybill has; its errors are problems."""
-    for prefix in PREFIXES:
-        if path.startswith(prefix):
-            return path.removeprefix(prefix).startswith(OWN_ROUTES)
-    return False
 
 
 def _retry_after(error: WaybillError) -> dict[str, str]:
@@ -114,21 +57,27 @@ def error_response(
     headers = {**_retry_after(error), **error.headers, **(headers or {})}
     if isinstance(error, AuthenticationError):
         headers["WWW-Authenticate"] = "Bearer"
-    if is_own_route(request.url.path):
-        body = build_problem(error.status, message, metadata, param)
-        response = json_response(body, error.status, headers)
-        response.headers["content-type"] = "application/problem+json"
-        return response
-    return json_response(envelope(error.status, message, metadata, param), error.status, headers)
+    return render_error(request, error.status, message, metadata, param=param, headers=headers)
+
+
+def render_error(
+    request: Request,
+    status: int,
+    message: str,
+    metadata: Json,
+    *,
+    param: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return an error in the shape of the API that the path of the request belongs to."""
+    request_id = getattr(request.state, "request_id", None)
+    shape = find_shape(request.url.path)
+    body = shape.build(ApiError(status, message, metadata, param, request_id))
+    return Response(orjson.dumps(body), status, headers=headers, media_type=shape.media_type)
 
 
 PARAMETER = re.compile(r"\{[^}]*\}")
 NEAR = 0.8  # how much of a path must be right
-ELSEWHERE = {
-    "/responses": "OpenAI's Responses API is not here",
-    "/messages": "Anthropic's Messages API is not here",
-}
-"""Paths of other APIs, with the answer to clients that call them."""
 
 
 def answer_unrouted(app: FastAPI, request: Request, error: HTTPException) -> Response:
@@ -181,9 +130,6 @@ def _documented(path: str) -> str:
 
 
 def _remedy(path: str, known: Collection[str]) -> str:
-    elsewhere = ELSEWHERE.get(path.removeprefix(PREFIXES[0]))
-    if elsewhere is not None:
-        return f"{elsewhere}: send chats to {PREFIXES[0]}/chat/completions"
     near = difflib.get_close_matches(path[:200], known, n=1, cutoff=NEAR)
     return f"there is no such path; {near[0]} is meant, perhaps" if near else "not found"
 

@@ -9,14 +9,23 @@ take it for an event and fail to parse it.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from api.jobs.responses import failed_response, job_headers
+from api.jobs.styles import StreamRenderer
 from broker.background import end_tasks
 from broker.completion import ErrorType, Json
 from broker.enums import JobState
@@ -40,6 +49,8 @@ _closing: set["asyncio.Task[None]"] = set()  # references, so that running tasks
 @dataclass(slots=True)
 class ChunkStream:
     """One caller's view of a job: the chunks of a chat or text completion."""
+
+    keep_alive: ClassVar[bytes] = KEEP_ALIVE
 
     job_id: str
     model: str
@@ -111,10 +122,12 @@ class ChunkStream:
 
 
 async def chunk_response(
+    request: Request,
     source: Source,
-    stream: ChunkStream,
+    stream: StreamRenderer,
     *,
     keep_alive: float,
+    headers: Mapping[str, str],
     on_gone: Callable[[], Coroutine[Any, Any, None]],
 ) -> Response:
     """Return the stream, or a plain error when the job fails before its first chunk.
@@ -129,31 +142,31 @@ async def chunk_response(
         if events is None:
             break
         if events[-1].is_end and events[-1].type != JobState.COMPLETED and not _has_chunk(events):
-            return failed_response(stream.job_id, orjson.loads(events[-1].data))
+            return failed_response(request, stream.job_id, orjson.loads(events[-1].data))
         first = stream.render(events)
     body = _split_pieces(_yield_chunks(feed, stream, first, keep_alive, on_gone))
-    headers = job_headers(stream.job_id, stream.queued_ms)
-    return StreamingResponse(body, headers=HEADERS | headers, media_type="text/event-stream")
+    headers = {**HEADERS, **headers, **job_headers(stream.job_id, stream.queued_ms)}
+    return StreamingResponse(body, headers=headers, media_type="text/event-stream")
 
 
 async def _yield_chunks(
     feed: "_Feed",
-    stream: ChunkStream,
+    stream: StreamRenderer,
     first: bytes,
     keep_alive: float,
     on_gone: Callable[[], Coroutine[Any, Any, None]],
 ) -> AsyncGenerator[bytes]:
     try:
-        yield first or KEEP_ALIVE
+        yield first or stream.keep_alive
         while not stream.ended:
             events = await feed.next(keep_alive)
-            yield KEEP_ALIVE if events is None else stream.render(events)
+            yield stream.keep_alive if events is None else stream.render(events)
     finally:
         await _finish(_close_stream(feed, stream, on_gone))
 
 
 async def _close_stream(
-    feed: "_Feed", stream: ChunkStream, on_gone: Callable[[], Coroutine[Any, Any, None]]
+    feed: "_Feed", stream: StreamRenderer, on_gone: Callable[[], Coroutine[Any, Any, None]]
 ) -> None:
     try:
         await feed.close()

@@ -140,7 +140,9 @@ async def find_earlier(
     row = await services.database.read(
         idempotency.find_by_key, principal.workspace_id, options.idempotency_key
     )
-    if row is None or row["fingerprint"] != _fingerprint(body, options, principal):
+    if row is None or row["fingerprint"] != _fingerprint(
+        options.caller_body or body, options, principal
+    ):
         raise refusal
     return submission.prepare_repeat(row, principal, refusal)
 

@@ -95,6 +95,7 @@ _SELECT_PAYLOADS = select(
     _payloads.c.extra,
     _payloads.c.response,
     _payloads.c.events.is_not(None),
+    _payloads.c.caller_body,
 )
 
 END_OF_LOST_LOG = 1_000_000_000

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from broker.completion import AttemptOutcome
-from broker.enums import JobState, Kept, OnUnknown, Store
+from broker.enums import Dialect, JobState, Kept, OnUnknown, Store
 from broker.requests.operations import Operation
 
 
@@ -27,6 +27,7 @@ class JobRow(NamedTuple):
     hold_nanos: int
     priority: int
     created_at: int
+    dialect: Dialect | None = None  # None: the operation's own
     app: str | None = None
     end_user: str | None = None
     session_id: str | None = None
@@ -49,6 +50,7 @@ class JobPayloadRow(NamedTuple):
     extra: str | None  # JSON: metadata and attribution
     response: bytes | None  # JSON
     has_log: bool  # the events of a stream are stored
+    caller_body: bytes | None = None  # JSON: the body in the job's dialect; None once deleted
 
 
 class JobAttemptRow(NamedTuple):

@@ -5,7 +5,7 @@ import orjson
 from broker import routing
 from broker.clock import seconds
 from broker.completion import AttemptOutcome, Json
-from broker.enums import JobState, Store
+from broker.enums import Dialect, JobState, Store
 from broker.ids import generation_id
 from broker.jobs.reports import JobReport
 from broker.jobs.rows import JobAttemptRow, JobRow
@@ -13,6 +13,8 @@ from broker.money import usd
 from broker.pricing import render_prices
 from broker.routing import Plan, PlanStep
 from broker.usage import render_usage
+
+DIALECT_PATHS = {Dialect.RESPONSES: "/v1/responses", Dialect.MESSAGES: "/v1/messages"}
 
 
 def job(report: JobReport) -> Json:
@@ -73,7 +75,7 @@ def job_summary(row: JobRow) -> Json:
         "id": row.id,
         "object": "job",
         "status": row.state,
-        "endpoint": row.operation,
+        "endpoint": row.operation if row.dialect is None else DIALECT_PATHS[row.dialect],
         "model": row.model,
         "provider": row.provider,
         "lane": row.lane,

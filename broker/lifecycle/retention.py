@@ -128,7 +128,7 @@ def delete_unkept(connection: Connection, now: int, fetched_before: int) -> list
     query = select(_jobs.c.id).where(*(_jobs.c.store.is_not(None), _jobs.c.kept.is_(None), _ENDED))
     ids = connection.execute(query.limit(GROUP)).scalars().all()
     _mark(connection, ids, Kept.RESULT)
-    _set_payloads(connection, ids, request=b"")
+    _set_payloads(connection, ids, request=b"", caller_body=None)
     finished = connection.execute(
         select(_jobs.c.id, _jobs.c.batch_id)
         .where(
@@ -223,7 +223,8 @@ def _delete_contents(
     if not ids:
         return
     _mark(connection, ids, kept)
-    _set_payloads(connection, ids, request=b"", response=None, events=None, extra=None)
+    deleted = dict.fromkeys(("caller_body", "response", "events", "extra"))
+    _set_payloads(connection, ids, request=b"", **deleted)
     connection.execute(
         update(_files).where(_files.c.job_id.in_(ids)).values(expires_at=files_until)
     )

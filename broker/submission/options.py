@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 
 from broker.billing.funds import Payer
 from broker.completion import Json
-from broker.enums import OnUnknown
+from broker.enums import Dialect, OnUnknown
 from broker.errors import WaybillError
 from broker.queues import Lane
 from broker.rate_limits import RateLimit
@@ -35,6 +35,9 @@ class JobOptions:
     origin: Json = field(default_factory=dict)  # the headers that name its origin
     coalesce: bool = False  # share one call with identical jobs, see `coalescing`
     extra: Json = field(default_factory=dict)  # metadata, returned unchanged
+    dialect: Dialect | None = None  # of the caller's body and of the answers
+    caller_body: Json | None = None  # the body before its translation from that dialect
+    is_instructed: bool = False  # the first message is for this request only
     asked: Json | None = None  # the body before a preset was merged into it
     preset_prompt: bool = (
         False  # the first message is a preset's prompt, not visible to every reader
@@ -57,6 +60,7 @@ class JobColumns(Schedule):
     workspace_id: str
     api_key_id: str
     operation: str
+    dialect: str | None
     lane: str
     model: str
     provider: str

@@ -39,7 +39,10 @@ SEED_BITS = 32
 MAX_LABEL = 256
 
 NOT_FINGERPRINTED = frozenset(
-    {"idempotency_key", "session_id", "app", "origin", "store", "asked", "preset_prompt"}
+    {
+        *("idempotency_key", "session_id", "app", "origin", "store", "asked", "preset_prompt"),
+        *("dialect", "caller_body", "is_instructed"),
+    }
 )
 """Options that may differ between requests with the same idempotency key."""
 
@@ -76,6 +79,7 @@ def prepare(
         "request": orjson.dumps(body),
         "plan": routing.encode_plan(plan),
         "quotes": orjson.dumps(quoted.nanos).decode(),
+        "caller_body": None if options.caller_body is None else orjson.dumps(options.caller_body),
         "extra": _encode_extra(body, options),
     }
     payer = Payer(
@@ -112,6 +116,7 @@ def _encode_extra(body: Json, options: JobOptions) -> str | None:
     metadata = {**(body.get("metadata") or {}), **(options.extra.get("metadata") or {})}
     details = {"metadata": metadata, "trace": body.get("trace"), "origin": options.origin}
     details["preset_prompt"] = options.preset_prompt
+    details["is_instructed"] = options.is_instructed
     extra = options.extra | {name: value for name, value in details.items() if value}
     return orjson.dumps(extra).decode() if extra else None
 
@@ -152,6 +157,7 @@ def _build_row(
         "workspace_id": principal.workspace_id,
         "api_key_id": principal.api_key_id,
         "operation": options.operation.value,
+        "dialect": options.dialect and options.dialect.value,
         "lane": options.lane.value,
         "model": plan[0].model,
         "provider": plan[0].provider,
@@ -175,7 +181,7 @@ def _build_row(
         "store": choose_store(body, options.store, principal.settings, settings.store),
         "idempotency_key": options.idempotency_key,
         "fingerprint": (
-            compute_fingerprint(options.asked or body, options, principal)
+            compute_fingerprint(options.caller_body or options.asked or body, options, principal)
             if options.idempotency_key
             else None
         ),

@@ -258,8 +258,6 @@ def test_unknown_own_route(installation: Installation, path: str) -> None:
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("/responses", "/chat/completions"),
-        ("/messages", "/chat/completions"),
         ("/chat/completion", "/chat/completions is meant, perhaps"),
         ("/model", "/models is meant, perhaps"),
     ],

@@ -6,7 +6,7 @@ from sqlalchemy import Column, Index, LargeBinary, Text, false
 from sqlmodel import Field
 
 from broker.completion import AttemptOutcome
-from broker.enums import JobState, Kept, OnUnknown, Store
+from broker.enums import Dialect, JobState, Kept, OnUnknown, Store
 from broker.requests.operations import Operation
 from broker.storage.tables.columns import TableModel, big, enumeration, partial_index
 
@@ -61,6 +61,9 @@ class Job(TableModel, table=True):
     operation: Operation = Field(
         sa_column=enumeration(Operation)
     )  # the API path the job stands for, e.g. /v1/chat/completions
+    dialect: Dialect | None = Field(  # of the caller's body and of the answers; None: operation's
+        default=None, sa_column=enumeration(Dialect, nullable=True)
+    )
     lane: str
     model: str  # the slug asked for first
     provider: str  # whose queue it is on now
@@ -116,6 +119,9 @@ class JobPayload(TableModel, table=True):
     request: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # the body, JSON
     plan: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # JSON, see routing
     quotes: str | None = Field(default=None, sa_column=Column(Text))  # JSON: what each place holds
+    caller_body: bytes | None = Field(  # JSON: the body before its translation from a dialect
+        default=None, sa_column=Column(LargeBinary)
+    )
     extra: str | None = Field(default=None, sa_column=Column(Text))  # metadata and attribution
     response: bytes | None = Field(default=None, sa_column=Column(LargeBinary))  # the answer, JSON
     events: bytes | None = Field(

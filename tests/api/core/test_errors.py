@@ -10,7 +10,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy.exc import OperationalError
 from starlette.requests import Request
 
-from api.core.errors import ErrorBody, ProblemBody, error_response
+from api.core.error_bodies import ErrorBody, ProblemBody
+from api.core.errors import error_response
 from broker import errors
 from broker.completion import OWN_ERROR_TYPES, ErrorType
 from broker.errors import WaybillError, http_status

@@ -1,0 +1,103 @@
+"""The style of a call: the dialect of its body, its answer and its stream."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Protocol
+
+from broker.completion import Json
+from broker.dialects.base import DialectJob, TranslatedRequest
+from broker.enums import Dialect
+from broker.events.job_events import Event
+from broker.submission import JobOptions, NewJob
+
+WARNINGS_HEADER = "X-Waybill-Warnings"
+
+
+class StreamRenderer(Protocol):
+    """One caller's view of a job as server-sent events."""
+
+    keep_alive: ClassVar[bytes]
+    """What is sent after a while without events."""
+
+    @property
+    def job_id(self) -> str:
+        """Return the id of the job."""
+
+    @property
+    def shown(self) -> bool:
+        """Return whether this caller has received a part of the answer."""
+
+    @property
+    def ended(self) -> bool:
+        """Return whether the stream is over."""
+
+    @property
+    def queued_ms(self) -> int | None:
+        """Return the milliseconds that the shown attempt waited."""
+
+    def render(self, events: Sequence[Event]) -> bytes:
+        """Return the bytes of these events for this caller."""
+
+
+class CallStyle(ABC):
+    """How the answers of calls are rendered in a dialect."""
+
+    dialect: ClassVar[Dialect]
+
+    @abstractmethod
+    def render_answer(self, job: DialectJob, answer: Json) -> Json:
+        """Return the body of the answer; `answer` is a chat completion."""
+
+    @abstractmethod
+    def create_stream(self, job: DialectJob) -> StreamRenderer:
+        """Return a new renderer of the job's events."""
+
+
+@dataclass(frozen=True, slots=True)
+class DialectCall:
+    """One call in a dialect: its body, the translation of the body, and the style of its answer."""
+
+    style: CallStyle
+    caller_body: Json
+    translated: TranslatedRequest
+
+    def change_options(self, options: JobOptions) -> JobOptions:
+        """Return the options of the call's job."""
+        return replace(
+            options,
+            dialect=self.style.dialect,
+            caller_body=self.caller_body,
+            is_instructed=self.translated.is_instructed,
+        )
+
+    def bind(self, job: NewJob) -> "AnswerRenderer":
+        """Return the renderer of the answer of this job."""
+        created = job.row["created_at"] // 1000
+        shown = DialectJob(job.id, job.row["model"], created, self.caller_body)
+        return AnswerRenderer(self.style, shown, self.translated.warnings)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRenderer:
+    """Renders the answer of one job in a dialect."""
+
+    style: CallStyle
+    job: DialectJob
+    warnings: Sequence[str] = ()
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The header with the warnings of the translation, if there are any."""
+        return {WARNINGS_HEADER: "; ".join(self.warnings)} if self.warnings else {}
+
+    def render(self, job_id: str, answer: Json) -> Json:
+        """Return the body of the answer; `answer` is a chat completion.
+
+        `job_id` differs from the id of `job` when the call repeats an earlier one.
+        """
+        return self.style.render_answer(replace(self.job, id=job_id), answer)
+
+    def create_stream(self, job_id: str) -> StreamRenderer:
+        """Return a new renderer of the events of a job."""
+        return self.style.create_stream(replace(self.job, id=job_id))
