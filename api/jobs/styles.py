@@ -18,7 +18,7 @@ class StreamRenderer(Protocol):
     """One caller's view of a job as server-sent events."""
 
     keep_alive: ClassVar[bytes]
-    """What is sent after a while without events."""
+    """The bytes that are sent after a while without events."""
 
     @property
     def job_id(self) -> str:
@@ -41,7 +41,7 @@ class StreamRenderer(Protocol):
 
 
 class CallStyle(ABC):
-    """How the answers of calls are rendered in a dialect."""
+    """Renders the answers of calls in a dialect."""
 
     dialect: ClassVar[Dialect]
 
