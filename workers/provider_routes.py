@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from broker.providers.configuration import Provider
 from broker.providers.pacing import ProviderLimits
-from broker.requests.operations import Operation
+from broker.requests.operations import Interface, Operation
 from workers.adapters.base import Adapter, Upstream
 from workers.adapters.openai.quirks import OpenAiQuirk
-from workers.adapters.registry import ADAPTERS
+from workers.adapters.registry import ADAPTERS, RESPONSES
 from workers.operations.base import OperationAdapter
 from workers.operations.registry import operation_adapter
 
@@ -23,11 +23,19 @@ class ProviderRoute:
     batches: str | None = None  # the name of its batch API, see `native_batches`
     is_shared: bool = True  # the installation has a key for it, or needs none
 
-    def adapter(self, operation: Operation) -> Adapter | OperationAdapter | None:
+    def adapter(
+        self, operation: Operation, interface: Interface = Interface.PATHS
+    ) -> Adapter | OperationAdapter | None:
         """Return the adapter of an operation, or None if the provider does not serve it."""
         if operation is Operation.CHAT:
-            return self.chat
+            return self.chat_adapter(interface)
         return operation_adapter(operation, self.upstream.wire, self.upstream.quirks)
+
+    def chat_adapter(self, interface: Interface) -> Adapter:
+        """Return the adapter for chats with a model behind this interface."""
+        if interface is Interface.RESPONSES:
+            return RESPONSES.get(self.upstream.wire, self.chat)
+        return self.chat
 
 
 def build_routes(providers: Mapping[str, Provider]) -> dict[str, ProviderRoute]:

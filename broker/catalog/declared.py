@@ -13,6 +13,7 @@ from broker.providers.configuration import Provider
 from broker.providers.endpoints import Endpoint
 from broker.providers.vendors import Vendor
 from broker.requests.operations import Interface
+from broker.requests.parameters import limit_to_interface
 from broker.settings import EndpointRow, ModelRow, PriceRow
 
 PER_MILLION = (
@@ -47,6 +48,7 @@ def _build_endpoint(
             "which has no [[providers]] table and no API key in the environment"
         )
     parameters = endpoint.supported_parameters or row.supported_parameters
+    interface = _find_interface(endpoint)
     return Endpoint(
         provider=endpoint.provider,
         model=row.slug,
@@ -55,11 +57,13 @@ def _build_endpoint(
         context_length=endpoint.context_length or row.context_length,
         max_completion_tokens=endpoint.max_completion_tokens or row.max_completion_tokens,
         quantization=endpoint.quantization or row.quantization,
-        supported_parameters=None if parameters is None else frozenset(parameters),
+        supported_parameters=None
+        if parameters is None
+        else limit_to_interface(frozenset(parameters), interface),
         input_modalities=None if row.input_modalities is None else frozenset(row.input_modalities),
         output_modalities=frozenset(row.output_modalities),
         data_policy=find_policy(providers[endpoint.provider]),
-        interface=_find_interface(endpoint),
+        interface=interface,
         distillable=row.distillable,
     )
 

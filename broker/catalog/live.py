@@ -30,6 +30,7 @@ from broker.clock import now_ms
 from broker.providers.configuration import Provider
 from broker.providers.endpoints import DataPolicy, Endpoint
 from broker.providers.vendors import vendors
+from broker.requests.parameters import limit_to_interface
 from broker.settings import Settings
 from broker.storage.database import Database
 
@@ -71,7 +72,8 @@ def _add_search_fees(model: Model, wires: Mapping[str, str]) -> Model:
 
 
 def _add_search_fee(endpoint: Endpoint, wires: Mapping[str, str]) -> Endpoint:
-    price, fee = endpoint.price, find_search_fee(wires.get(endpoint.provider, ""), endpoint.native)
+    price, wire = endpoint.price, wires.get(endpoint.provider, "")
+    fee = find_search_fee(wire, endpoint.native, endpoint.interface)
     if price.web_search is not None or price.is_free or price.as_stated or not fee:
         return endpoint
     return replace(endpoint, price=replace(price, web_search=fee))
@@ -131,6 +133,9 @@ def _build_endpoint(
     outputs = offer.output_modalities or abilities.output or ("text",)
     parameters = stated.supported_parameters or abilities.parameters
     expires = offer.expires or find_retirement(stated.provider, stated.native)
+    interface = (
+        find_interface(stated.provider, stated.native) or abilities.interface or stated.interface
+    )
     return replace(
         stated,
         context_length=stated.context_length or abilities.context,
@@ -139,11 +144,9 @@ def _build_endpoint(
         output_modalities=frozenset(outputs),
         supported_parameters=None
         if parameters is None
-        else _add_host_parameters(stated.provider, parameters),
+        else limit_to_interface(_add_host_parameters(stated.provider, parameters), interface),
         data_policy=policies.get(stated.provider, stated.data_policy),
-        interface=find_interface(stated.provider, stated.native)
-        or abilities.interface
-        or stated.interface,
+        interface=interface,
         expires=expires,
         retired=bool(offer.deprecated) if expires is None else expires <= today,
     )

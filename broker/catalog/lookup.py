@@ -12,6 +12,7 @@ from broker.providers.configuration import Provider
 from broker.providers.endpoints import Endpoint
 from broker.providers.vendors import vendors
 from broker.requests.operations import (
+    DEFAULT_INTERFACES,
     Interface,
     Operation,
     gives,
@@ -230,7 +231,9 @@ class Catalog:
 
     def _has_batch_api(self, endpoint: Endpoint, operation: Operation) -> bool:
         provider = self.providers.get(endpoint.provider)
-        return provider is not None and native_batches.supports(provider.batches, operation)
+        if provider is None or endpoint.interface not in DEFAULT_INTERFACES:
+            return False
+        return native_batches.supports(provider.batches, operation)
 
     def _find_routed(
         self, name: str, operation: Operation, also: Collection[str], requirements: Requirements

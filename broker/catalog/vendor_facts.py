@@ -163,11 +163,14 @@ def _list_providers(vendor: str, provider_slugs: Sequence[str]) -> Iterator[tupl
 _GEMINI_BY_QUERY = re.compile(r"gemini-(?:[3-9]|\d\d)|-latest$")
 _PER_THOUSAND_USD = {"anthropic": 10, "gemini": 35}
 _PER_THOUSAND_QUERIES_USD = 14
+_PER_THOUSAND_BY_RESPONSES_USD = 10  # OpenAI's tool of the Responses API, for reasoning models
 
 
-def find_search_fee(wire: str, native_model: str) -> int:
+def find_search_fee(wire: str, native_model: str, interface: Interface = Interface.PATHS) -> int:
     """Return nano-dollars per search; 0 for a wire whose vendors have no search tool."""
     usd = _PER_THOUSAND_USD.get(wire, 0)
+    if interface is Interface.RESPONSES:
+        usd = _PER_THOUSAND_BY_RESPONSES_USD
     if wire == "gemini" and _GEMINI_BY_QUERY.search(native_model):
         usd = _PER_THOUSAND_QUERIES_USD
     return usd * NANOS_PER_USD // 1000

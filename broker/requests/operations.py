@@ -41,11 +41,13 @@ class Interface(StrEnum):
 
     PATHS = "paths"  # the paths of `Operation`, or the wire's equivalents
     TEXT = "text"  # text completions only: no chat
-    RESPONSES = "responses"  # OpenAI's Responses API only
+    RESPONSES = "responses"  # OpenAI's Responses API only: chats, in another form
     REALTIME = "realtime"  # a session over a socket
 
 
-EXTRA_INTERFACES: Mapping[str, frozenset[Interface]] = {}
+EXTRA_INTERFACES: Mapping[str, frozenset[Interface]] = {
+    wire: frozenset({Interface.RESPONSES}) for wire in ("openai", "azure", "responses")
+}
 """By wire: interfaces that it supports besides PATHS and TEXT. An entry offers their models."""
 
 DEFAULT_INTERFACES = frozenset({Interface.PATHS, Interface.TEXT})
@@ -90,6 +92,8 @@ def serves(wire: str, operation: Operation, interface: Interface = Interface.PAT
         return False
     if interface is Interface.TEXT:
         return operation is Operation.COMPLETIONS and operation in SERVED.get(wire, ())
+    if interface is Interface.RESPONSES:
+        return operation is Operation.CHAT
     return operation in SERVED.get(wire, {Operation.CHAT})
 
 

@@ -8,6 +8,7 @@ request to an endpoint, except tools, response formats and web search. With
 from functools import lru_cache
 
 from broker.completion import Json
+from broker.requests.operations import Interface
 
 FIELDS = {
     **{
@@ -34,6 +35,12 @@ ALIASES = {
 }
 """Other names of parameters in the lists of endpoints."""
 
+NOT_IN_RESPONSES = frozenset(
+    {"seed", "stop", "logit_bias", "frequency_penalty", "presence_penalty", "repetition_penalty",
+     "top_k", "min_p", "top_a", "prediction"}
+)  # fmt: skip
+"""Parameters that OpenAI's Responses API does not have."""
+
 NEVER_DROPPED = frozenset({"max_tokens"})  # it bounds the cost
 ESSENTIAL = frozenset({"tools", "response_format", "web_search_options"})
 """Parameters that the answer depends on: endpoints that lack one are excluded."""
@@ -47,6 +54,11 @@ def find_parameters(body: Json) -> frozenset[str]:
     return frozenset(
         [FIELDS[field] for field, value in body.items() if field in FIELDS and value is not None]
     )
+
+
+def limit_to_interface(listed: frozenset[str], interface: Interface) -> frozenset[str]:
+    """Return those of a model's parameters that the API by which it is served has."""
+    return listed - NOT_IN_RESPONSES if interface is Interface.RESPONSES else listed
 
 
 @lru_cache(4_096)  # a catalog has few different lists, and every plan uses them

@@ -8,6 +8,7 @@ import orjson
 from broker.completion import Json
 from broker.pricing import Price
 from broker.providers.endpoints import Endpoint
+from broker.requests.operations import Interface
 from broker.routing.filters import Exclusion
 
 
@@ -110,6 +111,7 @@ def _decode_step(step: Json) -> PlanStep:
         context_length=step.get("context_length"),
         input_modalities=_to_set(step.get("input_modalities")),
         supported_parameters=_to_set(step.get("supported_parameters")),
+        interface=Interface(step.get("interface", Interface.PATHS)),
         credential=step.get("credential"),
     )
     return PlanStep(endpoint, step["reason"])
@@ -121,6 +123,8 @@ def _encode_facts(endpoint: Endpoint) -> Json:
         "supported_parameters": endpoint.supported_parameters,
     }
     document: Json = {name: sorted(known) for name, known in facts.items() if known is not None}
+    if endpoint.interface is not Interface.PATHS:
+        document["interface"] = endpoint.interface
     if endpoint.credential is not None:
         document["credential"] = endpoint.credential
     if endpoint.context_length is not None:

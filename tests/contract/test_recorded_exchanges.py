@@ -24,11 +24,15 @@ WIRES = {
     "gemini": "gemini",
     "cohere": "cohere",
     "converse": "bedrock",
+    "openai-responses": "responses",
 }
 """The recordings' `api` -> our wire. A new one needs an oracle in `oracles/<api>.py`."""
 
 VENDOR_WIRES = {("openai-chat", "mistral"): "mistral", ("openai-chat", "azure"): "azure"}
 """Vendors whose requests have a wire of their own although their answers are of another `api`."""
+
+CHATS = ("chat", "responses")
+"""The recordings' names of the operation."""
 
 ENVELOPE = {"id": "x", "created": 0, "model": "x"}
 
@@ -38,7 +42,7 @@ def chats(*, failed: bool) -> list[Exchange]:
     return [
         exchange
         for exchange in all_exchanges()
-        if exchange["operation"] == "chat"
+        if exchange["operation"] in CHATS
         and wire_of(exchange) in ADAPTERS
         and (exchange["response"]["status"] >= 300) is failed
     ]
@@ -106,7 +110,7 @@ def test_the_repository_has_an_answer_a_stream_and_an_error_of_each_wire(wire):
     kinds = {
         "error" if "error" in each["tags"] else "stream" if "stream" in each["tags"] else "answer"
         for each in own_exchanges()
-        if each["operation"] == "chat" and wire_of(each) == wire
+        if each["operation"] in CHATS and wire_of(each) == wire
     }
     assert kinds == {"answer", "stream", "error"}
 

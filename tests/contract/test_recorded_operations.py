@@ -9,10 +9,11 @@ import pytest
 
 from broker.completion import CompletionRequest
 from broker.providers.vendors import vendors
-from broker.requests.operations import SERVED, Operation
+from broker.requests.operations import EXTRA_INTERFACES, SERVED, Interface, Operation
 from tests.contract.exchanges import Exchange, all_exchanges, parametrize
 from tests.contract.oracles.failures import suiting
 from workers.adapters.base import Upstream
+from workers.adapters.registry import RESPONSES
 from workers.operations.registry import OPERATIONS, operation_adapter
 
 COVERED = {
@@ -157,3 +158,8 @@ def test_the_core_and_the_workers_agree_on_what_is_served() -> None:
     for operation, wire in OPERATIONS:
         registered.setdefault(wire, {Operation.CHAT}).add(operation)
     assert registered == {wire: set(operations) for wire, operations in SERVED.items()}
+
+
+def test_the_core_and_the_workers_agree_on_who_speaks_the_responses_api() -> None:
+    offered = {wire for wire, extra in EXTRA_INTERFACES.items() if Interface.RESPONSES in extra}
+    assert offered == {*RESPONSES, "responses"}

@@ -10,6 +10,7 @@ from workers.adapters.gemini import GeminiAdapter
 from workers.adapters.mistral import MistralAdapter
 from workers.adapters.openai import OpenAiAdapter
 from workers.adapters.openai.adapter import AzureAdapter
+from workers.adapters.responses import AzureResponsesAdapter, ResponsesAdapter
 
 ADAPTERS: Mapping[str, Adapter] = {
     adapter.wire: adapter
@@ -21,5 +22,15 @@ ADAPTERS: Mapping[str, Adapter] = {
         BedrockAdapter(),
         MistralAdapter(),
         AzureAdapter(),
+        ResponsesAdapter(),
     )
 }  # fmt: skip
+
+RESPONSES: Mapping[str, Adapter] = {
+    "openai": ResponsesAdapter(),
+    "azure": AzureResponsesAdapter(),
+}
+"""The adapters of models that a provider serves by the Responses API only, by its wire.
+
+`broker.requests.operations.EXTRA_INTERFACES` states the same for the catalog.
+"""

@@ -45,11 +45,12 @@ class Attachments:
         must not fetch.
         """
         prepared: Prepared | Failure = Prepared(body)
+        adapter = route.chat_adapter(job.endpoint.interface)
         if job.operation is Operation.CHAT:
             prepared = await prepare(
                 body,
                 modalities=job.endpoint.input_modalities,
-                adapter=route.chat,
+                adapter=adapter,
                 fetch=self.fetch,
                 read_pdf=create_pdf_reader(self.sandbox, job.workspace_id),
                 parser=read_file_parser(plugins),
@@ -59,6 +60,6 @@ class Attachments:
             return prepared
         networks = self.settings.allowed_networks
         refused = await refuse_private_urls(
-            prepared.body, route.upstream.base_url, networks, route.chat.opens
+            prepared.body, route.upstream.base_url, networks, adapter.opens
         )
         return refused or prepared

@@ -49,7 +49,7 @@ class ProviderCalls:
         upstream = self.credentials.upstream_for(job, route)
         if isinstance(upstream, Failure):
             return upstream
-        adapter = route.adapter(job.operation)
+        adapter = route.adapter(job.operation, job.endpoint.interface)
         if adapter is None:
             return _unserved_failure(job)
         run.request = replace(run.request, quirks=upstream.quirks)

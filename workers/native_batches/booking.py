@@ -150,7 +150,7 @@ class LineBooking:
 
 
 def _read(run: JobRun, route: ProviderRoute, answer: bytes) -> AttemptAnswer:
-    adapter = route.adapter(run.job.operation)
+    adapter = route.adapter(run.job.operation, run.job.endpoint.interface)
     assert adapter is not None  # it has built the line
     try:
         request = replace(run.request, quirks=route.upstream.quirks)

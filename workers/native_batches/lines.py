@@ -73,7 +73,7 @@ async def _build_line(
     job = called.job
     body: Json = orjson.loads(job.request)
     request = build_completion_request(job, body)
-    adapter = route.adapter(job.operation)
+    adapter = route.adapter(job.operation, job.endpoint.interface)
     if adapter is None:
         message = f"{job.endpoint.provider} does not serve {job.operation.value}."
         return Failure(AttemptOutcome.NOT_SENT, ErrorType.NOT_FOUND, message)

@@ -2,7 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
 from broker.ids import is_id
 
@@ -98,12 +105,26 @@ class FunctionCall(OpenBody):
     arguments: str = Field("", description="The arguments as JSON.")
 
 
+class CustomCall(OpenBody):
+    """A call of a custom tool, which takes any text."""
+
+    name: str = Field(description="The name of the tool.")
+    input: str = Field("", description="The text for the tool.")
+
+
 class ToolCall(OpenBody):
     """A call of a tool."""
 
     id: str = Field(description="The id of the call.")
-    type: Literal["function"] = Field("function", description="The kind of the tool.")
-    function: FunctionCall = Field(description="The called function.")
+    type: Literal["function", "custom"] = Field("function", description="The kind of the tool.")
+    function: FunctionCall | None = Field(None, description="The called function.")
+    custom: CustomCall | None = Field(None, description="The called custom tool.")
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> "ToolCall":
+        if getattr(self, self.type) is None:
+            raise ValueError(f"a tool call of type `{self.type}` needs a `{self.type}`")
+        return self
 
 
 class SystemMessage(OpenBody):

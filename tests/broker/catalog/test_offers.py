@@ -72,7 +72,7 @@ def test_other_models_are_served_as_usual(native):
     assert find_interface("openai", native) is None
 
 
-def test_what_only_the_responses_api_serves_is_not_offered_but_flips_with_the_wire(
+def test_what_only_the_responses_api_serves_is_offered_where_the_wire_speaks_it(
     openai, monkeypatch
 ):
     behind = [
@@ -82,23 +82,43 @@ def test_what_only_the_responses_api_serves_is_not_offered_but_flips_with_the_wi
         if each.provider == "openai" and each.interface is Interface.RESPONSES
     ]
     assert {"openai/gpt-5-pro", "openai/o3-pro", "openai/gpt-5.3-codex"} <= set(behind)
-    # Given a wire that does not speak it: they are nowhere
-    assert not set(behind) & set(openai.models)
+    current = {slug for slug in behind if not openai.all_models[slug].endpoints[0].retired}
+    assert current
+    assert current <= set(openai.models)
+    for slug in current:
+        assert openai.endpoints([slug])[slug]
+    # Given a wire that does not speak it: they are nowhere, and nothing else changes
+    monkeypatch.setattr(operations, "EXTRA_INTERFACES", {})
+    without = load("openai")
+    assert set(openai.models) - set(without.models) == current
     for slug in behind:
         with pytest.raises(UnknownModelError, match="Responses API") as refusal:
-            openai.endpoints([slug])
+            without.endpoints([slug])
         assert refusal.value.status == 404
     with pytest.raises(UnknownModelError) as refusal:
-        openai.endpoints(["openai/gpt-5-prx"])
+        without.endpoints(["openai/gpt-5-prx"])
     assert "openai/gpt-5-pro" not in refusal.value.message
-    # When the wire speaks it, they are offered; nothing else changes
-    monkeypatch.setattr(
-        operations, "EXTRA_INTERFACES", {"openai": frozenset({Interface.RESPONSES})}
-    )
-    later = load("openai")
-    current = {slug for slug in behind if not later.all_models[slug].endpoints[0].retired}
-    assert current <= set(later.models)
-    assert set(later.models) - set(openai.models) <= set(behind)
+
+
+def test_a_model_behind_the_responses_api_serves_chats_alone_and_lacks_its_missing_parameters(
+    openai,
+):
+    with pytest.raises(NoEndpointError):
+        openai.endpoints(["openai/gpt-5-pro"], Operation.IMAGES)
+    [endpoint] = openai.endpoints(["openai/gpt-5-pro"])["openai/gpt-5-pro"]
+    assert endpoint.lacks(frozenset({"seed", "stop", "logit_bias"})) == {
+        "seed",
+        "stop",
+        "logit_bias",
+    }
+    assert not endpoint.lacks(frozenset({"tools", "response_format", "reasoning", "max_tokens"}))
+    assert not endpoint.batched
+    assert endpoint.price.web_search
+
+
+def test_names_of_another_vendors_image_tool_are_not_offered(openai):
+    drawing = [openai.all_models[slug] for slug in ("openai/gpt-5-image", "openai/gpt-5.4-image-2")]
+    assert not [each for model in drawing for each in model.endpoints if each.provider == "openai"]
 
 
 def test_another_host_serves_such_a_model_by_chats():
@@ -108,9 +128,14 @@ def test_another_host_serves_such_a_model_by_chats():
 
 def test_waybill_toml_says_by_which_interface_a_model_is_served():
     row = {"slug": "openai/gpt-5-pro", "endpoints": [{"provider": "openai", "model": "gpt-5-pro"}]}
-    assert "openai/gpt-5-pro" not in load("openai", models=[row]).models
+
+    def interface():
+        [endpoint] = load("openai", models=[row]).models["openai/gpt-5-pro"].endpoints
+        return endpoint.interface
+
+    assert interface() is Interface.RESPONSES
     row["endpoints"][0]["interface"] = "paths"
-    assert "openai/gpt-5-pro" in load("openai", models=[row]).models
+    assert interface() is Interface.PATHS
     assert set(get_args(InterfaceName)) == set(Interface)
 
 
@@ -123,7 +148,7 @@ def test_no_offered_endpoint_is_retired_cut_off_or_out_of_reach(everywhere):
         or (each.expires or "9999") <= NOW.date().isoformat()
         or not each.native[-1].isalnum()
         or (re.search(r":[a-z]+$", each.native) and each.provider != "openrouter")
-        or each.interface in (Interface.REALTIME, Interface.RESPONSES)
+        or each.interface is Interface.REALTIME
     ]
     assert wrong == []
 

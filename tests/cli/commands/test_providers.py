@@ -299,7 +299,7 @@ def test_a_vendor_may_be_asked_in_another_language_than_its_own(waybill):
 @pytest.mark.parametrize("wire", ADAPTERS)
 def test_the_hint_about_the_address_is_one_for_the_wire(wire):
     hint = provider_checks.BASE_URL_HINTS[wire]
-    if wire in {"openai", "mistral", "anthropic"}:
+    if wire in {"openai", "mistral", "anthropic", "responses"}:
         assert hint == "it usually ends in /v1"
     else:
         assert hint != "it usually ends in /v1"

@@ -136,6 +136,29 @@ def _bedrock() -> WireStream:
     )
 
 
+def _responses() -> WireStream:
+    def event(kind: str, **said: object) -> bytes:
+        return sse({"type": f"response.{kind}", **said}, f"response.{kind}")
+
+    def text(said: str) -> bytes:
+        return event("output_text.delta", output_index=0, content_index=0, delta=said)
+
+    begun = {"id": "resp_1", "object": "response", "model": "m", "output": []}
+    said = {"type": "output_text", "text": "Hello world"}
+    item = {"id": "msg_1", "type": "message", "role": "assistant", "content": [said]}
+    counted = {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15}
+    whole = {**begun, "status": "completed", "output": [item], "usage": counted}
+    return WireStream(
+        "responses",
+        opening=[
+            event("created", response={**begun, "status": "in_progress"}),
+            event("output_item.added", output_index=0, item={**item, "content": []}),
+        ],
+        text=[text("Hello "), text("world")],
+        finish=[event("completed", response=whole)],
+    )
+
+
 STREAMS = {
     stream.wire: stream
     for stream in (
@@ -146,5 +169,6 @@ STREAMS = {
         _gemini(),
         _cohere(),
         _bedrock(),
+        _responses(),
     )
 }

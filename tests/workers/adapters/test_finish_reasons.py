@@ -51,6 +51,12 @@ def cohere(native):
     return {"message": {"content": [{"type": "text", "text": TEXT}]}, "finish_reason": native}
 
 
+def responses(native):
+    said = {"type": "output_text", "text": TEXT}
+    item = {"type": "message", "id": "msg_1", "role": "assistant", "content": [said]}
+    return {"object": "response", "status": native, "output": [item]}
+
+
 ANSWERS = {
     "openai": openai,
     "azure": openai,
@@ -59,6 +65,7 @@ ANSWERS = {
     "gemini": gemini,
     "bedrock": converse,
     "cohere": cohere,
+    "responses": responses,
 }
 
 

@@ -35,6 +35,24 @@ ANSWERS = {
             {"image": {"format": "png", "source": {"bytes": "QQ=="}}}]}},
         "usage": {"inputTokens": 1, "outputTokens": 1},
     },
+    "responses": {
+        "id": "resp_1", "object": "response", "status": "incomplete", "model": "m",
+        "incomplete_details": {"reason": "max_output_tokens"},
+        "output": [
+            {"id": "rs_1", "type": "reasoning", "encrypted_content": "gAAA",
+             "summary": [{"type": "summary_text", "text": "a"}],
+             "content": [{"type": "reasoning_text", "text": "a"}]},
+            {"id": "msg_1", "type": "message", "content": [
+                {"type": "output_text", "text": "a",
+                 "logprobs": [{"token": "a", "logprob": -1, "top_logprobs": [{"token": "a"}]}],
+                 "annotations": [{"type": "url_citation", "url": "u", "start_index": 0}]},
+                {"type": "refusal", "refusal": "a"}]},
+            {"id": "fc_1", "type": "function_call", "call_id": "c", "name": "f",
+             "arguments": "{}"},
+            {"id": "ig_1", "type": "image_generation_call", "result": "QQ=="}],
+        "usage": {"input_tokens": 1, "output_tokens": 1,
+                  "input_tokens_details": {"cached_tokens": 1}},
+    },
 }  # fmt: skip
 
 

@@ -188,6 +188,12 @@ def test_every_wire_sends_calls_with_ids_of_their_own(wire, messages):
     calls, results = _found(sent, call_name), _found(sent, result_name)
     if wire == "bedrock":
         calls, results = ([v["toolUseId"] for v in each] for each in (calls, results))
+    if wire == "responses":
+        kinds = ("function_call", "function_call_output")
+        calls, results = (
+            [item["call_id"] for item in sent["input"] if item.get("type") == kind]
+            for kind in kinds
+        )
     if wire == "gemini":
         calls, results = ([v["id"] for v in each] for each in (calls, results))
     assert calls

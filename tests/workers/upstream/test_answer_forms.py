@@ -43,6 +43,12 @@ ANSWERS = {
         "stopReason": "end_turn",
         "usage": {"inputTokens": 10, "outputTokens": 5},
     },
+    "responses": {
+        "object": "response",
+        "status": "completed",
+        "output": [{"type": "message", "content": [{"type": "output_text", "text": TEXT}]}],
+        "usage": {"input_tokens": 10, "output_tokens": 5},
+    },
 }
 ANSWERS |= {"azure": ANSWERS["openai"], "mistral": ANSWERS["openai"]}
 WIRES = pytest.mark.parametrize("wire", STREAMS)
@@ -147,6 +153,7 @@ UNREADABLE = {
         body.replace(b"choices", b"chances")
         .replace(b'"candidates"', b'"chances"')
         .replace(b'"content": [', b'"contents": [')
+        .replace(b'"output": [', b'"outputs": [')
         .replace(b'"message"', b'"massage"')
     ),
     "cut in half": lambda body: body[: body.rindex(b"}")],
