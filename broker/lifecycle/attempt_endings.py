@@ -21,7 +21,9 @@ from broker.lifecycle.transitions import UNCLAIMED, apply, of_attempt, transitio
 from broker.queues import NATIVE_LANE, REDISPATCH_MS, choose_lane
 from broker.storage import files
 from broker.storage.files import FileRow
+from broker.storage.frequent_statements import FrequentInsert, FrequentQuery, FrequentUpdate
 from broker.storage.tables import Attempt, Generation, Job, JobPayload, columns, table
+from broker.storage.text_lists import among
 from broker.usage import Consumption, CountedJob, GenerationRow
 
 _jobs = table(Job)
@@ -91,15 +93,13 @@ class RunningJob(EndingJob, CountedJob, Protocol):
     cancel_requested: bool
 
 
-_RUNNING = (
+_RUNNING = FrequentQuery[RunningJob](
     select(*columns(RunningJob, _jobs))
-    .where(
-        _jobs.c.id.in_(bindparam("ids", expanding=True)), _jobs.c.state == JobState.RUNNING.value
-    )
+    .where(among(_jobs.c.id, "ids"), _jobs.c.state == JobState.RUNNING.value)
     .order_by(_jobs.c.id)
     .with_for_update()
 )
-_END_ATTEMPT = (
+_END_ATTEMPT = FrequentUpdate(
     update(_attempts)
     .where(_attempts.c.job_id == bindparam("of_job"), _attempts.c.number == bindparam("of_number"))
     .values(
@@ -118,33 +118,30 @@ _END_ATTEMPT = (
         }
     )
 )
-_INSERT_GENERATIONS = insert(_generations)
+_INSERT_GENERATIONS = FrequentInsert(insert(_generations), GenerationRow._fields)
 END_VALUES = {"error": bindparam("error"), "ended_at": bindparam("ended_at")} | _NO_LEASE
 """The columns that every end of a job sets, see `build_end_values`."""
 
 _END_JOB = {
-    state: of_attempt(transition(state, JobState.RUNNING)).values(END_VALUES) for state in INACTIVE
+    state: FrequentUpdate(of_attempt(transition(state, JobState.RUNNING)).values(END_VALUES))
+    for state in INACTIVE
+}
+_REQUEUE_VALUES: dict[str, Any] = {
+    name: bindparam(name)
+    for name in (
+        *("provider", "lane", "position", "attempts_used", "tries_here"),
+        *("available_at", "dispatch_at"),
+    )
 }
 _REQUEUE_JOB = {
-    state: of_attempt(transition(state, JobState.RUNNING)).values(
-        {
-            name: bindparam(name)
-            for name in (
-                "provider",
-                "lane",
-                "position",
-                "attempts_used",
-                "tries_here",
-                "available_at",
-                "dispatch_at",
-            )
-        }
-        | _NO_LEASE
-        | _NO_WAIT
+    state: FrequentUpdate(
+        of_attempt(transition(state, JobState.RUNNING)).values(
+            _REQUEUE_VALUES | _NO_LEASE | _NO_WAIT
+        )
     )
     for state in UNCLAIMED
 }
-_STORE_ANSWER = (
+_STORE_ANSWER = FrequentUpdate(
     update(_payloads)
     .where(_payloads.c.job_id == bindparam("of_job"))
     .values(response=bindparam("response"), events=bindparam("events"))
@@ -157,8 +154,8 @@ def record_many(connection: Connection, endings: Sequence[Ending]) -> Sequence[E
     The results are what was stored: no retry of a job that its caller cancelled meanwhile. Answer,
     cost, settlement and state change of a job are in one transaction.
     """
-    found = connection.execute(_RUNNING, {"ids": [ending.job.id for ending in endings]})
-    running: dict[tuple[str, int], RunningJob] = {(row.id, row.attempt): row for row in found}
+    found = _RUNNING.all(connection, {"ids": [ending.job.id for ending in endings]})
+    running = {(row.id, row.attempt): row for row in found}
     recorded: list[Ending | None] = []
     current: list[Ending] = []
     rows: dict[str, RunningJob] = {}
@@ -202,8 +199,8 @@ def _cancel_retry(ending: Ending) -> Ending:
 
 
 def _end_attempts(connection: Connection, endings: Sequence[Ending]) -> None:
-    connection.execute(
-        _END_ATTEMPT,
+    _END_ATTEMPT.run(
+        connection,
         [
             {
                 "of_job": ending.job.id,
@@ -243,9 +240,9 @@ def _record_finished(
         return
     _end_jobs(connection, [(end, JobState.COMPLETED, None) for end in endings])
     generations = [clean_row(end.generation._asdict()) for end in endings]
-    connection.execute(_INSERT_GENERATIONS, generations)
-    connection.execute(
-        _STORE_ANSWER,
+    _INSERT_GENERATIONS.run(connection, generations)
+    _STORE_ANSWER.run(
+        connection,
         [{"of_job": end.job.id, "response": end.response, "events": end.events} for end in endings],
     )
     files.add(connection, [row for end in endings for row in end.files])
@@ -276,11 +273,9 @@ def _record_failed(
         for end, _ in stopped
         if end.events is not None
     ]
-    if logs:
-        connection.execute(_STORE_ANSWER, logs)
+    _STORE_ANSWER.run(connection, logs)
     billed = [end.generation for end, _ in stopped if end.generation is not None]
-    if billed:
-        connection.execute(_INSERT_GENERATIONS, [clean_row(each._asdict()) for each in billed])
+    _INSERT_GENERATIONS.run(connection, [clean_row(each._asdict()) for each in billed])
     ledger.append(
         connection,
         [_build_release(end, rows[end.job.id]) for end, state in stopped if state in TERMINAL],

@@ -17,6 +17,7 @@ from broker.lifecycle.attempt_endings import END_VALUES, build_end_values
 from broker.lifecycle.ended_jobs import Ended, EndingJob
 from broker.lifecycle.transitions import apply, change, of_attempt, of_job, transition
 from broker.queues import REDISPATCH_MS, Ready, choose_lane
+from broker.storage.frequent_statements import FrequentUpdate
 from broker.storage.tables import Job, columns, table
 
 EXPIRE_GROUP = 500
@@ -47,9 +48,13 @@ _OVERDUE = (
 )
 
 
-_REQUEST_CANCELLATION = of_attempt(change(JobState.RUNNING)).values(cancel_requested=True)
+_REQUEST_CANCELLATION = FrequentUpdate(
+    of_attempt(change(JobState.RUNNING)).values(cancel_requested=True)
+)
 _END_UNCLAIMED = {
-    state: of_job(transition(state, *(set(sources(state)) - {JobState.RUNNING}))).values(END_VALUES)
+    state: FrequentUpdate(
+        of_job(transition(state, *(set(sources(state)) - {JobState.RUNNING}))).values(END_VALUES)
+    )
     for state in (JobState.CANCELLED, JobState.EXPIRED)
 }
 
@@ -151,13 +156,15 @@ class ReviewedJob(Protocol):
     lane: str
 
 
-_REOPEN = of_job(transition(JobState.QUEUED, JobState.NEEDS_REVIEW)).values(
-    lane=bindparam("in_lane"),
-    error=None,
-    attempts_used=0,
-    tries_here=0,
-    available_at=bindparam("now"),
-    dispatch_at=bindparam("again_at"),
+_REOPEN = FrequentUpdate(
+    of_job(transition(JobState.QUEUED, JobState.NEEDS_REVIEW)).values(
+        lane=bindparam("in_lane"),
+        error=None,
+        attempts_used=0,
+        tries_here=0,
+        available_at=bindparam("now"),
+        dispatch_at=bindparam("again_at"),
+    )
 )
 
 

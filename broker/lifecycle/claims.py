@@ -13,13 +13,13 @@ from broker.lifecycle.transitions import UNCLAIMED, apply, of_job, transition
 from broker.providers.endpoints import Endpoint
 from broker.requests.operations import Operation
 from broker.routing import Plan
+from broker.storage.frequent_statements import FrequentInsert, FrequentQuery, FrequentUpdate
 from broker.storage.tables import Attempt, Job, JobPayload, columns, table
+from broker.storage.text_lists import among
 
 _jobs = table(Job)
 _payloads = table(JobPayload)
 _attempts = table(Attempt)
-
-_IDS: Any = bindparam("ids", expanding=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def _claim_statement() -> Any:
     return (
         transition(JobState.RUNNING, JobState.QUEUED)
         .where(
-            _jobs.c.id.in_(_IDS),
+            among(_jobs.c.id, "ids"),
             _jobs.c.available_at <= bindparam("now"),
             _jobs.c.deadline_at > bindparam("now"),
         )
@@ -114,11 +114,21 @@ def _claim_statement() -> Any:
     )
 
 
-_CLAIM = _claim_statement()
-_PUBLISH = of_job(transition(JobState.QUEUED, *UNCLAIMED)).values(dispatch_at=bindparam("again_at"))
-_QUEUE_SCHEDULED = transition(JobState.QUEUED, JobState.SCHEDULED).where(_jobs.c.id.in_(_IDS))
-_BODIES = select(*columns(Body, _payloads)).where(_payloads.c.job_id.in_(_IDS))
-_INSERT_ATTEMPTS = insert(_attempts)
+_CLAIM = FrequentQuery[JobToRun](_claim_statement())
+_PUBLISH = FrequentUpdate(
+    of_job(transition(JobState.QUEUED, *UNCLAIMED)).values(dispatch_at=bindparam("again_at"))
+)
+_QUEUE_SCHEDULED = transition(JobState.QUEUED, JobState.SCHEDULED).where(among(_jobs.c.id, "ids"))
+_BODIES = FrequentQuery[Body](
+    select(*columns(Body, _payloads)).where(among(_payloads.c.job_id, "ids"))
+)
+_INSERT_ATTEMPTS = FrequentInsert(
+    insert(_attempts),
+    (
+        *("job_id", "number", "provider", "model", "credential_id", "worker"),
+        *("queued_ms", "started_at"),
+    ),
+)
 
 
 def mark_published(connection: Connection, again_at: Mapping[str, int]) -> None:
@@ -141,28 +151,24 @@ def claim_many(connection: Connection, claims: Sequence[Claim]) -> Sequence[Clai
     """
     first = claims[0]
     now = max(claim.now for claim in claims)
-    rows: Sequence[JobToRun] = connection.execute(
-        _CLAIM,
+    rows = _CLAIM.all(
+        connection,
         {
             "ids": [claim.job_id for claim in claims],
             "now": now,
             "owner": first.owner,
             "lease_expires": now + first.lease_ms,
         },
-    ).all()
+    )
     if not rows:
         return [None] * len(claims)
-    bodies: dict[str, Body] = {
-        body.job_id: body for body in connection.execute(_BODIES, {"ids": [row.id for row in rows]})
-    }
+    found = _BODIES.all(connection, {"ids": [row.id for row in rows]})
+    bodies = {body.job_id: body for body in found}
     claimed = {
         row.id: build_claimed_job(row, bodies[row.id], queued_ms=_queued_ms(row, now))
         for row in rows
     }
-    connection.execute(
-        _INSERT_ATTEMPTS,
-        [_attempt(claimed[row.id], first.owner, now) for row in rows],
-    )
+    _INSERT_ATTEMPTS.run(connection, [_attempt(claimed[row.id], first.owner, now) for row in rows])
     # a doubled id in one group is answered once: popping leaves the second with None
     return [claimed.pop(claim.job_id, None) for claim in claims]
 

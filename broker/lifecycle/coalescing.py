@@ -18,6 +18,7 @@ from broker.jobs.states import WAITING
 from broker.lifecycle.ended_jobs import Ended, EndingJob
 from broker.lifecycle.transitions import UNCLAIMED, apply, change, of_job, transition
 from broker.requests.operations import Operation
+from broker.storage.frequent_statements import FrequentUpdate
 from broker.storage.tables import CoalescedJob, Generation, Job, JobPayload, columns, table
 from broker.usage import Consumption, CountedJob, GenerationRow
 
@@ -132,19 +133,23 @@ _FOLLOWERS = (
     .order_by(_jobs.c.id)
     .with_for_update(of=_jobs)
 )
-_COMPLETE = of_job(transition(JobState.COMPLETED, *UNCLAIMED)).values(
-    ended_at=bindparam("now"), started_at=bindparam("now")
+_COMPLETE = FrequentUpdate(
+    of_job(transition(JobState.COMPLETED, *UNCLAIMED)).values(
+        ended_at=bindparam("now"), started_at=bindparam("now")
+    )
 )
 _STORE = (
     update(_payloads)
     .where(_payloads.c.job_id == bindparam("of_job"))
     .values(response=bindparam("response"))
 )
-_QUEUE_PRIMARY = of_job(change(*UNCLAIMED)).values(
-    lane=bindparam("in_lane"), dispatch_at=bindparam("now"), coalesced_with=bindparam("leader")
+_QUEUE_PRIMARY = FrequentUpdate(
+    of_job(change(*UNCLAIMED)).values(
+        lane=bindparam("in_lane"), dispatch_at=bindparam("now"), coalesced_with=bindparam("leader")
+    )
 )
 _MARK_PRIMARY = update(_members).where(_members.c.job_id == bindparam("of_job")).values(leads=True)
-_SET_PRIMARY = of_job(change(*UNCLAIMED)).values(coalesced_with=bindparam("leader"))
+_SET_PRIMARY = FrequentUpdate(of_job(change(*UNCLAIMED)).values(coalesced_with=bindparam("leader")))
 
 
 def complete_followers(connection: Connection, ended: Sequence[Ended]) -> list[Ended]:

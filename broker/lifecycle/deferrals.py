@@ -22,6 +22,7 @@ from broker.providers.endpoint_stats import EndpointKey
 from broker.providers.pacing import Busy
 from broker.queues import REDISPATCH_MS, Ready, build_flow_name, choose_lane
 from broker.routing.waiting import Congestion, StepChoice, choose_step
+from broker.storage.frequent_statements import FrequentUpdate
 from broker.storage.tables import Attempt, Job, JobPayload, Workspace, columns, table
 
 _jobs = table(Job)
@@ -101,8 +102,8 @@ _WAIT: dict[str, Any] = {
         *("attempt", "attempts_used", "tries_here", "started_at"),
     )
 } | {"lease_owner": None, "lease_expires_at": None}
-_DEFER = of_attempt(change(JobState.QUEUED)).values(_WAIT)
-_UNCLAIM = of_attempt(transition(JobState.QUEUED, JobState.RUNNING)).values(_WAIT)
+_DEFER = FrequentUpdate(of_attempt(change(JobState.QUEUED)).values(_WAIT))
+_UNCLAIM = FrequentUpdate(of_attempt(transition(JobState.QUEUED, JobState.RUNNING)).values(_WAIT))
 _DELETE_ATTEMPTS = delete(_attempts).where(
     _attempts.c.job_id == bindparam("of_job"), _attempts.c.number == bindparam("of_number")
 )

@@ -17,6 +17,7 @@ from broker.lifecycle.retries import Decision, Retry
 from broker.lifecycle.step_costs import StepCosts
 from broker.lifecycle.transitions import apply, change, of_attempt
 from broker.routing import Plan
+from broker.storage.frequent_statements import FrequentUpdate
 from broker.storage.tables import Job, Workspace, columns, table
 
 _jobs = table(Job)
@@ -39,7 +40,9 @@ _RUNNING = (
     .order_by(_jobs.c.id)
     .with_for_update(of=_jobs)
 )
-_HOLD_MORE = of_attempt(change(JobState.RUNNING)).values(hold_nanos=bindparam("hold"))
+_HOLD_MORE = FrequentUpdate(
+    of_attempt(change(JobState.RUNNING)).values(hold_nanos=bindparam("hold"))
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from broker.lifecycle.claims import Body, JobToRun, build_claimed_job
 from broker.lifecycle.retries import Retry
 from broker.lifecycle.transitions import apply, change, of_attempt
 from broker.queues import Lane, Ready, choose_lane
+from broker.storage.frequent_statements import FrequentUpdate
 from broker.storage.tables import Job, JobPayload, columns, table
 
 RESCUE_GROUP = 500
@@ -55,7 +56,7 @@ _PUBLISHED = (
     )
     .values(dispatch_at=_jobs.c.available_at)
 )
-_RENEW = (
+_RENEW = FrequentUpdate(
     of_attempt(change(JobState.RUNNING))
     .where(_jobs.c.lease_owner == bindparam("owner"))
     .values(lease_expires_at=bindparam("expires"))

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Update, bindparam, or_, update
 
 from broker.enums import JobState
 from broker.jobs.states import TRANSITIONS
+from broker.storage.frequent_statements import FrequentUpdate
 from broker.storage.tables import Job, table
 
 _jobs = table(Job)
@@ -49,13 +50,13 @@ def of_attempt(statement: Update) -> Update:
     return of_job(statement).where(_jobs.c.attempt == bindparam("of_attempt"))
 
 
-def apply(connection: Connection, statement: Update, rows: Sequence[Mapping[str, Any]]) -> None:
+def apply(
+    connection: Connection, statement: FrequentUpdate, rows: Sequence[Mapping[str, Any]]
+) -> None:
     """Run an update of one job for each of `rows`, which the caller has locked.
 
     Raises GuardError where it did not find them all, so that the transaction is rolled back.
     """
-    if not rows:
-        return
-    found = connection.execute(statement, list(rows)).rowcount
+    found = statement.count(connection, rows)
     if found != len(rows):
         raise GuardError(f"{found} of {len(rows)} jobs were in a state that allows this update.")

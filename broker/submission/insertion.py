@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import get_type_hints
 
 from sqlalchemy import Connection, insert
 
@@ -9,12 +10,15 @@ from broker.billing import ledger
 from broker.billing.funds import FundsCheck, HoldRequest
 from broker.lifecycle import coalescing
 from broker.queues import FOLLOWING_LANE
+from broker.storage.frequent_statements import FrequentInsert
 from broker.storage.tables import Job, JobPayload, table
 from broker.submission import idempotency
 from broker.submission.options import JobColumns, NewJob, Submitted
 
-_INSERT_JOBS = insert(table(Job))
-_INSERT_PAYLOADS = insert(table(JobPayload))
+_INSERT_JOBS = FrequentInsert(insert(table(Job)), get_type_hints(JobColumns))
+_INSERT_PAYLOADS = FrequentInsert(
+    insert(table(JobPayload)), ("job_id", "request", "plan", "quotes", "extra")
+)
 
 
 def submit_many(connection: Connection, jobs: Sequence[NewJob]) -> Sequence[Submitted | Exception]:
@@ -60,8 +64,8 @@ def _insert(connection: Connection, jobs: Sequence[NewJob]) -> Mapping[str, str]
     ]
     primary_of = coalescing.find_primaries(connection, shared) if shared else {}
     rows = [_build_shared_row(job, primary_of[job.id]) if job.shares else job.row for job in jobs]
-    connection.execute(_INSERT_JOBS, rows)
-    connection.execute(_INSERT_PAYLOADS, [job.payload for job in jobs])
+    _INSERT_JOBS.run(connection, rows)
+    _INSERT_PAYLOADS.run(connection, [job.payload for job in jobs])
     ledger.append(connection, [_build_hold(job) for job in jobs])
     if shared:
         coalescing.insert_members(connection, shared, primary_of)

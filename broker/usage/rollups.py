@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
+from broker.storage.frequent_statements import FrequentInsert
 from broker.storage.tables import UsageRollup, table
 from broker.usage.periods import rollup_periods
 
@@ -111,7 +112,10 @@ def _upsert(insert: Any) -> Any:
     )
 
 
-_UPSERTS = {"sqlite": _upsert(sqlite.insert), "postgresql": _upsert(postgresql.insert)}
+_UPSERTS = {
+    dialect: FrequentInsert(_upsert(insert), RollupKey._fields + UsageCounts._fields)
+    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
 
 
 def add(connection: Connection, consumptions: Sequence[Consumption]) -> None:
@@ -125,7 +129,7 @@ def add(connection: Connection, consumptions: Sequence[Consumption]) -> None:
             key = _key(each, period, starts_at)
             sums[key] = sums[key].plus(counts)
     rows = [key._asdict() | counts._asdict() for key, counts in sorted(sums.items())]
-    connection.execute(_UPSERTS[connection.dialect.name], rows)
+    _UPSERTS[connection.dialect.name].run(connection, rows)
 
 
 def _key(each: Consumption, period: str, starts_at: int) -> RollupKey:

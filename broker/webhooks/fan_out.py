@@ -7,18 +7,19 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import orjson
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, insert, select
 
 from broker.completion import Json
 from broker.enums import DeliveryState, PayloadKind, Scheme
 from broker.ids import new_id
 from broker.jobs import reports, views
+from broker.storage.frequent_statements import FrequentQuery
 from broker.storage.tables import Delivery, WebhookEndpoint, columns, table
+from broker.storage.text_lists import among
 from broker.webhooks import events as payloads
 from broker.webhooks.events import JOB_EVENTS, WebhookEvent, matches_filter
 
 _endpoints = table(WebhookEndpoint)
-_INSERT = insert(table(Delivery))
 
 
 class _EndpointRow(Protocol):
@@ -31,9 +32,10 @@ class _EndpointRow(Protocol):
 
 
 _SELECT_ENDPOINTS = select(*columns(_EndpointRow, _endpoints))
-_SELECT_OF_WORKSPACES = _SELECT_ENDPOINTS.where(
-    _endpoints.c.workspace_id.in_(bindparam("workspaces", expanding=True))
+_SELECT_OF_WORKSPACES = FrequentQuery[_EndpointRow](
+    _SELECT_ENDPOINTS.where(among(_endpoints.c.workspace_id, "workspaces"))
 )
+_INSERT = insert(table(Delivery))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def fan_out(connection: Connection, events: Sequence[WebhookEvent]) -> int:
     if not events:
         return 0
     workspaces = sorted({event.workspace_id for event in events})
-    rows = connection.execute(_SELECT_OF_WORKSPACES, {"workspaces": workspaces}).all()
+    rows = _SELECT_OF_WORKSPACES.all(connection, {"workspaces": workspaces})
     if not rows and not any(event.webhook for event in events):
         return 0
     endpoints = defaultdict(list)

@@ -8,19 +8,19 @@ from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Connection,
-    bindparam,
     case,
     func,
     select,
     union_all,
 )
 
+from broker.storage.frequent_statements import FrequentQuery
 from broker.storage.tables import LedgerAccount, LedgerEntry, Workspace, table
+from broker.storage.text_lists import among
 
 _entries = table(LedgerEntry)
 _accounts = table(LedgerAccount)
 _workspaces = table(Workspace)
-_IDS: Any = bindparam("ids", expanding=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,19 @@ def entry_totals(entry: EntryAmounts) -> LedgerTotals:
     return LedgerTotals(spent=-entry.amount_nanos - entry.held_nanos, held=entry.held_nanos)
 
 
+class _AccountSums(Protocol):
+    """The sums of an account, or of its entries that are not chained yet."""
+
+    id: str
+    credited_nanos: int
+    spent_nanos: int
+    held_nanos: int
+
+
+class _Locked(Protocol):
+    id: str
+
+
 def _statement(account: ColumnElement[str]) -> CompoundSelect[Any]:
     """Return one statement over both, so that each entry counts once while it is chained."""
     of_job = _entries.c.job_id.is_not(None)
@@ -73,17 +86,23 @@ def _statement(account: ColumnElement[str]) -> CompoundSelect[Any]:
             func.sum(case((of_job, -_entries.c.amount_nanos - _entries.c.held_nanos), else_=0)),
             func.sum(_entries.c.held_nanos),
         )
-        .where(_entries.c.sequence.is_(None), account.in_(_IDS))
+        .where(_entries.c.sequence.is_(None), among(account, "ids"))
         .group_by(account)
     )
     chained = select(
         _accounts.c.id, _accounts.c.credited_nanos, _accounts.c.spent_nanos, _accounts.c.held_nanos
-    ).where(_accounts.c.id.in_(_IDS))
+    ).where(among(_accounts.c.id, "ids"))
     return union_all(chained, unchained)
 
 
-_OF_WORKSPACES = _statement(_entries.c.workspace_id)
-_OF_KEYS = _statement(_entries.c.api_key_id)
+_OF_WORKSPACES = FrequentQuery[_AccountSums](_statement(_entries.c.workspace_id))
+_OF_KEYS = FrequentQuery[_AccountSums](_statement(_entries.c.api_key_id))
+_LOCK = FrequentQuery[_Locked](
+    select(_workspaces.c.id)
+    .where(among(_workspaces.c.id, "ids"))
+    .order_by(_workspaces.c.id)
+    .with_for_update(key_share=True)
+)
 
 
 def totals(connection: Connection, workspace_ids: Iterable[str]) -> dict[str, LedgerTotals]:
@@ -97,14 +116,15 @@ def key_totals(connection: Connection, key_ids: Iterable[str]) -> dict[str, Ledg
 
 
 def _totals(
-    connection: Connection, statement: CompoundSelect[Any], ids: Iterable[str]
+    connection: Connection, statement: FrequentQuery[_AccountSums], ids: Iterable[str]
 ) -> dict[str, LedgerTotals]:
     found = dict.fromkeys(sorted(set(ids)), NOTHING)
     if found:
-        for id_, *sums in connection.execute(statement, {"ids": list(found)}):
-            found[id_] += LedgerTotals(
-                *map(int, sums)
-            )  # PostgreSQL sums 64-bit integers as decimals
+        for row in statement.all(connection, {"ids": list(found)}):
+            # PostgreSQL sums 64-bit integers as decimals
+            found[row.id] += LedgerTotals(
+                int(row.credited_nanos), int(row.spent_nanos), int(row.held_nanos)
+            )
     return found
 
 
@@ -120,6 +140,5 @@ def lock(connection: Connection, workspace_ids: Iterable[str]) -> None:
     of a foreign key takes a weaker lock. SQLite has one writer.
     """
     ids = sorted(set(workspace_ids))
-    if ids:
-        rows = select(_workspaces.c.id).where(_workspaces.c.id.in_(ids)).order_by(_workspaces.c.id)
-        connection.execute(rows.with_for_update(key_share=True)).all()
+    if ids and connection.dialect.name != "sqlite":
+        _LOCK.all(connection, {"ids": ids})

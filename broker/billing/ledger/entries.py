@@ -14,9 +14,8 @@ from sqlalchemy import Connection, insert
 
 from broker.enums import EntryKind
 from broker.ids import new_id
+from broker.storage.frequent_statements import FrequentInsert
 from broker.storage.tables import LedgerEntry, table
-
-_INSERT = insert(table(LedgerEntry))
 
 
 class NewEntry(NamedTuple):
@@ -32,6 +31,9 @@ class NewEntry(NamedTuple):
     job_id: str | None = None  # None for an entry of the workspace
     attempt: int = 0  # of an extension
     reference: str | None = None  # the payer's id of a payment
+
+
+_INSERT = FrequentInsert(insert(table(LedgerEntry)), NewEntry._fields)
 
 
 class BookedJob(Protocol):
@@ -107,9 +109,7 @@ def withdrawal(*, workspace_id: str, nanos: int, now: int, reference: str) -> Ne
 
 def append(connection: Connection, entries: Sequence[NewEntry]) -> None:
     """Write entries. Raises IntegrityError for an entry that is booked already."""
-    if entries:
-        rows = [each._asdict() | {"kind": str(each.kind)} for each in entries]
-        connection.execute(_INSERT, rows)
+    _INSERT.run(connection, [each._asdict() for each in entries])
 
 
 def _of_job(

@@ -5,12 +5,17 @@ from broker.enums import JobState
 from broker.jobs.states import TRANSITIONS
 from broker.lifecycle import transitions
 from broker.lifecycle.transitions import GuardError
+from broker.storage.frequent_statements import FrequentUpdate
 from tests.factories import claim_one, job_row, make_principal, submit, submit_and_claim
 
-REQUEUE = transitions.of_attempt(transitions.transition(JobState.QUEUED, JobState.RUNNING)).values(
-    lease_owner=None
+REQUEUE = FrequentUpdate(
+    transitions.of_attempt(transitions.transition(JobState.QUEUED, JobState.RUNNING)).values(
+        lease_owner=None
+    )
 )
-RENAME = transitions.of_job(transitions.change(JobState.QUEUED)).values(model=bindparam("to"))
+RENAME = FrequentUpdate(
+    transitions.of_job(transitions.change(JobState.QUEUED)).values(model=bindparam("to"))
+)
 
 
 @pytest.mark.parametrize("then", JobState)
