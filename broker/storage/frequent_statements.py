@@ -18,7 +18,7 @@ driver are raised as SQLAlchemy's (`sqlalchemy.exc.DBAPIError`).
 import contextlib
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from typing import cast as cast_type
 
 import orjson
@@ -57,6 +57,24 @@ _PIPELINE = "frequent_statements.pipeline"  # in `connection.info`
 _ROWS = "rows"
 
 
+class _Cursor(Protocol):
+    rowcount: int
+
+    def fetchall(self) -> list[Sequence[Any]]: ...
+
+
+class _Pipeline(Protocol):
+    def sync(self) -> None: ...
+
+
+class _Driver(Protocol):
+    """What is used of `sqlite3.Connection` and `psycopg.Connection`."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ...) -> _Cursor: ...
+    def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> _Cursor: ...  # SQLite's
+    def pipeline(self) -> contextlib.AbstractContextManager[_Pipeline]: ...  # PostgreSQL's
+
+
 class FrequentQuery(Generic[Row]):
     """A statement that returns rows. `Row` is a type that has its columns as attributes."""
 
@@ -89,7 +107,7 @@ class FrequentQuery(Generic[Row]):
         return found
 
 
-class _FrequentWrite:
+class FrequentWrite:
     """A statement that is run for each of many rows, which have the same columns."""
 
     def __init__(self, each: Insert | Update, together: Insert | Update) -> None:
@@ -111,7 +129,7 @@ class _FrequentWrite:
             _flush(connection, waiting)
         return sum(cursor.rowcount for cursor in cursors)
 
-    def _send(self, connection: Connection, rows: Sequence[Values]) -> Sequence[Any]:
+    def _send(self, connection: Connection, rows: Sequence[Values]) -> Sequence[_Cursor]:
         """Run it, and return the driver's cursors."""
         each, driver = self._each.compiled(connection.dialect), _driver(connection)
         if any(row.keys() != each.names for row in rows):
@@ -130,7 +148,7 @@ class _FrequentWrite:
             raise _translate(connection, each.sql, error) from error
 
 
-class FrequentInsert(_FrequentWrite):
+class FrequentInsert(FrequentWrite):
     """An insert of rows with the columns `names`; other columns have their defaults."""
 
     def __init__(self, statement: Insert, names: Iterable[str]) -> None:
@@ -149,7 +167,7 @@ class FrequentInsert(_FrequentWrite):
         )
 
 
-class FrequentUpdate(_FrequentWrite):
+class FrequentUpdate(FrequentWrite):
     """An update for rows with the parameters of the statement."""
 
     def __init__(self, statement: Update) -> None:
@@ -193,12 +211,12 @@ def execute(connection: Connection, sql: str) -> None:
         raise _translate(connection, sql, error) from error
 
 
-def _driver(connection: Connection) -> Any:
-    """Return the driver's connection (sqlite3, psycopg)."""
-    return connection.connection.driver_connection
+def _driver(connection: Connection) -> _Driver:
+    driver: Any = connection.connection.driver_connection
+    return cast_type("_Driver", driver)
 
 
-def _flush(connection: Connection, waiting: Any) -> None:
+def _flush(connection: Connection, waiting: _Pipeline) -> None:
     try:
         waiting.sync()
     except Exception as error:

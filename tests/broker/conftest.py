@@ -6,6 +6,7 @@ import pytest
 
 from broker.migrations import migrate
 from broker.storage.database import Database
+from broker.storage.frequent_statements import FrequentQuery, FrequentWrite
 from tests.factories import empty, make_principal
 
 SERVER = os.environ.get("WAYBILL_TEST_POSTGRES", "postgresql://root@127.0.0.1:5432/test")
@@ -87,6 +88,25 @@ def database(url, connect):
 @pytest.fixture
 def postgres(empty_postgres_url, connect):
     return connect(empty_postgres_url)
+
+
+@pytest.fixture
+def frequent(monkeypatch):
+    """The frequent statements that are run: each with its SQL and its parameters or rows."""
+    run = []
+    read, send = FrequentQuery.all, FrequentWrite._send
+
+    def reading(query, connection, values):
+        run.append((query._statement.compiled(connection.dialect).sql, values))
+        return read(query, connection, values)
+
+    def sending(write, connection, rows):
+        run.append((write._each.compiled(connection.dialect).sql, rows))
+        return send(write, connection, rows)
+
+    monkeypatch.setattr(FrequentQuery, "all", reading)
+    monkeypatch.setattr(FrequentWrite, "_send", sending)
+    return run
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
+import contextlib
+
 import pytest
 from sqlalchemy import bindparam, insert, select, update
-from sqlalchemy.exc import IntegrityError, ProgrammingError
+from sqlalchemy.exc import IntegrityError
 
 from broker.enums import EntryKind
 from broker.storage import frequent_statements
@@ -12,7 +14,7 @@ from broker.storage.frequent_statements import (
 )
 from broker.storage.tables import Attempt, JobPayload, LedgerEntry, table
 from broker.storage.text_lists import among
-from tests.factories import make_principal, submit, submit_and_claim
+from tests.factories import submit
 
 ENTRIES, ATTEMPTS, PAYLOADS = table(LedgerEntry), table(Attempt), table(JobPayload)
 NAMES = ("id", "workspace_id", "kind", "amount_nanos", "reference", "created_at")
@@ -115,14 +117,16 @@ def test_a_row_with_other_columns_is_refused(database, caller):
 @pytest.mark.parametrize("in_pipeline", [False, True])
 def test_an_error_is_sqlalchemys(database, caller, size, in_pipeline):
     rows = rows_of(caller.workspace_id, ["a", "b"][:size])
-    with pytest.raises(IntegrityError) as raised, database.transaction() as connection:
-        INSERT.run(connection, rows)
-        if in_pipeline:
-            with pipeline(connection):
-                INSERT.run(connection, rows)
-                read(connection, ["a"])
-        else:
+    waiting = pipeline if in_pipeline else contextlib.nullcontext
+
+    def insert_twice():
+        with database.transaction() as connection, waiting(connection):
             INSERT.run(connection, rows)
+            INSERT.run(connection, rows)
+            read(connection, ["a"])
+
+    with pytest.raises(IntegrityError) as raised:
+        insert_twice()
     # And it does not show what was written
     assert caller.workspace_id not in str(raised.value)
     # And the transaction is undone, and the next one works

@@ -239,11 +239,15 @@ def test_nobody_is_told_of_their_own_end(database, caller):
     assert "410" in payload(news)["data"]["reason"]
 
 
-def test_a_workspace_without_receivers_costs_one_small_question(database, caller):
+def test_a_workspace_without_receivers_costs_one_small_question(database, caller, frequent):
     jobs = [submit_and_claim(database, caller) for _ in range(20)]
-    asked = []
-    sqlalchemy_event.listen(database.engine, "before_cursor_execute", lambda *a: asked.append(a[2]))
+    others = []
+    sqlalchemy_event.listen(
+        database.engine, "before_cursor_execute", lambda *a: others.append(a[2])
+    )
+    frequent.clear()
     record(database, *[finished(job) for job in jobs])
+    asked = [sql for sql, _ in frequent] + others
     about_webhooks = [s for s in asked if "webhook_endpoints" in s or "deliveries" in s]
     assert len(about_webhooks) == 1
     assert deliveries(database) == []
