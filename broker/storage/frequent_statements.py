@@ -68,7 +68,7 @@ class _Pipeline(Protocol):
 
 
 class _Driver(Protocol):
-    """What is used of `sqlite3.Connection` and `psycopg.Connection`."""
+    """The methods of `sqlite3.Connection` and `psycopg.Connection` that are called here."""
 
     def execute(self, sql: str, parameters: Sequence[Any] = ...) -> _Cursor: ...
     def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> _Cursor: ...  # SQLite's
