@@ -13,12 +13,10 @@ from broker.queues import FOLLOWING_LANE
 from broker.storage.frequent_statements import FrequentInsert
 from broker.storage.tables import Job, JobPayload, table
 from broker.submission import idempotency
-from broker.submission.options import JobColumns, NewJob, Submitted
+from broker.submission.options import JobColumns, NewJob, PayloadColumns, Submitted
 
 _INSERT_JOBS = FrequentInsert(insert(table(Job)), get_type_hints(JobColumns))
-_INSERT_PAYLOADS = FrequentInsert(
-    insert(table(JobPayload)), ("job_id", "request", "plan", "quotes", "extra")
-)
+_INSERT_PAYLOADS = FrequentInsert(insert(table(JobPayload)), get_type_hints(PayloadColumns))
 
 
 def submit_many(connection: Connection, jobs: Sequence[NewJob]) -> Sequence[Submitted | Exception]:

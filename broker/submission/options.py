@@ -1,8 +1,8 @@
 """Types of a submission: the options of a job, the decisions about it, and the result."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from broker.billing.funds import Payer
 from broker.completion import Json
@@ -87,12 +87,23 @@ class JobColumns(Schedule):
     created_at: int
 
 
+class PayloadColumns(TypedDict):
+    """The columns of `job_payloads` that a submission writes."""
+
+    job_id: str
+    request: bytes
+    plan: bytes
+    quotes: str  # JSON
+    caller_body: bytes | None
+    extra: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class NewJob:
     """A job that is ready to be inserted."""
 
     row: JobColumns
-    payload: Mapping[str, Any]  # the columns of `job_payloads`
+    payload: PayloadColumns
     payer: Payer
     held_for: Quotes
     least_nanos: int = 0  # the probable cost; the row has the upper bound

@@ -32,7 +32,7 @@ from broker.routing import (
     workspace_credentials,
 )
 from broker.settings import Settings
-from broker.submission.options import JobColumns, JobOptions, NewJob, Schedule
+from broker.submission.options import JobColumns, JobOptions, NewJob, PayloadColumns, Schedule
 from broker.submission.quotes import Quotes, compute_quotes
 
 SEED_BITS = 32
@@ -74,7 +74,7 @@ def prepare(
     if native:  # a job that leaves the native lane waits in a flow
         flow = build_flow_name(principal.workspace_id, options.batch_id, options.priority)
         row = {**row, **native, "line": flow}
-    payload = {
+    payload: PayloadColumns = {
         "job_id": row["id"],
         "request": orjson.dumps(body),
         "plan": routing.encode_plan(plan),
@@ -102,7 +102,15 @@ def prepare(
 def prepare_repeat(row: JobColumns, principal: Principal, refusal: WaybillError) -> NewJob:
     """Build a job from its stored row; its submission finds it by its key, or is refused."""
     payer = Payer(principal.workspace_id, principal.api_key_id, unlimited=True, budgeted=False)
-    return NewJob(row, {}, payer, Quotes((), ()), refusal=refusal)
+    payload: PayloadColumns = {  # never inserted
+        "job_id": row["id"],
+        "request": b"",
+        "plan": b"",
+        "quotes": "[]",
+        "caller_body": None,
+        "extra": None,
+    }
+    return NewJob(row, payload, payer, Quotes((), ()), refusal=refusal)
 
 
 def _is_free(request: RoutingRequest, plan: Plan) -> bool:
