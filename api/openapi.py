@@ -28,7 +28,7 @@ One OpenAI-compatible API for all providers.
 
 TAGS = {
     "chat": "Chat completions: answered, streamed, or accepted for later.",
-    "operations": "The other operations: embeddings, images, reranking, audio.",
+    "operations": "The other operations: embeddings, images, reranking, moderation, audio.",
     "jobs": "Jobs, each with its answer, attempts and numbered events.",
     "batches": "Many requests at once, from a file or in the body.",
     "compare": "The same prompts sent to several models.",

@@ -35,7 +35,12 @@ from broker.submission.response_cache import (
 )
 
 HEADER = "X-OpenRouter-Cache"
-CACHED = frozenset({Operation.CHAT, Operation.COMPLETIONS, Operation.EMBEDDINGS, Operation.RERANK})
+CACHED = frozenset(
+    {
+        *(Operation.CHAT, Operation.COMPLETIONS, Operation.EMBEDDINGS),
+        *(Operation.RERANK, Operation.MODERATIONS),
+    }
+)
 """Operations whose answers are all in their bodies."""
 
 ServeJob = Callable[[], Awaitable[Response]]

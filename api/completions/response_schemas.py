@@ -148,6 +148,25 @@ class DocumentRanking(_Open):
     usage: CompletionUsage | None = Field(None, description="The usage of the call.")
 
 
+class ModerationResult(_Open):
+    """The categories of one input."""
+
+    flagged: bool = Field(description="Whether one of the categories applies.")
+    categories: dict[str, bool] = Field(description="The categories, and whether they apply.")
+    category_scores: dict[str, float] = Field(description="The score of each category, 0 to 1.")
+
+
+class ModerationResults(_Open):
+    """Inputs that were checked for harmful content."""
+
+    id: str = Field(description="The id of the generation (`gen-…`).")
+    created: int = Field(description="The time of the request, in Unix seconds.")
+    model: str = Field(description="The slug of the model that answered.")
+    provider: str | None = Field(None, description="The provider that answered.")
+    results: list[ModerationResult] = Field(description="The results, in the order of the inputs.")
+    usage: CompletionUsage | None = Field(None, description="The usage of the call.")
+
+
 class Transcript(_Open):
     """The text of a recording."""
 

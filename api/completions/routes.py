@@ -15,6 +15,7 @@ from api.completions.response_schemas import (
     DocumentRanking,
     EmbeddingList,
     GeneratedImages,
+    ModerationResults,
     PlannedRoute,
     TextCompletion,
     Transcript,
@@ -103,6 +104,17 @@ async def create_image(request: Request) -> Response:
 async def rerank_documents(request: Request) -> Response:
     """Order documents by their relevance to a query."""
     return await _serve_json(request, Operation.RERANK)
+
+
+@operations_router.post(
+    "/moderations",
+    response_model=ModerationResults,
+    dependencies=describe_call(Operation.MODERATIONS),
+    responses=LATER,
+)
+async def moderate_content(request: Request) -> Response:
+    """Check texts and images for harmful content."""
+    return await _serve_json(request, Operation.MODERATIONS)
 
 
 @operations_router.post(

@@ -20,6 +20,7 @@ EXAMPLES: dict[Operation, Json] = {
     Operation.EMBEDDINGS: {"model": "acme/embed", "input": ["first text", "second text"]},
     Operation.IMAGES: {"model": "acme/paint", "prompt": "A lighthouse at dawn"},
     Operation.RERANK: {"model": "acme/rank", "query": "capital of France", "documents": ["Paris"]},
+    Operation.MODERATIONS: {"model": "acme/moderation", "input": ["a text", "another text"]},
     Operation.TRANSCRIPTIONS: {
         "model": "acme/listen", "input_audio": {"data": "UklGRg==", "format": "wav"},
     },

@@ -124,9 +124,9 @@ class Generation(BaseModel):
     workspace_id: str = Field(description="The id of the workspace.")
     api_key_id: str = Field(description="The id of the key that sent the request.")
     created_at: str = Field(description="The time of the answer.")
-    api_type: Literal["completions", "embeddings", "rerank", "tts", "stt", "image"] = Field(
-        description="The operation."
-    )
+    api_type: Literal[
+        "completions", "embeddings", "rerank", "moderation", "tts", "stt", "image"
+    ] = Field(description="The operation.")
     model: str = Field(description="The slug of the model that answered.")
     provider_name: str = Field(description="The slug of the provider that answered.")
     provider_responses: list[ProviderResponse] = Field(

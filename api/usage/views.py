@@ -18,6 +18,7 @@ from broker.usage.rollups import GenerationRow
 API_TYPES = {
     Operation.EMBEDDINGS.value: "embeddings",
     Operation.RERANK.value: "rerank",
+    Operation.MODERATIONS.value: "moderation",
     Operation.SPEECH.value: "tts",
     Operation.TRANSCRIPTIONS.value: "stt",
     Operation.IMAGES.value: "image",

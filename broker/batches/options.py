@@ -22,6 +22,9 @@ OPERATIONS = (
     Operation.EMBEDDINGS,
     Operation.IMAGES,
     Operation.RERANK,
+    Operation.MODERATIONS,
+    Operation.TRANSCRIPTIONS,
+    Operation.SPEECH,
 )
 """The operations that a line may request."""
 

@@ -72,15 +72,19 @@ def _response(status: int, request_id: str | None, body: Any) -> Json:
     return {"status_code": status, "request_id": request_id, "body": body}
 
 
+WITH_FILES = frozenset({Operation.IMAGES, Operation.SPEECH})
+"""Operations whose answers name stored files."""
+
+
 def _answer(line: LineRow, public_url: str) -> Any:
-    """Return an answer's body; pictures as addresses that the workspace's key opens."""
+    """Return an answer's body; pictures and sound as addresses that the workspace's key opens."""
     if line.response is None:
         return DELETED
-    if line.operation is not Operation.IMAGES:
+    if line.operation not in WITH_FILES:
         return orjson.Fragment(line.response)
     body: Json = orjson.loads(line.response)
     body.pop("response_format", None)
-    for entry in body.get("data", ()):
+    for entry in (body, *body.get("data", ())):
         if "file_id" in entry:
             path = CONTENT_URL.format(file_id=entry["file_id"])
             entry["url"] = public_url.rstrip("/") + path

@@ -56,7 +56,7 @@ def list_priced_models(
 ) -> Iterator[Offer]:
     """Yield the data set's offers of a vendor, at the prices of that moment (UTC).
 
-    A model without a price is left out, unless its id says that it is free.
+    A model without a price is left out, unless its id or the vendor says that it is free.
     """
     listed: Any = load_price_list().get(vendor.prices or "")
     if listed is None:
@@ -75,6 +75,9 @@ def list_priced_models(
         if slug not in seen and (not offer.endpoint.price.is_free or model.id.endswith(FREE)):
             seen.add(slug)
             yield offer
+    for name in vendor.free:
+        slug = namer.make_slug(name, author=vendor.author or vendor.slug)
+        yield Offer(Endpoint(provider=vendor.slug, model=slug, native=name, price=Price()))
 
 
 def _is_offered(vendor: Vendor, model_id: str) -> bool:

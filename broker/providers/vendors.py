@@ -41,6 +41,7 @@ class Vendor:
     only: tuple[str, ...] = ()  # prefixes of the ids of those models; empty = all
     without: tuple[str, ...] = ()  # prefixes of the ids of models that are not offered
     parameters: tuple[str, ...] = ()  # supported for every model, besides the model's own
+    free: tuple[str, ...] = ()  # models without a price, which the price list leaves out
     responses: tuple[str, ...] = ()  # globs: models that it serves by the Responses API only
     native: str = "{model}"  # its id of the model that genai-prices calls `model`; or `a/{name}`
     models_dev: str | None = None  # its id in models.dev, where that is not its slug

@@ -14,11 +14,12 @@ class Operation(StrEnum):
     EMBEDDINGS = "/v1/embeddings"
     IMAGES = "/v1/images/generations"
     RERANK = "/v1/rerank"
+    MODERATIONS = "/v1/moderations"
     TRANSCRIPTIONS = "/v1/audio/transcriptions"
     SPEECH = "/v1/audio/speech"
 
 
-WITHOUT_OUTPUT = frozenset({Operation.EMBEDDINGS, Operation.RERANK})
+WITHOUT_OUTPUT = frozenset({Operation.EMBEDDINGS, Operation.RERANK, Operation.MODERATIONS})
 """Operations without output tokens, for which none are held."""
 
 STREAMED = frozenset({Operation.CHAT, Operation.COMPLETIONS})
@@ -28,8 +29,13 @@ _OPENAI = frozenset(Operation)
 
 SERVED: dict[str, frozenset[Operation]] = {
     "openai": _OPENAI,
-    "azure": _OPENAI - {Operation.RERANK},
-    "mistral": frozenset({Operation.CHAT, Operation.EMBEDDINGS, Operation.TRANSCRIPTIONS}),
+    "azure": _OPENAI - {Operation.RERANK, Operation.MODERATIONS},
+    "mistral": frozenset(
+        {
+            *(Operation.CHAT, Operation.EMBEDDINGS),
+            *(Operation.TRANSCRIPTIONS, Operation.MODERATIONS),
+        }
+    ),
     "gemini": frozenset({Operation.CHAT, Operation.EMBEDDINGS, Operation.IMAGES}),
     "cohere": frozenset({Operation.CHAT, Operation.EMBEDDINGS, Operation.RERANK}),
 }
@@ -58,6 +64,7 @@ RETURNS: Mapping[Operation, frozenset[str]] = {
     Operation.EMBEDDINGS: frozenset({"embeddings"}),
     Operation.IMAGES: frozenset({"image"}),
     Operation.RERANK: frozenset({"rerank"}),
+    Operation.MODERATIONS: frozenset({"moderation"}),
     Operation.TRANSCRIPTIONS: frozenset({"transcription"}),
     Operation.SPEECH: frozenset({"speech"}),
 }

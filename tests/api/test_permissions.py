@@ -37,6 +37,7 @@ ROUTES = {
     "POST /embeddings": (RUNS, {"model": "acme/small", "input": "hi"}),
     "POST /images": (RUNS, TEXT),
     "POST /images/generations": (RUNS, TEXT),
+    "POST /moderations": (RUNS, {"model": "acme/small", "input": "hi"}),
     "POST /rerank": (RUNS, {"model": "acme/small", "query": "hi", "documents": ["hi"]}),
     "POST /audio/speech": (RUNS, {"model": "acme/small", "input": "hi", "voice": "alloy"}),
     "POST /audio/transcriptions": (

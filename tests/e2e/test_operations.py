@@ -9,6 +9,7 @@ import openai
 import pytest
 from openai.types.audio.transcription import UsageTokens
 
+from tests.e2e import batching
 from tests.e2e.conftest import WAV as SOUND
 from tests.e2e.wires import GEMINI_LIKE
 from tests.installation import Installation
@@ -19,6 +20,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/images/generations": {"prompt": "A red square", "n": 2},
     "/completions": {"prompt": "Once upon a time"},
     "/rerank": {"query": "red fox", "documents": ["a dog", "a red fox", "red"]},
+    "/moderations": {"input": ["a kind word", "violence and hate"]},
     "/audio/transcriptions": {"input_audio": AUDIO},
     "/audio/speech": {"input": "Hello there", "voice": "alloy", "response_format": "wav"},
 }
@@ -155,6 +157,35 @@ def test_documents_are_ordered(wires: Installation) -> None:
     assert answer["results"][0]["document"] == {"text": "a red fox"}
 
 
+@pytest.mark.parametrize("wire", ["openai", "mistral"])
+def test_content_is_moderated(sdk: openai.OpenAI, wire: str) -> None:
+    checked = sdk.moderations.create(model=f"{wire}/sim", input=["a kind word", "no violence"])
+    assert [each.flagged for each in checked.results] == [False, True]
+    assert checked.results[1].categories.violence
+    parts = [
+        {"type": "text", "text": "hate"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}},
+    ]
+    [result] = sdk.moderations.create(model=f"{wire}/sim", input=parts).results
+    assert result.flagged
+
+
+def test_lines_of_a_batch_may_moderate_listen_and_speak(wires: Installation) -> None:
+    paths = ("/moderations", "/audio/transcriptions", "/audio/speech")
+    requests = [
+        {"custom_id": path, "url": f"/v1{path}", "method": "POST", "body": body(path)}
+        for path in paths
+    ]
+    batch = wires.http.post("/batches", json={"requests": requests}).json()
+    assert batching.ended(wires, batch["id"])["request_counts"]["completed"] == len(paths)
+    lines = batching.results(wires, batch["id"])
+    bodies = {path: lines[path]["response"]["body"] for path in paths}
+    assert [each["flagged"] for each in bodies["/moderations"]["results"]] == [False, True]
+    assert bodies["/audio/transcriptions"]["text"].startswith("The file is called audio.wav")
+    spoken = wires.http.get(bodies["/audio/speech"]["url"])
+    assert spoken.content.startswith(b"RIFF")
+
+
 @pytest.mark.parametrize("wire", [*OPENAI_PATHS, "mistral"])
 def test_sound_is_written_down(sdk: openai.OpenAI, wire: str) -> None:
     upload = ("talk.wav", io.BytesIO(SOUND), "audio/wav")
@@ -205,7 +236,7 @@ def test_text_is_spoken(sdk: openai.OpenAI, wire: str) -> None:
 UNSERVED = [
     *(("anthropic", path) for path in BODIES),
     *(("mistral", path) for path in ("/completions", "/images/generations", "/rerank")),
-    *(("azure", path) for path in ("/rerank",)),
+    *(("azure", path) for path in ("/rerank", "/moderations")),
     *((wire, path) for wire in GEMINI_LIKE for path in ("/audio/speech", "/completions")),
 ]
 
@@ -242,6 +273,8 @@ BAD = [
     ("/rerank", {"query": None}, "query"),
     ("/rerank", {"documents": []}, "documents"),
     ("/rerank", {"top_n": 0}, "top_n"),
+    ("/moderations", {"input": ""}, "input"),
+    ("/moderations", {"input": [{"type": "text"}]}, "input.0.text"),
     ("/audio/transcriptions", {"input_audio": None}, "input_audio"),
     ("/audio/transcriptions", {"input_audio": {"data": "???"}}, "input_audio.data"),
     ("/audio/transcriptions", {"stream": "true"}, "stream"),

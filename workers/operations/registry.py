@@ -13,6 +13,7 @@ from workers.operations.embeddings import (
     OpenAiEmbeddings,
 )
 from workers.operations.images import GeminiImages, OpenAiImages
+from workers.operations.moderations import OpenAiModerations
 from workers.operations.rerank import CohereRerank, OpenAiRerank
 from workers.operations.text_completions import OpenAiCompletions
 
@@ -24,6 +25,7 @@ OPERATIONS: Mapping[tuple[Operation, str], OperationAdapter] = {
         CohereEmbeddings(),
         OpenAiRerank(),
         CohereRerank(),
+        OpenAiModerations(),
         OpenAiCompletions(),
         OpenAiImages(),
         GeminiImages(),

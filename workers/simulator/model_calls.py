@@ -13,7 +13,13 @@ from workers.simulator.http import ClientGoneError, Exchange
 from workers.simulator.media_operations import Images, Speech, Transcriptions
 from workers.simulator.openai_wire import OpenAIChat
 from workers.simulator.replies import compose
-from workers.simulator.text_operations import CohereRerank, Completions, Embeddings, Rerank
+from workers.simulator.text_operations import (
+    CohereRerank,
+    Completions,
+    Embeddings,
+    Moderations,
+    Rerank,
+)
 from workers.simulator.wire import ErrorReply, RefusedError, Reply, Request, Wire
 
 UNREADABLE = "(unreadable)"  # the counted model of a call whose body names none
@@ -90,6 +96,7 @@ ENDPOINTS: Final[dict[str, Wire]] = {
     "/embeddings": Embeddings(),
     "/images/generations": Images(),
     "/rerank": Rerank(),
+    "/moderations": Moderations(),
     "/audio/transcriptions": Transcriptions(),
     "/audio/speech": Speech(),
     "/messages": AnthropicMessages(),

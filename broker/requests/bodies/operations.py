@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 
 from broker.requests.bodies.chat import ChatRequest, StreamOptions
-from broker.requests.bodies.messages import OpenBody
+from broker.requests.bodies.messages import ImageUrl, OpenBody
 from broker.requests.data_uris import read_sound
 from broker.requests.operations import Operation
 
@@ -87,6 +87,33 @@ class TextCompletionRequest(OperationRequest):
     stream_options: StreamOptions | None = Field(None, description="Options for the stream.")
 
 
+class ModeratedText(OpenBody):
+    """A text to check."""
+
+    type: Literal["text"] = Field(description="`text`.")
+    text: str = Field(description="The text.")
+
+
+class ModeratedImage(OpenBody):
+    """An image to check."""
+
+    type: Literal["image_url"] = Field(description="`image_url`.")
+    image_url: ImageUrl = Field(description="The image.")
+
+
+ModeratedPart = Annotated[ModeratedText | ModeratedImage, Field(discriminator="type")]
+
+
+class ModerationRequest(OperationRequest):
+    """Texts and images to check for harmful content."""
+
+    input: (
+        Text
+        | Annotated[list[Text], Field(min_length=1, max_length=2048)]
+        | Annotated[list[ModeratedPart], Field(min_length=1, max_length=2048)]
+    ) = Field(description="A text, several texts, or the parts of one input.")
+
+
 class RerankRequest(OperationRequest):
     """Documents to order by relevance."""
 
@@ -154,6 +181,7 @@ SCHEMAS: dict[Operation, type[BaseModel]] = {
     Operation.EMBEDDINGS: EmbeddingRequest,
     Operation.IMAGES: ImageRequest,
     Operation.RERANK: RerankRequest,
+    Operation.MODERATIONS: ModerationRequest,
     Operation.TRANSCRIPTIONS: TranscriptionRequest,
     Operation.SPEECH: SpeechRequest,
 }

@@ -25,6 +25,7 @@ CALLS = {
     "POST /rerank": {
         "model": "acme/rank", "query": "capital of France", "documents": ["Paris", "Rome"],
     },
+    "POST /moderations": {"model": "acme/moderation", "input": ["a text", "another text"]},
     "POST /audio/transcriptions": {"model": "acme/listen", "input_audio": AUDIO},
     "POST /audio/speech": {"model": "acme/speak", "input": "Hello.", "voice": "alloy"},
 }  # fmt: skip

@@ -387,3 +387,12 @@ def test_waybill_toml_dates_a_model():
     row = {"slug": "acme/a", "endpoints": [{"provider": "openai", "model": "m"}]}
     found = load("openai", models=[row | {"created": "2026-01-02"}])
     assert found.models["acme/a"].created == 1_767_312_000
+
+
+def test_a_model_that_is_free_at_its_vendor_is_offered():
+    found = load("openai")
+    slug = "openai/omni-moderation-latest"
+    [endpoint] = found.endpoints([slug], Operation.MODERATIONS)[slug]
+    assert endpoint.price.is_free
+    with pytest.raises(NoEndpointError, match="moderations"):
+        found.endpoints([slug], Operation.CHAT)
