@@ -78,6 +78,10 @@ MESSAGES = st.lists(
     ),
     max_size=4,
 )
+MODERATED = st.one_of(
+    st.builds(lambda text: {"type": "text", "text": text}, TEXT),
+    st.just({"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}),
+)
 LIMITS = {
     "max_tokens": st.integers(1, MOST),
     "max_completion_tokens": st.integers(1, MOST),
@@ -97,6 +101,9 @@ BODIES = {
     ),
     Operation.RERANK: st.fixed_dictionaries(
         {"query": TEXT, "documents": st.lists(TEXT, min_size=1, max_size=250)}
+    ),
+    Operation.MODERATIONS: st.fixed_dictionaries(
+        {"input": TEXT | st.lists(TEXT, min_size=1) | st.lists(MODERATED, min_size=1)}
     ),
     Operation.IMAGES: st.fixed_dictionaries({"prompt": TEXT}, optional={"n": st.integers(1, 4)}),
     Operation.SPEECH: st.fixed_dictionaries({"input": TEXT}),
