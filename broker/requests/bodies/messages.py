@@ -62,12 +62,13 @@ def _refuse_own_id(file_id: Any) -> Any:
     return file_id
 
 
+FileId = Annotated[Any, AfterValidator(_refuse_own_id)]
+
+
 class FileContent(OpenBody):
     """The content of a file, or its id at the provider."""
 
-    file_id: Annotated[Any, AfterValidator(_refuse_own_id)] = Field(
-        None, description="The id of a file at the provider."
-    )
+    file_id: FileId = Field(None, description="The id of a file at the provider.")
 
 
 class FilePart(OpenBody):

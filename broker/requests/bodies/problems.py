@@ -18,6 +18,9 @@ PATTERNS = {
 }
 """Regular expressions of fields, in words."""
 
+TAGGED = (["messages"], ["content"], ["input"], ["output"])
+"""Lists whose entries are of several kinds, each with a tag."""
+
 MUST_BE = "must be "
 ISO_TIME = f"{MUST_BE}a time with its zone, as 2030-12-31T23:59:59Z"
 
@@ -124,7 +127,7 @@ def _location(problem: Mapping[str, Any]) -> list[int | str]:
     for step in problem["loc"]:
         if isinstance(step, str) and UNION_FORMS.fullmatch(step):
             continue
-        is_tag = isinstance(before, int) and path[-2:-1] in (["messages"], ["content"])
+        is_tag = isinstance(before, int) and path[-2:-1] in TAGGED
         if not is_tag:
             path.append(step)
         before = step

@@ -1,0 +1,121 @@
+"""Reasoning items and the `reasoning_details` of a chat message, in both directions.
+
+Details of OpenAI have the format `openai-responses-v1`, and those with the same `id` are one item.
+What only a provider can read (encrypted reasoning, signatures) must come back to it unchanged, in
+its own format. So it is packed, with the text that it belongs to, into `encrypted_content`.
+"""
+
+import base64
+import binascii
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from broker.completion import Json
+from broker.errors import InvalidRequestError
+
+FORMAT = "openai-responses-v1"
+PACKED = "waybill1."
+MAX_PACKED_BYTES = 32 * 1024 * 1024
+SUMMARY, TEXT, ENCRYPTED = "reasoning.summary", "reasoning.text", "reasoning.encrypted"
+TEXTS = {SUMMARY: "summary", TEXT: "text"}
+"""The fields with the text of a detail, by its type."""
+
+_READABLE = frozenset({"type", "id", "index", "format", *TEXTS.values()})
+_LATE = ("google-gemini",)
+"""Formats whose encrypted details belong to the text and the calls before them."""
+
+
+def group_details(details: Any) -> Sequence[Sequence[Json]]:
+    """Return the details of each reasoning item, in order."""
+    groups: dict[Any, list[Json]] = {}
+    for detail in details if isinstance(details, list) else ():
+        if isinstance(detail, dict):
+            groups.setdefault(find_group(detail), []).append(detail)
+    return list(groups.values())
+
+
+def find_group(detail: Json) -> str:
+    """Return the key of the item that a detail belongs to."""
+    id_ = detail.get("id")
+    return id_ if detail.get("format") == FORMAT and isinstance(id_, str) else ""
+
+
+def is_late(detail: Json) -> bool:
+    """Return whether a detail follows the text and the calls of its message."""
+    return detail.get("type") == ENCRYPTED and str(detail.get("format")).startswith(_LATE)
+
+
+def read_text(detail: Json) -> str:
+    """Return the text that a reader sees of a detail."""
+    text = detail.get(TEXTS.get(str(detail.get("type")), ""))
+    return text if isinstance(text, str) else ""
+
+
+def is_summary(detail: Json, *, as_summary: bool) -> bool:
+    """Return whether the text of a detail is a part of the summary; `as_summary`: any text is."""
+    return as_summary or detail.get("type") == SUMMARY
+
+
+def render_item(id_: str, details: Sequence[Json], *, as_summary: bool, status: str) -> Json:
+    """Return the reasoning item with these details."""
+    summary, content = [], []
+    for detail in details:
+        if text := read_text(detail):
+            if is_summary(detail, as_summary=as_summary):
+                summary.append({"type": "summary_text", "text": text})
+            else:
+                content.append({"type": "reasoning_text", "text": text})
+    item: Json = {"id": id_, "type": "reasoning", "summary": summary}
+    if content:
+        item["content"] = content
+    return item | {"encrypted_content": pack_details(details), "status": status}
+
+
+def pack_details(details: Sequence[Json]) -> str | None:
+    """Return details as opaque text; None if a reader sees all that they say."""
+    if all(_READABLE.issuperset(detail) for detail in details):
+        return None
+    packed = zlib.compress(orjson.dumps(details), level=1)
+    return PACKED + base64.urlsafe_b64encode(packed).decode()
+
+
+def read_item(item: Mapping[str, Any], field: str, index: int) -> Sequence[Json]:
+    """Return the details of a reasoning item of the input; `index` numbers the first one.
+
+    Raises InvalidRequestError for packed details that were changed.
+    """
+    encrypted = item.get("encrypted_content")
+    if isinstance(encrypted, str) and encrypted.startswith(PACKED):
+        return _unpack(encrypted, f"{field}.encrypted_content")
+    details: list[Json] = [
+        *({"type": SUMMARY, "summary": part["text"]} for part in item.get("summary") or ()),
+        *({"type": TEXT, "text": part["text"]} for part in item.get("content") or ()),
+    ]
+    if encrypted:
+        details.append({"type": ENCRYPTED, "data": encrypted})
+    common: Json = {"format": FORMAT}
+    if id_ := item.get("id"):
+        common["id"] = id_
+    return [
+        detail | common | {"index": number} for number, detail in enumerate(details, start=index)
+    ]
+
+
+def _unpack(encrypted: str, field: str) -> Sequence[Json]:
+    try:
+        packed = base64.b64decode(encrypted.removeprefix(PACKED), altchars=b"-_", validate=True)
+        reader = zlib.decompressobj()
+        text = reader.decompress(packed, MAX_PACKED_BYTES)
+        details = orjson.loads(text) if reader.eof else None
+    except (binascii.Error, zlib.error, ValueError):
+        details = None
+    if not isinstance(details, list) or not all(isinstance(each, dict) for each in details):
+        raise InvalidRequestError(
+            f"{field}: this is not the content of a reasoning item of an answer. Send the item "
+            "back unchanged, or leave it out.",
+            param=field,
+        )
+    return details

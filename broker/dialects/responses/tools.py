@@ -1,0 +1,126 @@
+"""Tools and tool choices of the Responses API as those of a chat body."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from broker.completion import Json
+from broker.errors import InvalidRequestError
+
+WEB_SEARCH = ("web_search",)
+"""The prefix of hosted tools that are left out: coding agents offer them in every request."""
+
+_UNCLEAR = ("defer_loading", "async")
+"""Flags that change when a tool is called, and that no chat body has."""
+
+
+def translate_tools(tools: Sequence[Json], warnings: list[str]) -> list[Json]:
+    """Return the tools in chat's nested form. Raises InvalidRequestError for hosted tools."""
+    translated = []
+    for position, tool in enumerate(tools):
+        kind, field = tool["type"], f"tools.{position}"
+        if kind.startswith(WEB_SEARCH):
+            warnings.append(f"{field}: the hosted tool {kind!r} is left out")
+        elif kind == "namespace":
+            translated += _translate_namespace(tool, field)
+        else:
+            translated.append(_translate_tool(tool, field))
+    return translated
+
+
+def _translate_tool(tool: Json, field: str) -> Json:
+    kind = tool["type"]
+    if kind not in ("function", "custom"):
+        raise InvalidRequestError(
+            f"{field}.type: {kind[:64]!r} runs on OpenAI's servers or has no form in other APIs. "
+            "Give the model a tool of type `function` or `custom`, and run it yourself.",
+            param=f"{field}.type",
+        )
+    if not tool.get("name"):
+        raise InvalidRequestError(f"{field}.name: is needed", param=f"{field}.name")
+    for flag in _UNCLEAR:
+        if tool.get(flag):
+            raise InvalidRequestError(
+                f"{field}.{flag}: only OpenAI's servers can do this; leave it out.",
+                param=f"{field}.{flag}",
+            )
+    if kind == "custom":
+        return {"type": "custom", "custom": _translate_custom(tool)}
+    names = ("name", "description", "parameters", "strict")
+    function = {name: tool[name] for name in names if tool.get(name) is not None}
+    rest = {"cache_control": mark} if (mark := tool.get("cache_control")) else {}
+    return {"type": "function", "function": function, **rest}
+
+
+def _translate_custom(tool: Json) -> Json:
+    custom = {name: tool[name] for name in ("name", "description") if tool.get(name) is not None}
+    form = tool.get("format")
+    if isinstance(form, dict) and form.get("type") == "grammar":
+        grammar = {name: value for name, value in form.items() if name != "type"}
+        custom["format"] = {"type": "grammar", "grammar": grammar}
+    elif form is not None:
+        custom["format"] = form
+    return custom
+
+
+def _translate_namespace(tool: Json, field: str) -> list[Json]:
+    """Return the tools of a namespace, which have their own names already."""
+    held = tool.get("tools")
+    inner = [each for each in held if isinstance(each, dict)] if isinstance(held, list) else []
+    return [
+        _translate_tool({"type": "", **each}, f"{field}.tools.{position}")
+        for position, each in enumerate(inner)
+    ]
+
+
+def translate_choice(choice: Any, tools: Sequence[Json]) -> Any:
+    """Return a tool choice in chat's form. Raises InvalidRequestError for a hosted tool.
+
+    `tools` are the translated tools: without any, a chat body has no choice.
+    """
+    if not isinstance(choice, dict):
+        return choice if tools else None
+    kind = choice.get("type")
+    if kind in ("function", "custom"):
+        return {"type": kind, kind: {"name": _read_name(choice)}}
+    if kind == "allowed_tools":
+        allowed = [
+            {"type": each.get("type"), str(each.get("type")): {"name": each.get("name")}}
+            for each in choice.get("tools") or ()
+            if isinstance(each, dict) and each.get("name")
+        ]
+        return {"type": kind, kind: {"mode": choice.get("mode") or "auto", "tools": allowed}}
+    raise InvalidRequestError(
+        f"tool_choice.type: {str(kind)[:64]!r} is none of 'function', 'custom', 'allowed_tools'",
+        param="tool_choice.type",
+    )
+
+
+def _read_name(choice: Json) -> str:
+    name = choice.get("name")
+    if not isinstance(name, str) or not name:
+        raise InvalidRequestError("tool_choice.name: is needed", param="tool_choice.name")
+    return name
+
+
+def list_custom(tools: Any) -> frozenset[str]:
+    """Return the names of the custom tools in a caller's body.
+
+    Where a provider has no custom tools, the model calls a function with `input` in their place.
+    """
+    entries = tools if isinstance(tools, list) else ()
+    return frozenset(
+        tool["name"]
+        for tool in entries
+        if isinstance(tool, dict) and tool.get("type") == "custom" and tool.get("name")
+    )
+
+
+def list_namespaces(tools: Any) -> Json:
+    """Return the namespace of each function of a namespace in a caller's body, by its name."""
+    return {
+        each["name"]: tool.get("name")
+        for tool in (tools if isinstance(tools, list) else ())
+        if isinstance(tool, dict) and tool.get("type") == "namespace"
+        for each in tool.get("tools") or ()
+        if isinstance(each, dict) and isinstance(each.get("name"), str)
+    }
