@@ -21,6 +21,7 @@ from broker.completion import Json
 from broker.enums import JobState
 from broker.events.job_events import Event
 from broker.ids import generation_id
+from broker.jobs import reports
 from broker.jobs.error_envelope import describe_job_failure
 from broker.jobs.views import job_urls
 from broker.submission import Submitted
@@ -71,7 +72,8 @@ async def end_response(
     if body is None:  # the last event of a streamed job does not repeat the answer
         return await stored_response(services, principal, job_id, renderer)
     if renderer is not None:
-        return json_response(renderer.render(job_id, body), 200, {**headers, **renderer.headers})
+        shown = renderer.render(job_id, body, outcome.get("attempt", 0))
+        return json_response(shown, 200, {**headers, **renderer.headers})
     if media.has_media(body):
         return await asyncio.to_thread(media.media_response, services, body, headers)
     return json_response(body, 200, headers)
@@ -87,7 +89,7 @@ async def stored_response(
         raise delete_after_delivery.gone_error(job_id)
     headers = job_headers(job_id)
     if renderer is not None:
-        body = renderer.render(job_id, orjson.loads(answer))
+        body = renderer.render(job_id, orjson.loads(answer), reports.find_answering_attempt(found))
         return json_response(body, 200, {**headers, **renderer.headers})
     return json_response(orjson.Fragment(answer), 200, headers)
 

@@ -46,8 +46,11 @@ class CallStyle(ABC):
     dialect: ClassVar[Dialect]
 
     @abstractmethod
-    def render_answer(self, job: DialectJob, answer: Json) -> Json:
-        """Return the body of the answer; `answer` is a chat completion."""
+    def render_answer(self, job: DialectJob, answer: Json, attempt: int) -> Json:
+        """Return the body of the answer; `answer` is the chat completion of an attempt (from 1).
+
+        The attempt is 0 for an answer that another job's call brought.
+        """
 
     @abstractmethod
     def create_stream(self, job: DialectJob) -> StreamRenderer:
@@ -91,12 +94,12 @@ class AnswerRenderer:
         """The header with the warnings of the translation, if there are any."""
         return {WARNINGS_HEADER: "; ".join(self.warnings)} if self.warnings else {}
 
-    def render(self, job_id: str, answer: Json) -> Json:
-        """Return the body of the answer; `answer` is a chat completion.
+    def render(self, job_id: str, answer: Json, attempt: int) -> Json:
+        """Return the body of the answer; `answer` is the chat completion of an attempt.
 
         `job_id` differs from the id of `job` when the call repeats an earlier one.
         """
-        return self.style.render_answer(replace(self.job, id=job_id), answer)
+        return self.style.render_answer(replace(self.job, id=job_id), answer, attempt)
 
     def create_stream(self, job_id: str) -> StreamRenderer:
         """Return a new renderer of the events of a job."""

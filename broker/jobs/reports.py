@@ -282,11 +282,17 @@ def end_event(report: JobReport) -> dict[str, Any]:
         end["generation_id"] = generation_id(report.job.id)
     if report.generation is not None and report.attempts:  # none: another job's call answered it
         end["queued_ms"] = report.attempts[-1].queued_ms
+        end["attempt"] = report.attempts[-1].number
     if report.payload.response is not None:
         end["response"] = orjson.Fragment(report.payload.response)
     if report.job.error is not None:
         end["error"] = orjson.Fragment(report.job.error)
     return end
+
+
+def find_answering_attempt(report: JobReport) -> int:
+    """Return the number of the attempt that ended the job; 0 if another job's call answered it."""
+    return report.attempts[-1].number if report.attempts else 0
 
 
 def _retrying_event(attempt: JobAttemptRow) -> dict[str, Any]:

@@ -244,4 +244,5 @@ def _prepare_failure(
 
 def _facts(job: ClaimedJob) -> Json:
     """Return the fields of the last event of a job with a generation."""
-    return {"generation_id": generation_id(job.id), "queued_ms": job.queued_ms}
+    facts = {"generation_id": generation_id(job.id), "queued_ms": job.queued_ms}
+    return facts | {"attempt": job.attempt}

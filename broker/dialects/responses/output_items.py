@@ -20,7 +20,7 @@ COMPLETED, INCOMPLETE, IN_PROGRESS = "completed", "incomplete", "in_progress"
 
 @dataclass(frozen=True, slots=True)
 class OutputStyle:
-    """What the caller's body says about the items of one attempt's answer."""
+    """The ids and forms of the items of one attempt's answer, as the caller's body says."""
 
     job_id: str
     attempt: int

@@ -7,8 +7,9 @@ its own format. So it is packed, with the text that it belongs to, into `encrypt
 
 import base64
 import binascii
+import itertools
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -28,13 +29,9 @@ _LATE = ("google-gemini",)
 """Formats whose encrypted details belong to the text and the calls before them."""
 
 
-def group_details(details: Any) -> Sequence[Sequence[Json]]:
-    """Return the details of each reasoning item, in order."""
-    groups: dict[Any, list[Json]] = {}
-    for detail in details if isinstance(details, list) else ():
-        if isinstance(detail, dict):
-            groups.setdefault(find_group(detail), []).append(detail)
-    return list(groups.values())
+def group_details(details: Iterable[Json]) -> Sequence[Sequence[Json]]:
+    """Return the details of each reasoning item: those that follow each other in one group."""
+    return [list(group) for _, group in itertools.groupby(details, find_group)]
 
 
 def find_group(detail: Json) -> str:

@@ -46,8 +46,9 @@ class OutputStream:
         self._known: Json | None = None  # the whole choice, if it came at once
         self._items: dict[str, _Item] = {}  # by id, in the order of their output index
         self._events: list[Json] = []
-        self._groups: list[str] = []  # keys of reasoning items, in order
         self._thought: _Item | None = None  # the open reasoning item
+        self._thoughts = 0  # reasoning items so far
+        self._group = ""  # what the details of the open one have in common
         self._block: Any = None  # the last detail of reasoning: its kind and index
         self._reads_details: bool | None = None  # where the text of reasoning comes from
         self._logprobs: list[Json] = []  # those that wait for a text
@@ -114,35 +115,33 @@ class OutputStream:
         has_texts = any(map(reasoning.read_text, details))
         if self._reads_details is None and (text or has_texts):
             self._reads_details = has_texts
+        if text and not self._reads_details:
+            self._think({"type": reasoning.TEXT, "text": text}, is_same=True, is_shown=True)
         for detail in details:
             is_same = self._known is None and _block(detail) == self._block
             self._think(detail, is_same=is_same, is_shown=self._reads_details is True)
             self._block = _block(detail)
-        if text and not self._reads_details:
-            self._think({"type": reasoning.TEXT, "text": text}, is_same=True, is_shown=True)
 
     def _think(self, detail: Json, *, is_same: bool, is_shown: bool) -> None:
         """Show a detail of reasoning; `is_same`: its text continues the last part."""
         thought = self._open_thought(reasoning.find_group(detail))
         text = reasoning.read_text(detail) if is_shown else ""
-        if thought is None:
-            return
         if thought.parts and not is_same:
             self._end_part(thought)
         if text:
             kind = reasoning.is_summary(detail, as_summary=self._style.as_summary)
             self._continue_part(thought, "summary_text" if kind else "reasoning_text", text)
 
-    def _open_thought(self, key: str) -> _Item | None:
-        """Return the open reasoning item of a group; None if it was closed before."""
-        if key not in self._groups:
+    def _open_thought(self, group: str) -> _Item:
+        """Return the open reasoning item of a group."""
+        if self._thought is None or group != self._group:
             self._end_thought()
-            self._groups.append(key)
-            id_ = self._style.id("rs", len(self._groups) - 1)
+            id_ = self._style.id("rs", self._thoughts)
+            self._thoughts += 1
+            self._group = group
             shown = reasoning.render_item(id_, (), as_summary=False, status=IN_PROGRESS)
             self._thought = self._open(shown)
-        is_open = self._thought is not None and key == self._groups[-1]
-        return self._thought if is_open else None
+        return self._thought
 
     def _end_thought(self) -> None:
         if self._thought is None:

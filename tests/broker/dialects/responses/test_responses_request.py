@@ -1,0 +1,260 @@
+"""Bodies of POST /responses become chat bodies, and nothing of them is lost silently."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.dialects.responses.ids import item_id, job_of_item, job_of_response
+from broker.dialects.responses.reasoning import pack_details, read_item
+from broker.dialects.responses.request import check_request, translate_request
+from broker.errors import InvalidRequestError
+from broker.requests.bodies import SCHEMAS, validated
+from broker.requests.operations import Operation
+
+USER = {"role": "user", "content": "hi"}
+CALL = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
+OUTPUT = {"type": "function_call_output", "call_id": "c1", "output": "42"}
+
+
+HELD = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+
+def translated(history=(), items=None, **body):
+    body = {"model": "a/b", "input": "hi"} | body
+    check_request(body)
+    request = translate_request(body, history, items or {})
+    validated(SCHEMAS[Operation.CHAT], request.body)
+    return request
+
+
+def messages(*items, **more):
+    return translated(input=list(items), **more).body["messages"]
+
+
+def refusal(**body):
+    with pytest.raises(InvalidRequestError) as refused:
+        translated(**body)
+    return refused.value
+
+
+def test_a_text_is_a_message_of_the_user_and_instructions_come_first():
+    request = translated(instructions="Be brief.")
+    assert request.body["messages"] == [{"role": "system", "content": "Be brief."}, USER]
+    assert request.is_instructed
+    assert not translated().is_instructed
+
+
+def test_parts_of_a_message():
+    image = {"type": "input_image", "image_url": "https://a/b.png", "detail": "low"}
+    file = {"type": "input_file", "filename": "a.pdf", "file_url": "https://a/b.pdf"}
+    sound = {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}
+    text = {"type": "input_text", "text": "hi", "cache_control": {"type": "ephemeral"}}
+    [message] = messages({"role": "user", "content": [text, image, file, sound]})
+    assert message["content"] == [
+        {"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}},
+        {"type": "image_url", "image_url": {"url": "https://a/b.png", "detail": "low"}},
+        {"type": "file", "file": {"filename": "a.pdf", "file_data": "https://a/b.pdf"}},
+        sound,
+    ]
+
+
+def test_the_items_of_one_answer_are_one_message_and_results_follow_their_calls():
+    thought = {
+        "type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm"}],
+        "encrypted_content": "xyz",
+    }  # fmt: skip
+    said = {
+        "type": "message", "role": "assistant", "id": "msg_1", "status": "completed",
+        "content": [{"type": "output_text", "text": "Wait.", "annotations": []}],
+    }  # fmt: skip
+    other = CALL | {"call_id": "c2"}
+    user, answer, first, second = messages(
+        USER, thought, said, CALL, other, OUTPUT, OUTPUT | {"call_id": "c2"}
+    )
+    assert user == USER
+    common = {"format": "openai-responses-v1", "id": "rs_1"}
+    assert answer == {
+        "role": "assistant",
+        "content": "Wait.",
+        "reasoning_details": [
+            {"type": "reasoning.summary", "summary": "Hm", **common, "index": 0},
+            {"type": "reasoning.encrypted", "data": "xyz", **common, "index": 1},
+        ],
+        "tool_calls": [
+            {"id": id_, "type": "function", "function": {"name": "f", "arguments": "{}"}}
+            for id_ in ("c1", "c2")
+        ],
+    }
+    assert first == {"role": "tool", "tool_call_id": "c1", "content": "42"}
+    assert second["tool_call_id"] == "c2"
+
+
+def test_text_after_a_call_stays_before_its_result():
+    said = {"role": "assistant", "content": "Let me see."}
+    [_, answer, _] = messages(USER, CALL, said, OUTPUT)
+    assert (answer["content"], len(answer["tool_calls"])) == ("Let me see.", 1)
+
+
+def test_two_messages_of_the_assistant_stay_two():
+    said = {"role": "assistant", "content": "a"}
+    assert messages(said, said | {"content": "b"}) == [said, said | {"content": "b"}]
+
+
+def test_custom_tools_and_their_calls():
+    grammar = {"type": "grammar", "syntax": "lark", "definition": "start: /a/"}
+    call = {"type": "custom_tool_call", "call_id": "c1", "name": "patch", "input": "x"}
+    result = {"type": "custom_tool_call_output", "call_id": "c1", "output": "ok"}
+    body = translated(
+        input=[USER, call, result],
+        tools=[{"type": "custom", "name": "patch", "format": grammar}],
+        tool_choice={"type": "custom", "name": "patch"},
+    ).body
+    [tool] = body["tools"]
+    assert tool["custom"]["format"] == {
+        "type": "grammar", "grammar": {"syntax": "lark", "definition": "start: /a/"},
+    }  # fmt: skip
+    assert body["tool_choice"] == {"type": "custom", "custom": {"name": "patch"}}
+    assert body["messages"][1]["tool_calls"] == [
+        {"id": "c1", "type": "custom", "custom": {"name": "patch", "input": "x"}}
+    ]
+
+
+def test_options_have_their_names_in_a_chat():
+    schema = {"type": "object", "properties": {}}
+    body = translated(
+        max_output_tokens=9,
+        text={
+            "verbosity": "low",
+            "format": {"type": "json_schema", "name": "n", "schema": schema, "strict": True},
+        },
+        reasoning={"effort": "low", "summary": "auto"},
+        include=["message.output_text.logprobs", "reasoning.encrypted_content"],
+        top_logprobs=2,
+        truncation="auto",
+        store=False,
+        parallel_tool_calls=True,
+        tool_choice="auto",
+        models=["c/d"],
+        provider={"order": ["x"]},
+        metadata={"a": "b"},
+        seed=7,
+    ).body
+    del body["messages"]
+    assert body == {
+        "model": "a/b",
+        "max_completion_tokens": 9,
+        "verbosity": "low",
+        "response_format": {
+            "type": "json_schema", "json_schema": {"name": "n", "schema": schema, "strict": True},
+        },
+        "reasoning": {"effort": "low", "summary": "auto"},
+        "logprobs": True,
+        "top_logprobs": 2,
+        "plugins": [{"id": "context-compression", "enabled": True}],
+        "store": False,
+        "models": ["c/d"],
+        "provider": {"order": ["x"]},
+        "metadata": {"a": "b"},
+        "seed": 7,
+    }  # fmt: skip
+
+
+def test_the_earlier_turn_comes_after_the_instructions():
+    earlier = [USER, {"role": "assistant", "content": None, "tool_calls": [HELD]}]
+    found = translated(earlier, instructions="New.", input=[OUTPUT], previous_response_id="resp_1")
+    assert [each["role"] for each in found.body["messages"]] == [
+        "system", "user", "assistant", "tool",
+    ]  # fmt: skip
+
+
+def test_a_reference_stands_for_the_stored_item():
+    id_ = item_id("fc", "job_" + "0" * 26, 1, 0)
+    stored = {id_: CALL | {"id": id_, "status": "completed"}}
+    for reference in ({"type": "item_reference", "id": id_}, {"id": id_}):
+        request = translated(items=stored, input=[USER, reference, OUTPUT])
+        assert request.body["messages"][1]["tool_calls"][0]["id"] == "c1"
+    assert job_of_item(id_) == "job_" + "0" * 26
+    assert job_of_item("msg_68af4030592c81938ec0a5fbab4a3e9f05438e46b5f69a3b") is None
+    assert job_of_response("resp_1") == job_of_response("gen-1") == job_of_response("job_1")
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "said"),
+    [
+        ({"input": []}, "input", "is needed"),
+        ({"input": [{"role": "wizard", "content": ""}]}, "input.0.role", "must be 'user'"),
+        ({"input": [{"role": "user"}]}, "input.0.content", "is needed"),
+        (
+            {"input": [USER, {"role": "user", "content": [{"type": "input_text"}]}]},
+            "input.1.content.0.text",
+            "is needed",
+        ),
+        (
+            {"input": [{"role": "user", "content": [{"type": "text", "text": ""}]}]},
+            "input.0.content.0.type",
+            "'text' is none of",
+        ),
+        (
+            {"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}]},
+            "input.0.content.0.image_url",
+            "is needed",
+        ),
+        (
+            {"input": [{"role": "user", "content": [{"type": "input_file"}]}]},
+            "input.0.content.0.file_data",
+            "is needed",
+        ),
+        ({"input": [{"type": "function_call"}]}, "input.0.call_id", "is needed"),
+        ({"input": [OUTPUT]}, "input.0.call_id", "there is no call 'c1'"),
+        ({"input": [{"type": "computer_call"}]}, "input.0.type", "'computer_call' has no form"),
+        ({"input": [{"id": "msg_1"}]}, "input.0.id", "there is no stored item"),
+        (
+            {"input": [{"type": "reasoning", "encrypted_content": "waybill1.AAAA"}]},
+            "input.0.encrypted_content",
+            "not the content",
+        ),
+        ({"tools": [{"type": "file_search"}]}, "tools.0.type", "'file_search' runs on OpenAI"),
+        ({"tools": [{"type": "function"}]}, "tools.0.name", "is needed"),
+        (
+            {"tools": [{"type": "function", "name": "f", "defer_loading": True}]},
+            "tools.0.defer_loading",
+            "leave it out",
+        ),
+        ({"tool_choice": {"type": "mcp"}}, "tool_choice.type", "'mcp' is none of"),
+        ({"text": {"format": {"type": "json_schema"}}}, "text.format.schema", "is needed"),
+        ({"conversation": "conv_1"}, "conversation", "previous_response_id"),
+        ({"prompt": {"id": "p"}}, "prompt", "instructions"),
+        ({"max_tokens": 5}, "max_tokens", "max_output_tokens"),
+        ({"messages": [USER]}, "messages", "send `input`"),
+        ({"max_output_tokens": 0}, "max_output_tokens", "must be 1 or more"),
+        ({"truncation": "none"}, "truncation", "must be 'auto' or 'disabled'"),
+    ],
+)
+def test_a_refusal_names_the_field_and_the_remedy(body, param, said):
+    error = refusal(**body)
+    assert (error.param, said in str(error)) == (param, True), str(error)
+
+
+def test_what_cannot_be_said_in_a_chat_is_a_warning():
+    request = translated(
+        tools=[{"type": "web_search"}, {"type": "function", "name": "f"}],
+        include=["web_search_call.action.sources"],
+        stream_options={"include_obfuscation": True},
+        client_metadata={"a": "b"},
+    )
+    assert [tool["function"]["name"] for tool in request.body["tools"]] == ["f"]
+    assert [each.partition(":")[0] for each in request.warnings] == [
+        "client_metadata", "tools.0", "include.0", "stream_options.include_obfuscation",
+    ]  # fmt: skip
+
+
+DETAIL = st.fixed_dictionaries(
+    {"type": st.sampled_from(["reasoning.text", "reasoning.encrypted"]), "data": st.text()},
+    optional={"signature": st.text(), "text": st.text(), "index": st.integers(0, 3)},
+)
+
+
+@given(st.lists(DETAIL, min_size=1))
+def test_what_only_a_provider_reads_comes_back_unchanged(details):
+    item = {"type": "reasoning", "id": "rs", "encrypted_content": pack_details(details)}
+    assert read_item(item, "input.0", 0) == details
