@@ -9,12 +9,15 @@ from api.files import routes as files
 from api.jobs import routes as jobs
 from api.models import routes as models
 from api.presets import routes as presets
+from api.responses import routes as responses
 from api.usage import routes as usage
 from api.webhooks import routes as webhooks
 
 ROUTERS = (
     completions.chat_router,
     completions.operations_router,
+    responses.calls_router,
+    responses.router,
     jobs.router,
     completions.plan_router,
     batches.router,

@@ -49,7 +49,7 @@ SIMULATED = (
     *("sim-429-retry1", "sim-429-retry1800", "sim-429-retry3600", "sim-flaky50-retry1"),
     *("sim-500", "sim-401", "sim-400"),
     *("sim-503", "sim-context", "sim-reset", "sim-stall", "sim-freeze", "sim-cut", "sim-garbage"),
-    *("sim-half", "sim-huge", "sim-errstream", "sim-null"),
+    *("sim-half", "sim-huge", "sim-errstream", "sim-null", "sim-echo-reason"),
 )
 
 

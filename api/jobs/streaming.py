@@ -143,10 +143,23 @@ async def chunk_response(
             break
         if events[-1].is_end and events[-1].type != JobState.COMPLETED and not _has_chunk(events):
             return failed_response(request, stream.job_id, orjson.loads(events[-1].data))
-        first = stream.render(events)
+        first += stream.render(events)
     body = _split_pieces(_yield_chunks(feed, stream, first, keep_alive, on_gone))
     headers = {**HEADERS, **headers, **job_headers(stream.job_id, stream.queued_ms)}
     return StreamingResponse(body, headers=headers, media_type="text/event-stream")
+
+
+def event_response(
+    source: Source, stream: StreamRenderer, *, keep_alive: float, headers: Mapping[str, str]
+) -> Response:
+    """Return the stream of a job that goes on without its reader. It begins at once."""
+    body = _split_pieces(_yield_chunks(_Feed(source), stream, b"", keep_alive, _ignore_gone))
+    headers = {**HEADERS, **headers, **job_headers(stream.job_id)}
+    return StreamingResponse(body, headers=headers, media_type="text/event-stream")
+
+
+async def _ignore_gone() -> None:
+    """Do nothing when the reader has disconnected."""
 
 
 async def _yield_chunks(
@@ -157,7 +170,7 @@ async def _yield_chunks(
     on_gone: Callable[[], Coroutine[Any, Any, None]],
 ) -> AsyncGenerator[bytes]:
     try:
-        yield first or stream.keep_alive
+        yield first or stream.render(()) or stream.keep_alive
         while not stream.ended:
             events = await feed.next(keep_alive)
             yield stream.keep_alive if events is None else stream.render(events)

@@ -37,7 +37,7 @@ class StreamRenderer(Protocol):
         """Return the milliseconds that the shown attempt waited."""
 
     def render(self, events: Sequence[Event]) -> bytes:
-        """Return the bytes of these events for this caller."""
+        """Return the bytes of these events for this caller; without any, those of the beginning."""
 
 
 class CallStyle(ABC):

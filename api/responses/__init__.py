@@ -1,0 +1,1 @@
+"""OpenAI's Responses API: POST /responses and what belongs to a response."""

@@ -1,0 +1,25 @@
+"""Bodies and parameters of the Responses API, as the OpenAPI document describes them."""
+
+from typing import Annotated, TypeAlias
+
+from fastapi import Path, Query
+from fastapi.params import Depends as Dependency
+
+from api.core.bodies import DescribedBody
+from broker.completion import Json
+from broker.dialects.responses.schemas import ResponseRequest
+
+EXAMPLE: Json = {"model": "acme/small", "input": "Say hello in one sentence."}
+
+RESPONSE_BODY = Dependency(DescribedBody(ResponseRequest, EXAMPLE))
+
+ResponseId: TypeAlias = Annotated[
+    str, Path(description="The id of the response (`resp_…`), of its job or of its generation.")
+]
+Include: TypeAlias = Annotated[
+    list[str] | None,
+    Query(alias="include[]", description="Accepted, without effect: all is returned."),
+]
+MoreInclude: TypeAlias = Annotated[
+    list[str] | None, Query(alias="include", description="The same as `include[]`.")
+]
