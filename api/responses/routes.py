@@ -27,7 +27,7 @@ from api.responses.response_schemas import (
     InputTokens,
     ResponseObject,
 )
-from api.responses.schemas import RESPONSE_BODY, Include, MoreInclude, ResponseId
+from api.responses.schemas import INCLUDE, OBFUSCATION, RESPONSE_BODY, ResponseId
 from api.responses.style import STYLE
 from broker.accounts import Principal
 from broker.completion import Json
@@ -86,7 +86,7 @@ async def count_input_tokens(
     return json_response({"object": "response.input_tokens", "input_tokens": tokens})
 
 
-@router.get("/{response_id}", response_model=ResponseObject)
+@router.get("/{response_id}", response_model=ResponseObject, dependencies=[INCLUDE, OBFUSCATION])
 async def get_response(  # one parameter for each of the query
     request: Request,
     services: ServicesDep,
@@ -97,12 +97,6 @@ async def get_response(  # one parameter for each of the query
     ] = False,
     starting_after: Annotated[
         int | None, Query(ge=0, description="The `sequence_number` of the last event received.")
-    ] = None,
-    _include: Include = None,
-    _more: MoreInclude = None,
-    _obfuscation: Annotated[
-        bool | None,
-        Query(alias="include_obfuscation", description="Accepted, without effect."),
     ] = None,
 ) -> Response:
     """Return a response in the state it is in, or its events.
@@ -159,7 +153,7 @@ async def cancel_response(
     return json_response(stored.render_response(found), 200, responses.job_headers(job_id))
 
 
-@router.get("/{response_id}/input_items", response_model=InputItemPage)
+@router.get("/{response_id}/input_items", response_model=InputItemPage, dependencies=[INCLUDE])
 async def list_input_items(  # one parameter for each of the query
     services: ServicesDep,
     principal: Caller,
@@ -169,8 +163,6 @@ async def list_input_items(  # one parameter for each of the query
         Literal["asc", "desc"], Query(description="`asc` lists the first item first.")
     ] = "desc",
     after: Annotated[str | None, Query(description="The last id of the previous page.")] = None,
-    _include: Include = None,
-    _more: MoreInclude = None,
 ) -> Response:
     """List the items of a response's own input, the last one first."""
     found = await stored.find_response(services, principal, response_id)

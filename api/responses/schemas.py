@@ -16,10 +16,28 @@ RESPONSE_BODY = Dependency(DescribedBody(ResponseRequest, EXAMPLE))
 ResponseId: TypeAlias = Annotated[
     str, Path(description="The id of the response (`resp_…`), of its job or of its generation.")
 ]
-Include: TypeAlias = Annotated[
-    list[str] | None,
-    Query(alias="include[]", description="Accepted, without effect: all is returned."),
-]
-MoreInclude: TypeAlias = Annotated[
-    list[str] | None, Query(alias="include", description="The same as `include[]`.")
-]
+
+
+async def _ignore_include(
+    _include: Annotated[
+        list[str] | None,
+        Query(alias="include[]", description="Accepted, without effect: all is returned."),
+    ] = None,
+    _plain: Annotated[
+        list[str] | None, Query(alias="include", description="The same as `include[]`.")
+    ] = None,
+) -> None:
+    """Read nothing."""
+
+
+async def _ignore_obfuscation(
+    _: Annotated[
+        bool | None, Query(alias="include_obfuscation", description="Accepted, without effect.")
+    ] = None,
+) -> None:
+    """Read nothing."""
+
+
+INCLUDE = Dependency(_ignore_include)
+OBFUSCATION = Dependency(_ignore_obfuscation)
+"""Descriptions of parameters that clients send and that change nothing here."""

@@ -44,6 +44,10 @@ ROUTES = {
         RUNS,
         {"model": "acme/small", "input_audio": {"data": "aGk=", "format": "wav"}},
     ),
+    "POST /responses": (RUNS, {"model": "acme/small", "input": "hi"}),
+    "POST /responses/input_tokens": (USES, {}),
+    "DELETE /responses/{response_id}": (USES, {}),
+    "POST /responses/{response_id}/cancel": (USES, {}),
     "POST /jobs": (RUNS, {"body": CHAT}),
     "POST /route": (RUNS, CHAT),
     "POST /compare": (RUNS, {"models": ["acme/small"], "prompt": "hi"}),
@@ -126,6 +130,7 @@ async def test_a_route_serves_those_it_is_for_and_refuses_all_others(api: Api, r
     names = {"id": workspace_id, "workspace_ref": workspace_id, "interval": "daily"}
     for name in (
         "job_id",
+        "response_id",
         "batch_id",
         "file_id",
         "slug",

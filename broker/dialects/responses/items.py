@@ -32,7 +32,7 @@ def _render(item: Json, job_id: str, place: int) -> Json:
         side = "output_text" if item["role"] == "assistant" else "input_text"
         part: Json = {"type": side, "text": item["content"]}
         shown["content"] = [part | ({"annotations": []} if side == "output_text" else {})]
-    if not item.get("id"):  # attempt 0 tells an item of the input from one of the answer
+    if not item.get("id"):  # attempt 0: an item of the input, not of an answer
         shown["id"] = ids.item_id(_PREFIXES.get(kind, "msg"), job_id, 0, place)
     return shown
 

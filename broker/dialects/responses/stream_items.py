@@ -325,7 +325,7 @@ def _call_text(item: _Item) -> str:
 
 
 def _block(detail: Json) -> Any:
-    """Return what tells a detail from the next. Each encrypted one stands alone."""
+    """Return the key of the part that a detail belongs to. Each encrypted one has its own."""
     if detail.get("type") == reasoning.ENCRYPTED:
         return object()
     return detail.get("type"), detail.get("index")
