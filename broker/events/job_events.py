@@ -20,6 +20,7 @@ database, and `reports.past_events` numbers them the same way.
 
 import asyncio
 import itertools
+import math
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,12 @@ PAGE_BYTES = 64 * 1024
 
 MAX_STREAM_PAGES = 64
 """Pages of a running stream in Redis; at the end the whole log is stored in the database."""
+
+START_SECONDS = 0.05
+"""The longest time for which `started` waits for the next event of any job, to be sent with it."""
+
+CHUNK_SECONDS = 0.005
+"""The longest time for which a chunk waits for further ones. The first one does not wait."""
 
 MAX_PENDING_BYTES = 64 * 1024 * 1024
 """The limit of events that wait for a slow Redis; further events are dropped."""
@@ -165,12 +172,11 @@ while at <= #ARGV do
     key, at = key + 2, at + 3
     is_published = attempt >= tonumber(redis.call('GET', fence) or '0')
     if is_published then
-      local added = redis.pcall('XADD', stream, number, 'e', lines)
+      local added = redis.pcall('XADD', stream, 'MINID', '=', first, number, 'e', lines)
       if type(added) == 'table' and added.err then
         is_published = false
         refused[#refused + 1] = added.err
       else
-        redis.call('XTRIM', stream, 'MINID', first)
         redis.call('EXPIRE', stream, ttl)
       end
     end
@@ -202,8 +208,8 @@ async def take_over(
 class EventWriter:
     """Collects the events of a worker and sends them together.
 
-    New events collect during a round trip, so that a burst of chunks needs few of them. Events may
-    be lost: readers then use the database.
+    New events collect during a round trip, and some wait a moment for others, so that a burst of
+    chunks needs few commands. Events may be lost: readers then use the database.
     """
 
     def __init__(self, redis: Redis, *, ttl_seconds: int) -> None:
@@ -214,6 +220,9 @@ class EventWriter:
         self._first_kept: dict[str, int] = {}  # the first number that a stream keeps, by job id
         self._keys: dict[str, tuple[str, int]] = {}  # value and seconds to live, by key
         self._attempts: dict[str, int] = {}  # of pending streams, by job id
+        self._loop = asyncio.get_running_loop()
+        self._due = math.inf  # the loop's time at which the pending events are sent
+        self._timer: asyncio.TimerHandle | None = None
         self._work = asyncio.Event()
         self._closing = False
         self._task = asyncio.create_task(self._run())
@@ -225,10 +234,12 @@ class EventWriter:
         *,
         attempt: int | None,
         keep_from: int = 0,
+        within: float = 0.0,
     ) -> None:
-        """Send events soon, in order; those of a streamed job's `attempt` are also stored.
+        """Send events in order; those of a streamed job's `attempt` are also stored.
 
-        Its events with numbers below `keep_from` are deleted from Redis.
+        Its events with numbers below `keep_from` are deleted from Redis. They may wait for further
+        events `within` some seconds.
         """
         size = sum(len(event.data) for event in events)
         if self._size + size > MAX_PENDING_BYTES and not events[-1].is_end:
@@ -238,7 +249,7 @@ class EventWriter:
         if attempt is not None:
             self._attempts[job_id] = attempt
             self._first_kept[job_id] = keep_from
-        self._work.set()
+        self._send_by(self._loop.time() + within)
 
     def set_key(self, key: str, value: str, *, seconds: int) -> None:
         """Set a Redis key with a lifetime, together with the next events."""
@@ -250,6 +261,22 @@ class EventWriter:
         self._work.set()
         await self._task
 
+    def _send_by(self, moment: float) -> None:
+        """Send what is pending at a moment of the loop's time, unless it is due before."""
+        if moment >= self._due:
+            return
+        self._due = moment
+        self._stop_timer()
+        if moment <= self._loop.time():
+            self._work.set()
+        else:
+            self._timer = self._loop.call_at(moment, self._work.set)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     async def _run(self) -> None:
         while not self._closing:
             await self._work.wait()
@@ -258,6 +285,8 @@ class EventWriter:
 
     async def _flush(self) -> None:
         self._work.clear()
+        self._stop_timer()
+        self._due = math.inf
         pending, self._pending = self._pending, {}
         attempts, self._attempts = self._attempts, {}
         first_kept, self._first_kept = self._first_kept, {}

@@ -49,14 +49,15 @@ class AttemptEvents:
                 "queued_ms": job.queued_ms,
             },
         )
-        events.publish_pending()
+        events.publish_pending(within=job_events.START_SECONDS)
         return events
 
     def chunk(self, body: Json) -> None:
-        """Publish one chunk at once."""
+        """Publish one chunk: the first at once, a later one together with those after it."""
+        within = job_events.CHUNK_SECONDS if self.shown else 0.0
         self.shown = True
         self._add(job_events.CHUNK, body)
-        self.publish_pending()
+        self.publish_pending(within=within)
 
     def usage(self, body: Json) -> None:
         """Prepare the chunk with the usage. It is published together with the end."""
@@ -100,17 +101,17 @@ class AttemptEvents:
         """Return the whole log for the database, or None if the database can derive it."""
         return self._log.pack(self._pending) if self._job.stream else None
 
-    def publish_pending(self) -> None:
-        """Publish the events that were prepared."""
+    def publish_pending(self, *, within: float = 0.0) -> None:
+        """Publish the events that were prepared, within some seconds."""
         if not self._pending:
             return
         if self._job.stream:
-            self._publish_kept()
+            self._publish_kept(within)
         else:
-            self._writer.emit(self._job.id, self._pending, attempt=None)
+            self._writer.emit(self._job.id, self._pending, attempt=None, within=within)
         self._pending = []
 
-    def _publish_kept(self) -> None:
+    def _publish_kept(self, within: float) -> None:
         """Publish the events that were prepared, and add them to the log."""
         if self._log.add(self._pending):
             self._page_ends.append(self._number)
@@ -120,6 +121,7 @@ class AttemptEvents:
             self._pending,
             attempt=self._job.attempt,
             keep_from=self._page_ends[0] if is_full else 0,
+            within=within,
         )
 
     def _add(self, type_: str, data: Json) -> None:

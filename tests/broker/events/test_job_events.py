@@ -67,3 +67,20 @@ async def test_a_plain_jobs_events_are_told_and_not_kept(redis: Redis) -> None:
         await writer.close()
         assert job_events.decode((await listener.get_message(timeout=5))["data"]) == chunks(1)
     assert await listed(job_events.read_kept(redis, JOB)) == []
+
+
+async def test_events_that_may_wait_are_sent_with_the_next(redis: Redis) -> None:
+    async with redis.pubsub() as listener:
+        await listener.subscribe(job_events.channel_of(JOB))
+        await listener.get_message(timeout=5)
+        writer = EventWriter(redis, ttl_seconds=TTL)
+        # Given an event that may wait for a long time
+        writer.emit(JOB, chunks(1), attempt=None, within=3600)
+        # When one that does not wait follows
+        writer.emit(JOB, chunks(2), attempt=None)
+        # Then one message has both
+        assert job_events.decode((await listener.get_message(timeout=5))["data"]) == chunks(1, 2)
+        # And one that may wait for a moment is sent without another
+        writer.emit(JOB, chunks(3), attempt=None, within=0.01)
+        assert job_events.decode((await listener.get_message(timeout=5))["data"]) == chunks(3)
+        await writer.close()
