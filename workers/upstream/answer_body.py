@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import re
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -31,6 +32,9 @@ def find_usage(body: bytes, name: str) -> Any:
             continue
     return None
 
+
+GATHER_SECONDS = 0.005
+"""Seconds to wait for further pieces of a fast stream. Its first piece is read at once."""
 
 LATE_USAGE_SECONDS = 3.0
 """Seconds to wait for the usage after the finish reason."""
@@ -160,8 +164,11 @@ async def read_stream(
     most: int,
     assembly: Assembly,
 ) -> None:
-    """Read a streamed answer of at most `most` bytes into `assembly`."""
-    pieces = response.pieces()
+    """Read a streamed answer of at most `most` bytes into `assembly`.
+
+    Pieces that follow each other fast are read together.
+    """
+    pieces, pace = response.pieces(), _Pace()
     size, stage = 0, Stage.OPEN
     until: float | None = None
     try:
@@ -174,6 +181,7 @@ async def read_stream(
             before, stage = stage, reader.stage
             if stage is Stage.OPEN:
                 watch.note_bytes()
+                await pace.gather()
             elif chunks or stage is not before:
                 until = watch.end_within(_WAITS[stage])
     except CONNECTION_ERRORS:
@@ -184,8 +192,28 @@ async def read_stream(
     _take(reader.close(), watch, assembly)
 
 
+class _Pace:
+    """The pace of a stream's pieces. Two within `GATHER_SECONDS` begin a burst.
+
+    Each piece costs a turn of the loop, whatever its size.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._last = -math.inf
+
+    async def gather(self) -> None:
+        """Call it after each piece. In a burst, wait until more has come."""
+        before, self._last = self._last, self._loop.time()
+        if self._last - before < GATHER_SECONDS:
+            await asyncio.sleep(GATHER_SECONDS)
+            self._last = self._loop.time()
+
+
 async def _next(pieces: AsyncIterator[bytes], until: float | None) -> bytes | None:
     """Return the next bytes, None at their end. Raises TimeoutError at the loop's time `until`."""
+    if until is None:
+        return await anext(pieces, None)
     async with asyncio.timeout_at(until):
         return await anext(pieces, None)
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from operator import attrgetter
+from typing import Any
 
 from broker.completion import Chunk, Completion, Json, Usage
 from broker.dialects.accumulation import ChoiceCollector
@@ -9,6 +11,7 @@ from broker.dialects.accumulation import ChoiceCollector
 TEXTS = ("content", "reasoning", "refusal")
 
 _LATEST = ("usage", "upstream_id", "upstream_model", "system_fingerprint", "service_tier")
+_read_stated = attrgetter(*_LATEST)
 
 
 class Assembly:
@@ -23,6 +26,7 @@ class Assembly:
         self._silent: list[Chunk] | None = []  # chunks held back; None once one had content
         self._choices = ChoiceCollector()
         self._answer = Completion(choices=())
+        self._stated: tuple[Any, ...] = ()  # by the last chunk, beside its choices
         self.is_counted = False  # the provider has stated the usage beside its text
 
     def add(self, chunk: Chunk) -> bool:
@@ -57,8 +61,14 @@ class Assembly:
 
     def _collect(self, chunk: Chunk) -> None:
         self._choices.add(chunk.choices)
+        stated = _read_stated(chunk)
+        if stated == self._stated:  # as in most chunks
+            return
+        self._stated = stated
         self.is_counted = self.is_counted or chunk.usage is not None
-        known = {name: value for name in _LATEST if (value := getattr(chunk, name)) is not None}
+        known = {
+            name: value for name, value in zip(_LATEST, stated, strict=True) if value is not None
+        }
         if known:
             self._answer = replace(self._answer, **known)
 

@@ -6,6 +6,7 @@ after it, or send it before the last tool call. So each choice finishes once, in
 
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 from broker.completion import Chunk, Completion, CompletionRequest, Json, Usage
@@ -31,6 +32,9 @@ from workers.adapters.reasoning import REASONING_FIELDS, hides_reasoning
 from workers.adapters.sse import ServerSentEvent
 
 _DONE = b"[DONE]"
+_is_finished = attrgetter("finished")
+_USAGE = b'"usage"'
+"""The name in every vendor's usage: a chunk without it is not searched."""
 
 
 class OpenAiStreamReader(EventReader):
@@ -47,6 +51,7 @@ class OpenAiStreamReader(EventReader):
         "_model",
         "_over",
         "_request",
+        "_requested",
         "_tier",
         "_usage",
     )
@@ -54,6 +59,7 @@ class OpenAiStreamReader(EventReader):
     def __init__(self, request: CompletionRequest) -> None:
         super().__init__()
         self._request = request
+        self._requested = self._requested_choices()
         self._hidden = hides_reasoning(request.body)
         self._choices: dict[int, ChoiceStream] = {}
         self._id: str | None = None
@@ -96,7 +102,8 @@ class OpenAiStreamReader(EventReader):
         if event.is_document and _is_whole(payload):
             chunks += self._read_whole(payload)
             return
-        self._note(payload)
+        usage = find_usage(payload) if _USAGE in data else None
+        self._note(payload, usage)
         choices = payload.get("choices")
         for choice in choices if type(choices) is list else ():
             addition = self._addition(choice, payload)
@@ -105,7 +112,7 @@ class OpenAiStreamReader(EventReader):
             if addition is not None:
                 # Not a comprehension: a failure must not discard the additions before it.
                 chunks.append(self._chunk((addition,)))
-        if self._usage and not self._counted and find_usage(payload):
+        if usage and not self._counted:
             self._counted = self._is_finished()  # until then the usage is preliminary
 
     def _read_whole(self, payload: Json) -> list[Chunk]:
@@ -117,15 +124,13 @@ class OpenAiStreamReader(EventReader):
 
     def _is_finished(self) -> bool:
         choices = self._choices
-        return len(choices) >= self._requested_choices() and all(
-            choice.finished for choice in choices.values()
-        )
+        return len(choices) >= self._requested and all(map(_is_finished, choices.values()))
 
     def _requested_choices(self) -> int:
         requested = self._request.body.get("n")
         return requested if isinstance(requested, int) else 1
 
-    def _note(self, payload: Json) -> None:
+    def _note(self, payload: Json, usage: object) -> None:
         """Keep the fields of the whole answer. The last usage and the last sources count."""
         if self._id is None:
             self._id = text_field(payload, "id")
@@ -134,7 +139,7 @@ class OpenAiStreamReader(EventReader):
             self._fingerprint = fingerprint
         if tier := payload.get("service_tier"):
             self._tier = tier
-        if usage := find_usage(payload):
+        if usage:
             self._usage = usage
         if "citations" in payload:
             self._citing = payload
