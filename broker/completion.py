@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
 
+from broker.values import immutable
+
 Json: TypeAlias = dict[str, Any]
 """A JSON object as it was parsed."""
 
@@ -98,7 +100,7 @@ class AttemptOutcome(StrEnum):
     SKIPPED = "skipped"  # its endpoint's circuit was open: nothing was sent; costs no attempt
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Usage:
     """The usage of one generation, in tokens unless noted. None: the provider did not state it.
 
@@ -140,7 +142,7 @@ class Usage:
         return self.output or 0
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class CompletionRequest:
     """One request as an adapter receives it: a chat completion, or another operation."""
 
@@ -150,7 +152,7 @@ class CompletionRequest:
     quirks: frozenset[str] = frozenset()  # the provider's, for the reader of the answer
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Completion:
     """A provider's whole answer in OpenAI's shape.
 
@@ -167,7 +169,7 @@ class Completion:
     service_tier: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Media:
     """Bytes that an answer refers to by id: an image, spoken audio."""
 
@@ -176,7 +178,7 @@ class Media:
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Document:
     """A provider's answer to anything but chat: OpenAI's body for that operation.
 
@@ -190,7 +192,7 @@ class Document:
     media: Sequence[Media] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Chunk:
     """One step of a streamed answer in OpenAI's shape.
 
@@ -225,7 +227,7 @@ AttemptAnswer: TypeAlias = Completion | Document | Failure
 """The end of an attempt: an answer, or the reason why there is none."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Timings:
     """Milliseconds from the request's sending; None where it never came to that."""
 

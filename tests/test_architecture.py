@@ -49,6 +49,7 @@ def test_adapters_know_the_words_and_each_other_only(graph):
         "broker.requests.data_uris",
         "broker.errors",
         "broker.security.redaction",
+        "broker.values",
     }
     assert known - adapters <= words
 

@@ -6,7 +6,7 @@ Headers (openrouter.ai/docs/guides/features/response-caching): `X-OpenRouter-Cac
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import orjson
 import structlog
@@ -33,6 +33,7 @@ from broker.submission.response_cache import (
     CachedJob,
     replay_many,
 )
+from broker.values import immutable
 
 HEADER = "X-OpenRouter-Cache"
 CACHED = frozenset(
@@ -49,7 +50,7 @@ ReplayJob = Callable[[str], Awaitable[Response]]
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class CacheOptions:
     """The caller's cache headers."""
 

@@ -5,7 +5,6 @@ import math
 import re
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, TypeAlias
 
@@ -24,11 +23,12 @@ from broker.ids import is_id
 from broker.requests import whole_numbers
 from broker.requests.operations import Operation
 from broker.submission import JobOptions
+from broker.values import immutable
 
 MAX_KEY_LENGTH = 255
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Preference:
     """The caller's `Prefer` header (RFC 7240)."""
 

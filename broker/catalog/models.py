@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 from broker.providers.endpoint_stats import EndpointKey
 from broker.providers.endpoints import Endpoint
+from broker.values import immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Model:
     """One model with all its endpoints."""
 
@@ -35,7 +36,7 @@ class Model:
         return bool(self.endpoints) and all(each.retired for each in self.endpoints)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Offer:
     """The facts that a source states about a model at a provider. None means not stated."""
 

@@ -22,12 +22,13 @@ import asyncio
 import itertools
 import math
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
+
+from broker.values import immutable
 
 CHUNK = "chunk"
 USAGE = "usage"
@@ -58,7 +59,7 @@ _PREFIX = "waybill:job:"
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Event:
     """One numbered item of a job's log."""
 

@@ -1,6 +1,6 @@
 """Estimate the usage of a call: the likely usage, and an upper bound. Pure."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 from broker.completion import Json, Usage
@@ -18,6 +18,7 @@ from broker.requests.token_estimates import (
     max_sound_tokens,
     output_limit,
 )
+from broker.values import immutable
 
 MIN_REASONING_TOKENS = 1_024
 """The smallest reasoning budget of some vendors, besides the requested output."""
@@ -34,7 +35,7 @@ NOTHING = Price()
 DOCUMENT_TOKENS = 500  # a longer document counts as several
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class AnswerBounds:
     """The expected and the largest answer; the largest is the endpoint's maximum or a setting."""
 
@@ -44,7 +45,7 @@ class AnswerBounds:
     makes_pictures: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Demand:
     """The likely and the largest consumption of a call."""
 

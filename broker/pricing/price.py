@@ -4,10 +4,11 @@ A price is nano-dollars per *million* tokens, so that every list price is a whol
 (0.0375 USD per million = 37_500_000).
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 from broker.completion import Json
+from broker.values import immutable
 
 BATCH_TIER = "batch"
 """The `service_tier` of a call in a native batch."""
@@ -20,7 +21,7 @@ TIER_NAMES = {"fast": "priority"}
 """Vendors' other names for a tier."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Price:
     """One endpoint's prices. Nano-dollars per million tokens unless a comment says otherwise.
 
@@ -88,7 +89,7 @@ class Price:
         return cls(**{**stored, "tiers": tiers})
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Tier:
     """The prices of all tokens once a prompt is this long."""
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeAlias
 
+from broker.values import immutable
+
 EndpointKey: TypeAlias = tuple[str, str]
 """(provider slug, model slug)."""
 
@@ -38,7 +40,7 @@ class Circuit(StrEnum):
     HALF_OPEN = "half_open"  # one probe at a time decides
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Percentiles:
     """A measured distribution: p90 is the value that 90 % of the calls reached or bettered."""
 
@@ -48,7 +50,7 @@ class Percentiles:
     p99: float
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class EndpointStats:
     """The recent behaviour of one endpoint."""
 

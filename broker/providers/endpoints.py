@@ -1,14 +1,15 @@
 """An endpoint: one model at one provider."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from broker.pricing import Price
 from broker.providers.endpoint_stats import EndpointKey
 from broker.requests import parameters
 from broker.requests.operations import Interface
+from broker.values import immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class DataPolicy:
     """A provider's use of prompts. None means unknown and counts as the worst case."""
 
@@ -25,7 +26,7 @@ class DataPolicy:
 UNKNOWN_POLICY = DataPolicy()
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Endpoint:
     """One model at one provider, with its price and limits."""
 

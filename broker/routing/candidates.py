@@ -1,7 +1,6 @@
 """An endpoint that may serve a request, with its expected cost, speed and health."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from broker.pricing import Price
@@ -10,6 +9,7 @@ from broker.providers.endpoints import Endpoint
 from broker.requests import parameters
 from broker.routing.preferences import NO_PREFERENCES, Preferences
 from broker.routing.requirements import Requirements
+from broker.values import immutable
 
 PROBE_EVERY = 10
 """One plan in this many leaves an endpoint with a half-open circuit in its usual position."""
@@ -37,7 +37,7 @@ class Candidate(NamedTuple):
     doubts: tuple[str, ...]  # descriptions of the above
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Assessor:
     """Builds candidates for one request, at one moment."""
 

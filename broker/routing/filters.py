@@ -1,7 +1,6 @@
 """Hard conditions on endpoints, and the error when no endpoint meets them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import NoReturn, TypeAlias
 
 from broker.completion import Json
@@ -11,12 +10,13 @@ from broker.pricing import Price
 from broker.providers.endpoints import Endpoint
 from broker.routing.preferences import NO_PREFERENCES, Preferences
 from broker.routing.requirements import Requirements
+from broker.values import immutable
 
 ESTIMATE_MARGIN = 1.25
 """The margin of the estimated prompt size, so that only a prompt surely too long is refused."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Filter:
     """One condition, the field that set it, and its requirement in words."""
 
@@ -27,7 +27,7 @@ class Filter:
     describe: Callable[[Endpoint], str] = lambda _: ""  # the endpoint's value, in words
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Exclusion:
     """An endpoint that is not in a plan: the condition that it failed, and how."""
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from random import Random
 from statistics import median
 from typing import Any, TypeAlias
@@ -18,6 +17,7 @@ from broker.routing.candidates import (
 from broker.routing.filters import matches
 from broker.routing.preferences import Sort
 from broker.routing.requirements import Requirements
+from broker.values import immutable
 
 EXPLORATION = 0.01
 """The smallest share, as a part of the largest. It keeps the stats of all endpoints current."""
@@ -41,7 +41,7 @@ def compute_shares(candidates: Sequence[Candidate], requirements: Requirements) 
     return [weight / total for weight in raised]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Seed:
     """A source of repeatable random draws."""
 
@@ -92,7 +92,7 @@ PRECISION = {"fp32": 3, "bf16": 3, "fp16": 3, "fp8": 2, "mxfp8": 2, "int8": 2}
 """Ranks of quantizations by precision; others have 1, an unknown one 2."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Ranking:
     """The sort keys of candidates that are equally fit; smaller keys come first."""
 

@@ -1,7 +1,7 @@
 """Plan the endpoints that serve a request, in order, with reasons."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import NamedTuple
 
 from broker.completion import Json
@@ -30,12 +30,13 @@ from broker.routing.preferences import (
     split_variant,
 )
 from broker.routing.requirements import NO_REQUIREMENTS, Requirements
+from broker.values import immutable
 
 MAX_STEPS = 12
 """The most endpoints of one model in a plan. It is more than a job has attempts."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class RoutingRequest:
     """A request to route: models in order, requirements and preferences."""
 
@@ -45,7 +46,7 @@ class RoutingRequest:
     choice: AutoOptions = ANY_CHOICE  # for a router in `models`
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class RoutingContext:
     """The inputs of a plan besides the request."""
 
@@ -60,7 +61,7 @@ class RoutingContext:
 ORDINARY = RoutingContext()
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class _Group:
     """Candidates that are ordered together."""
 

@@ -1,7 +1,7 @@
 """A plan: the endpoints a job tries, in order, with reasons; and its stored form."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import orjson
 
@@ -10,9 +10,10 @@ from broker.pricing import Price
 from broker.providers.endpoints import Endpoint
 from broker.requests.operations import Interface
 from broker.routing.filters import Exclusion
+from broker.values import immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class PlanStep:
     """One endpoint in a plan, with the reason for its position."""
 
@@ -20,7 +21,7 @@ class PlanStep:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Plan:
     """The endpoints a job tries, in order. Never empty."""
 

@@ -1,7 +1,7 @@
 """Read a caller's preferences from `provider`, `routing` and `route`, and suffixes of slugs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
@@ -9,6 +9,7 @@ from broker.completion import Json
 from broker.money import NANOS_PER_USD
 from broker.requests.plugins import NO_WEB
 from broker.routing import fields
+from broker.values import immutable
 
 PERCENTILES = ("p50", "p75", "p90", "p99")
 QUANTIZATIONS = frozenset(
@@ -49,7 +50,7 @@ STRATEGIES = {"cost": Sort.PRICE, "speed": Sort.THROUGHPUT, "balanced": None}
 PARTITIONS = ("model", "none")
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Preferences:
     """A caller's checked preferences. The defaults are OpenRouter's."""
 

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from mimetypes import guess_type
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,12 +10,13 @@ from broker.completion import Json
 from broker.requests import context_compression, parameters, token_estimates
 from broker.requests.data_uris import is_data_uri, stated_type
 from broker.requests.plugins import FileParser, read_file_parser
+from broker.values import immutable
 
 LIKELY_OUTPUT = 1_000
 """Output tokens for comparisons of price and speed, unless the body sets fewer."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Requirements:
     """The capabilities that a request requires, and its size."""
 

@@ -1,7 +1,7 @@
 """Types of a submission: the options of a job, the decisions about it, and the result."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypedDict
 
 from broker.billing.funds import Payer
@@ -12,9 +12,10 @@ from broker.queues import Lane
 from broker.rate_limits import RateLimit
 from broker.requests.operations import Operation
 from broker.submission.quotes import Quotes
+from broker.values import immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class JobOptions:
     """The options of a job besides its body. Times are Unix milliseconds."""
 
@@ -98,7 +99,7 @@ class PayloadColumns(TypedDict):
     extra: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class NewJob:
     """A job that is ready to be inserted."""
 
@@ -121,7 +122,7 @@ class NewJob:
         return self.row["provider"]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Submitted:
     """The result of a submission."""
 

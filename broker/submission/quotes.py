@@ -7,7 +7,7 @@ nothing else is held.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from broker import pricing, routing
 from broker.completion import Json
@@ -17,6 +17,7 @@ from broker.requests import token_estimates
 from broker.requests.content_sizes import measure
 from broker.requests.operations import Operation
 from broker.routing import Plan
+from broker.values import immutable
 
 UNSTATED_LEAST_NANOS = 10_000_000
 """The probable cost (one cent) of a call whose price the provider states in its answer only."""
@@ -25,7 +26,7 @@ UNSTATED_PRICE = Price(prompt=15 * 10**9, completion=75 * 10**9)
 """The price for the hold of such a call: that of the most expensive ordinary models."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Quotes:
     """Nano-dollars by plan step, with descriptions of those at the first step."""
 

@@ -9,13 +9,13 @@ import base64
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 import orjson
 
 from broker.queues import find_task
+from broker.values import immutable
 
 CONTENT_TYPE = "application/json"
 CONTENT_ENCODING = "utf-8"
@@ -33,7 +33,7 @@ class MalformedMessageError(ValueError):
     """A message that is not one of Waybill's."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Message:
     """A task message: what to do with the ids of one queue."""
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Any, ClassVar, NoReturn, Protocol
 
@@ -16,9 +16,10 @@ from broker.completion import (
     Json,
     Usage,
 )
+from broker.values import immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Upstream:
     """The part of a provider that an adapter needs: its address, credentials and options."""
 
@@ -31,7 +32,7 @@ class Upstream:
     wire: str = "openai"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class HttpRequest:
     """A request ready to be sent."""
 

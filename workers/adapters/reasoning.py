@@ -1,16 +1,16 @@
 """Reasoning options of a request, and the reasoning of earlier turns as text."""
 
-from dataclasses import dataclass
 from typing import NoReturn
 
 from broker.completion import Json
+from broker.values import immutable
 from workers.adapters.base import refuse
 from workers.adapters.json_shapes import as_object, as_objects, as_text
 
 _SHARES = {"max": 0.95, "xhigh": 0.95, "high": 0.8, "medium": 0.5, "low": 0.2, "minimal": 0.1}
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ReasoningOptions:
     """The reasoning options of a request; `wanted` is None where the model decides."""
 

@@ -1,7 +1,5 @@
 """Usage and cost of an attempt, with or without a usable answer."""
 
-from dataclasses import dataclass
-
 import structlog
 
 from broker import pricing
@@ -22,6 +20,7 @@ from broker.money import usd_text
 from broker.requests.parameters import normalize
 from broker.routing.native_batches import apply_batch_discount
 from broker.usage import GenerationRow
+from broker.values import immutable
 from workers.attempt.endpoint_stats import was_cut_by_deadline
 from workers.attempt.job_run import JobRun
 from workers.attempt.usage_counts import (
@@ -39,7 +38,7 @@ DEVIATION_NANOS = 1_000  # providers round the charges that they state
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class AttemptCost:
     """Usage and cost of one answer."""
 

@@ -1,7 +1,6 @@
 """The bodies for the caller: OpenRouter's response, chunk and usage."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from broker.completion import Chunk, Completion, Document, Json, Usage
@@ -11,10 +10,11 @@ from broker.money import usd
 from broker.requests import operations
 from broker.requests.operations import Operation
 from broker.usage import render_usage
+from broker.values import immutable
 from workers.attempt.cost import AttemptCost
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Envelope:
     """The fields that all bodies of one attempt share."""
 

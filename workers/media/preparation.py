@@ -4,12 +4,13 @@ import asyncio
 import base64
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from broker.completion import ErrorType, Failure, Json
 from broker.requests.plugins import FileParser
 from broker.routing.requirements import MEDIA_PARTS, list_media_parts
+from broker.values import immutable
 from workers.adapters.base import Adapter
 from workers.adapters.media import AttachedMedia, MediaKind, read_media
 from workers.media.documents import ReadPdf, annotation, known_files, read_file
@@ -24,7 +25,7 @@ AT_ONCE = 4
 """URLs of one request that are fetched at the same time."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Prepared:
     """An adapted body, and the annotations for its answer."""
 
@@ -110,7 +111,7 @@ def _replace_parts(messages: Sequence[Any], parts: Mapping[_Position, Json]) -> 
     return fitted
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class _Fitted:
     part: Json
     annotation: Json | None = None

@@ -1,12 +1,13 @@
 """Rules for the form of an attachment at an endpoint: unchanged, as bytes, or as text."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum, auto
 from typing import Any
 
 from broker.completion import Json
 from broker.requests.plugins import FileParser
 from broker.routing.requirements import READABLE
+from broker.values import immutable
 from workers.adapters.base import Adapter
 from workers.adapters.media import AttachedMedia, MediaKind, sound_format
 from workers.adapters.openai.quirks import OpenAiQuirk
@@ -29,7 +30,7 @@ class Way(Enum):
     TEXT = auto()  # read here, and sent as text
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Rules:
     """The rules of an endpoint, by its wire, its model and its vendor."""
 

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from broker.transport import Message
+from broker.values import immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class TaskStarted:
     """A message was taken and its work has begun."""
 
@@ -15,7 +16,7 @@ class TaskStarted:
     at: float  # Unix time in seconds
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class TaskEnded:
     """The work of a message has ended."""
 

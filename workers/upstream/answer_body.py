@@ -7,13 +7,13 @@ import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 import orjson
 
 from broker.completion import Chunk
+from broker.values import immutable
 from workers.adapters.base import Stage, StreamReader
 from workers.upstream.assembly import Assembly
 from workers.upstream.connection import report_sent
@@ -61,7 +61,7 @@ class AnswerTooLargeError(Exception):
     """The provider sent more bytes than the limit."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Deadlines:
     """Timeouts in seconds: for the first byte, between bytes, and in total."""
 

@@ -7,7 +7,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -21,6 +20,7 @@ from broker.providers.health import circuits
 from broker.providers.health import counts as buckets
 from broker.providers.health.breaker import Verdict
 from broker.providers.health.counts import HOURS, MINUTES, MOMENTS, PREFIX, Resolution
+from broker.values import immutable
 
 IN_FLIGHT = f"{PREFIX}in-flight"
 MAX_ENDPOINTS = 5_000  # counted by their names in one process
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 FollowUp = Callable[[], Coroutine[Any, Any, None]]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Observation:
     """The measurements of one attempt; None where a value was not measured."""
 
