@@ -19,6 +19,7 @@ from api import openapi
 from api.core import errors
 from api.core import request as queries
 from api.core.auth import Keyring
+from api.core.bodies import DirectCalls, direct_endpoints
 from api.core.concurrency_limits import EndCallbacks, OpenStreams, UploadLimits
 from api.core.error_bodies import PREFIXES
 from api.core.errors import error_response
@@ -87,6 +88,7 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
         docs_url="/docs",
         redoc_url=None,
         redirect_slashes=False,  # `core.errors` does it, without the caller's Host header
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # asked at each request
         generate_unique_id_function=lambda route: route.name,
     )
     _add_routes(app)
@@ -144,6 +146,7 @@ def _add_routes(app: FastAPI) -> None:
 
 def _add_middleware(app: FastAPI, config: settings.Settings) -> None:
     """Add the middleware, from the innermost to the outermost."""
+    app.add_middleware(DirectCalls, application=app, endpoints=direct_endpoints(ROUTERS, PREFIXES))
     app.add_middleware(StalledBodies)
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(EndCallbacks)

@@ -3,15 +3,18 @@
 FastAPI's own body parameters would read a body of any size before the caller is authenticated.
 """
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Generic, TypeAlias, TypeVar
 
+from fastapi import APIRouter, FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.encoders import jsonable_encoder
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, WithJsonSchema
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.core.dependencies import ServicesDep
 from api.core.request import read_json
@@ -110,6 +113,48 @@ class DirectRoute(Route):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the endpoint itself."""
         return self.endpoint
+
+
+Endpoint: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+def direct_endpoints(
+    routers: Iterable[APIRouter], prefixes: Iterable[str]
+) -> Mapping[tuple[str, str], Endpoint]:
+    """Return the endpoints of direct routes without path parameters, by method and path."""
+    routes = [route for router in routers for route in router.routes]
+    return {
+        (method, prefix + route.path): route.endpoint
+        for prefix in prefixes
+        for route in routes
+        if isinstance(route, DirectRoute) and "{" not in route.path
+        for method in route.methods or ()
+    }
+
+
+class DirectCalls:
+    """Calls the endpoints of direct routes without the framework's routing.
+
+    It finds one by its path, where the framework tries route after route, and enters none of the
+    contexts that dependencies need. Everything else goes to the framework.
+    """
+
+    def __init__(
+        self, app: ASGIApp, application: FastAPI, endpoints: Mapping[tuple[str, str], Endpoint]
+    ) -> None:
+        self._app = app
+        self._endpoints = endpoints
+        self._direct = ExceptionMiddleware(self._call, handlers=application.exception_handlers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_direct = scope["type"] == "http" and (scope["method"], scope["path"]) in self._endpoints
+        await (self._direct if is_direct else self._app)(scope, receive, send)
+
+    async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._endpoints[scope["method"], scope["path"]](
+            Request(scope, receive, send)
+        )
+        await response(scope, receive, send)
 
 
 def _described_bodies(dependant: Dependant) -> Iterator[_ModelBody[Any]]:
