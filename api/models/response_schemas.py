@@ -63,6 +63,9 @@ class ListedModel(BaseModel):
         description="Null: OpenRouter's field, not used here."
     )
     supported_parameters: list[str] = Field(description="The parameters that the model takes.")
+    supported_endpoints: list[str] = Field(
+        description="The paths at which it can be called, e.g. `/v1/responses`."
+    )
     default_parameters: dict[str, float] | None = Field(
         description="Null: OpenRouter's field, not used here."
     )

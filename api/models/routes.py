@@ -203,7 +203,11 @@ def _render_model(services: Services, reachable: CallerCatalog, name: str) -> Js
     """Render a model. Raises UnknownModelError with the nearest names."""
     entry = services.catalog.find(name)
     served = reachable.models.get(entry.slug)
-    shown = views.render_model(served or entry, available=served is not None)
+    shown = views.render_model(
+        served or entry,
+        services.catalog.list_operations(served or entry),
+        available=served is not None,
+    )
     if entry.slug != name:
         shown["alias_target"] = {"slug": entry.slug, "name": entry.name}
     return shown
@@ -235,7 +239,12 @@ def _page_response(
         {
             "object": "list",
             "data": [
-                views.render_model(entry, available=entry.slug in available) for entry in page
+                views.render_model(
+                    entry,
+                    services.catalog.list_operations(entry),
+                    available=entry.slug in available,
+                )
+                for entry in page
             ],
             "total_count": len(found),
             "links": {"next": following},

@@ -4,6 +4,7 @@ Shapes: openrouter.ai/docs/api-reference (models, endpoints, providers). Waybill
 `data_policy` and `pause`.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from broker.catalog import Model
@@ -11,17 +12,24 @@ from broker.catalog.selection import find_lowest_price, find_tokenizer
 from broker.catalog.vendor_facts import VendorPages
 from broker.clock import seconds
 from broker.completion import Json
+from broker.jobs.views import DIALECT_PATHS
 from broker.pricing import render_prices
 from broker.providers.endpoint_stats import Circuit, EndpointStats, Percentiles, Snapshot
 from broker.providers.endpoints import Endpoint
+from broker.requests.operations import Operation
 
 STATUS = {Circuit.CLOSED: 0, Circuit.HALF_OPEN: -1, Circuit.OPEN: -5}
 """OpenRouter's status of an endpoint: 0 is healthy; a lower number is worse."""
+CHAT_DIALECTS = tuple(DIALECT_PATHS.values())
+"""The other paths of a model that serves chats."""
 TOOL_CHOICES = ("auto", "none", "required", "function")
 
 
-def render_model(entry: Model, *, available: bool) -> Json:
-    """Render a model for GET /models; prices are its cheapest endpoint's, in US dollars."""
+def render_model(entry: Model, operations: Sequence[Operation], *, available: bool) -> Json:
+    """Render a model for GET /models; prices are its cheapest endpoint's, in US dollars.
+
+    `operations` are those that it serves. A chat may also be requested in other dialects.
+    """
     limits = [each for each in entry.endpoints if each.context_length] or entry.endpoints
     longest = max(limits, key=lambda each: each.context_length or 0, default=None)
     return {
@@ -43,6 +51,11 @@ def render_model(entry: Model, *, available: bool) -> Json:
         },
         "per_request_limits": None,
         "supported_parameters": list(entry.supported_parameters or ()),
+        "supported_endpoints": [
+            path
+            for each in operations
+            for path in (each.value, *(CHAT_DIALECTS if each is Operation.CHAT else ()))
+        ],
         "default_parameters": None,
         "supported_voices": None,
         "knowledge_cutoff": entry.knowledge_cutoff,

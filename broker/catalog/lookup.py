@@ -229,6 +229,18 @@ class Catalog:
             and may_give(each.output_modalities, operation)
         ]
 
+    def list_operations(self, model: Model) -> list[Operation]:
+        """Return the operations that endpoints of a model are known to serve."""
+        return [
+            operation
+            for operation in Operation
+            if any(
+                gives(each.output_modalities, operation)
+                and serves(self._wires[each.provider], operation, each.interface)
+                for each in model.endpoints
+            )
+        ]
+
     def _has_batch_api(self, endpoint: Endpoint, operation: Operation) -> bool:
         provider = self.providers.get(endpoint.provider)
         if provider is None or endpoint.interface not in DEFAULT_INTERFACES:

@@ -269,3 +269,21 @@ def test_a_key_sees_what_it_may_use(api):
     assert "openai/gpt-4o" in found
     assert all(slug.startswith("openai/gpt-4") for slug in found)
     assert api.get("/api/v1/models/user").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("slug", "served", "not_served"),
+    [
+        (
+            "anthropic/claude-sonnet-4.5",
+            {"/v1/chat/completions", "/v1/responses", "/v1/messages"},
+            {"/v1/completions", "/v1/embeddings"},
+        ),
+        ("openai/text-embedding-3-small", {"/v1/embeddings"}, {"/v1/responses", "/v1/messages"}),
+        ("openai/omni-moderation-latest", {"/v1/moderations"}, {"/v1/chat/completions"}),
+    ],
+)
+def test_a_model_names_the_paths_at_which_it_can_be_called(api, slug, served, not_served):
+    paths = set(api.get(f"/api/v1/model/{slug}").json()["data"]["supported_endpoints"])
+    assert served <= paths
+    assert not paths & not_served
