@@ -8,7 +8,7 @@ import orjson
 
 from broker.billing.ledger import HeldJob
 from broker.completion import Failure, Json
-from broker.enums import JobState
+from broker.enums import Dialect, JobState
 from broker.lifecycle.claims import ClaimedJob
 from broker.usage import Consumption
 
@@ -17,6 +17,7 @@ class EndingJob(HeldJob, Protocol):
     """A row of `jobs` with the columns that its end needs: the hold and the receivers."""
 
     webhook: str | None
+    dialect: Dialect | None
     batch_id: str | None
     coalesced_with: str | None
 

@@ -50,7 +50,13 @@ from broker.webhooks.endpoints import (
     send_test,
     update_endpoint,
 )
-from broker.webhooks.events import EVENT_TYPES, WebhookEvent, build_batch_event, build_job_event
+from broker.webhooks.events import (
+    EVENT_TYPES,
+    WebhookEvent,
+    build_batch_event,
+    build_job_event,
+    build_response_event,
+)
 from broker.webhooks.fan_out import fan_out
 
 __all__ = [
@@ -76,6 +82,7 @@ __all__ = [
     "build_endpoint_columns",
     "build_job_event",
     "build_job_webhook",
+    "build_response_event",
     "build_secret_columns",
     "check_events",
     "check_url",

@@ -17,8 +17,12 @@ JOB_EVENTS = ("job.completed", "job.failed", "job.cancelled", "job.expired", "jo
 BATCH_EVENTS = tuple(  # OpenAI's names
     f"batch.{state}" for state in ("completed", "failed", "cancelled", "expired")
 )
+RESPONSE_EVENTS = tuple(  # OpenAI's names
+    f"response.{status}" for status in ("completed", "incomplete", "failed", "cancelled")
+)
 EVENT_TYPES = (
     *JOB_EVENTS,
+    *RESPONSE_EVENTS,
     *BATCH_EVENTS,
     "budget.threshold",
     "provider.disabled",
@@ -80,6 +84,16 @@ def build_job_event(
     return _build_event("job", job, state, now, is_line=is_line)
 
 
+def build_response_event(
+    job: EventSubject, response_id: str, status: str, now: int, *, is_line: bool = False
+) -> WebhookEvent:
+    """Return the event of a response that ended with this status."""
+    data = {"id": response_id}
+    return WebhookEvent(
+        job.workspace_id, f"response.{status}", job.id, now, data, job.webhook, is_line
+    )
+
+
 def build_batch_event(batch: EventSubject, state: str, now: int) -> WebhookEvent:
     """Return the event of a batch that ended in this state."""
     return _build_event("batch", batch, state, now, is_line=False)
@@ -95,9 +109,14 @@ def _build_event(
 
 
 def build_body(event: WebhookEvent, scheme: Scheme, document: Json | None = None) -> bytes:
-    """Return the bytes to sign and send; `document` is the full object of a full payload."""
+    """Return the bytes to sign and send; `document` is the full object of a full payload.
+
+    Events of responses have OpenAI's form (its guide "Webhooks").
+    """
     moment: Json
-    if scheme is Scheme.OPENROUTER:
+    if event.type in RESPONSE_EVENTS:
+        moment = {"id": event.id, "object": "event", "created_at": event.now // 1000}
+    elif scheme is Scheme.OPENROUTER:
         moment = {"created_at": event.now // 1000}
     else:
         at = datetime.fromtimestamp(event.now / 1000, UTC)

@@ -81,7 +81,9 @@ def _insert(
         return []
     documents = _load_documents(connection, destinations)
     rows = [
-        _build_row(event, receiver, documents.get(event.subject_id))
+        _build_row(
+            event, receiver, documents.get(event.subject_id) if event.type in JOB_EVENTS else None
+        )
         for event, receiver in destinations
     ]
     connection.execute(_INSERT, rows)

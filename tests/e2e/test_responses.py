@@ -7,6 +7,7 @@ import openai
 import pytest
 from pydantic import BaseModel
 
+from tests.e2e.hooks import Receiver, Tenant
 from tests.installation import KEY, Installation
 
 FUNCTION = {
@@ -271,3 +272,33 @@ def test_reasoning_comes_back_in_the_next_turn(client: openai.OpenAI) -> None:
     first = client.responses.create(model="sim/sim-echo-reason", input="One")
     items = [{"role": "user", "content": "One"}, *first.output, {"role": "user", "content": "Two"}]
     assert client.responses.create(model="sim/sim-echo", input=items).output_text == "Two"
+
+
+@pytest.mark.parametrize(
+    ("model", "limit", "status"),
+    [
+        ("sim/sim-echo", None, "completed"),
+        ("sim/sim-echo", 1, "incomplete"),
+        ("sim/sim-400", None, "failed"),
+        ("sim/sim-lat20000", None, "cancelled"),
+    ],
+)
+def test_the_sdk_unwraps_the_webhook_of_an_end(
+    tenant: Tenant, receiver: Receiver, model: str, limit: int | None, status: str
+) -> None:
+    path = f"/responses/{status}"
+    own = tenant.endpoint(receiver.url(path), events=["response.*"])
+    key = tenant.http.headers["authorization"].removeprefix("Bearer ")
+    url, secret = tenant.installation.url, own["secret"]
+    with openai.OpenAI(base_url=url, api_key=key, webhook_secret=secret) as client:
+        response = client.responses.create(
+            model=model, input="one two three", background=True, max_output_tokens=limit
+        )
+        if status == "cancelled":
+            client.responses.cancel(response.id)
+        (post,) = receiver.await_posts(path)
+        event = client.webhooks.unwrap(post.body, dict(post.headers))
+    assert (event.type, event.object, event.data.id) == (
+        f"response.{status}", "event", response.id,
+    )  # fmt: skip
+    assert event.id == post.id

@@ -184,7 +184,9 @@ class Recording:
         envelope = Envelope.of(job)
         response = orjson.dumps(envelope.body(answer, receipt))
         if job.stream:
-            run.events.usage(envelope.usage_chunk(receipt, apart=run.usage_apart))
+            tier = answer.service_tier if isinstance(answer, Completion) else None
+            usage = envelope.usage_chunk(receipt, apart=run.usage_apart, service_tier=tier)
+            run.events.usage(usage)
         run.events.end("completed", _facts(job), response=None if job.stream else response)
         return Finished(
             job=job,

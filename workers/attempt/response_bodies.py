@@ -70,15 +70,18 @@ class Envelope:
             body["system_fingerprint"] = chunk.system_fingerprint
         return body
 
-    def usage_chunk(self, receipt: AttemptCost, *, apart: bool) -> Json:
-        """Return the last chunk of a stream, with the whole usage.
+    def usage_chunk(
+        self, receipt: AttemptCost, *, apart: bool, service_tier: str | None = None
+    ) -> Json:
+        """Return the last chunk of a stream, with the whole usage and the tier that served it.
 
         OpenAI sends it without choices, and only if the caller set `include_usage` (`apart`).
         OpenRouter sends it to all callers, with a choice that adds nothing, because other callers
         read `choices[0]` of each chunk.
         """
         choices = () if apart else (operations.empty_choice(self.operation),)
-        return self._chunk(choices) | {"usage": usage_json(receipt)}
+        tier = {"service_tier": service_tier} if service_tier else {}
+        return self._chunk(choices) | tier | {"usage": usage_json(receipt)}
 
     def _choices(self, choices: Sequence[Json], part: str) -> Sequence[Json]:
         """Return choices in the form of the operation. Adapters return them as those of a chat."""

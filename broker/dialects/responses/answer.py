@@ -47,9 +47,7 @@ def render_pending(job: DialectJob, status: str) -> Json:
 def render_answer(job: DialectJob, answer: Json, attempt: int) -> Json:
     """Return the response of a completed job; `answer` is its chat completion."""
     choice = _first_choice(answer)
-    reason = _REASONS.get(str(choice.get("finish_reason")))
-    status = COMPLETED if reason is None else INCOMPLETE
-    output = render_output(choice, OutputStyle.of(job, attempt), status)
+    output = render_output(choice, OutputStyle.of(job, attempt), find_output_status(answer))
     return render_finished(job, answer, output)
 
 
@@ -67,7 +65,12 @@ def render_finished(job: DialectJob, answer: Json, output: Sequence[Json]) -> Js
 
 def find_output_status(answer: Json) -> str:
     """Return the status of the last item of an answer."""
-    return INCOMPLETE if _first_choice(answer).get("finish_reason") in _REASONS else COMPLETED
+    return find_ended_status(_first_choice(answer).get("finish_reason"))
+
+
+def find_ended_status(finish_reason: str | None) -> str:
+    """Return the status of a completed job's response."""
+    return INCOMPLETE if finish_reason in _REASONS else COMPLETED
 
 
 def render_failure(job: DialectJob, end: Json) -> Json:

@@ -1,0 +1,74 @@
+"""kill -9 of API and worker in the middle of a background response."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import openai
+import pytest
+
+from tests.installation import KEY, Installation, until
+
+pytestmark = pytest.mark.chaos
+
+SLOW = {"model": "sim/sim-tok60-chunk50", "input": "Hi", "background": True, "stream": True}
+
+
+@pytest.fixture(scope="module")
+def installation() -> Iterator[Installation]:
+    with Installation({"WAYBILL_LEASE_SECONDS": "3", "WAYBILL_HEARTBEAT_SECONDS": "1"}) as running:
+        yield running
+        running.await_idle()
+        running.audit()
+
+
+@pytest.fixture
+def client(installation: Installation) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=installation.url, api_key=KEY, max_retries=5) as client:
+        yield client
+
+
+def read_until_text(events: Iterator[Any], count: int) -> list[Any]:
+    """Read until some deltas of text have come."""
+    seen: list[Any] = []
+    for event in events:
+        seen.append(event)
+        if [each.type for each in seen].count("response.output_text.delta") == count:
+            return seen
+    raise AssertionError(seen)
+
+
+def join_text(events: list[Any]) -> str:
+    return "".join(each.delta for each in events if each.type == "response.output_text.delta")
+
+
+def test_a_background_stream_outlives_the_api(
+    installation: Installation, client: openai.OpenAI
+) -> None:
+    seen = read_until_text(iter(client.responses.create(**SLOW)), 5)
+    api = installation.child("api").pid
+    installation.kill("api")
+    until(lambda: installation.await_child("api").pid != api, 20, "not started again")
+    installation.await_ready()
+    last = seen[-1].sequence_number
+    rest = list(client.responses.retrieve(seen[0].response.id, stream=True, starting_after=last))
+    events = [*seen, *rest]
+    assert [each.sequence_number for each in events] == list(range(len(events)))
+    assert join_text(events) == rest[-1].response.output_text
+
+
+def test_a_background_stream_outlives_its_worker(
+    installation: Installation, client: openai.OpenAI
+) -> None:
+    stream = iter(client.responses.create(**SLOW))
+    seen = read_until_text(stream, 5)
+    installation.kill("worker")
+    *_, error = stream
+    assert (error.type, error.code) == ("error", "stream_interrupted")
+    id_, last = seen[0].response.id, error.sequence_number
+    rest = list(client.responses.retrieve(id_, stream=True, starting_after=last))
+    assert min(each.sequence_number for each in rest) > last
+    assert join_text(rest) == rest[-1].response.output_text
+    items = {each.item.id for each in (*seen, *rest) if each.type == "response.output_item.added"}
+    assert len(items) == 2
+    assert list(client.responses.retrieve(id_, stream=True)) == rest
+    assert client.responses.retrieve(id_) == rest[-1].response
