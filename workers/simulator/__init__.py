@@ -7,7 +7,8 @@ Read in this order: `behaviour` (options in a model name), `wire` (a call, its a
 of a provider API), `replies`, `specimens` and `media` (text, tool arguments, images and sounds),
 `faults` (calls refused and answers broken on purpose), `model_calls` (one call step by step, and
 the wire of each path), `openai_shapes` and `openai_wire`, `anthropic_request` and `anthropic_wire`,
-`gemini_request` and `gemini_wire` (chat), `text_operations` and `media_operations` (the rest),
+`gemini_request` and `gemini_wire`, `responses_request`, `responses_wire` and `responses_store`
+(chat), `text_operations` and `media_operations` (the rest),
 `batches/` (batch APIs), `http` (requests, answers and broken connections), `counters` (calls that
 were made), `app`, `background` (for tests).
 

@@ -18,7 +18,7 @@ from workers.simulator.http import (
     Send,
 )
 from workers.simulator.media_operations import find_image
-from workers.simulator.model_calls import generate, wire_at
+from workers.simulator.model_calls import RESPONSES, generate, wire_at
 from workers.simulator.openai_shapes import model_list
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -39,7 +39,11 @@ def create_app(counters: Counters | None = None) -> Application:
             if wire is not None:
                 await generate(exchange, wire, counted)
             else:
-                handler = ROUTES.get((exchange.method, exchange.path)) or batches.at(exchange)
+                handler = (
+                    ROUTES.get((exchange.method, exchange.path))
+                    or batches.at(exchange)
+                    or RESPONSES.stored.at(exchange)
+                )
                 await (handler or elsewhere)(exchange, counted)
         except ClientGoneError:
             pass

@@ -21,6 +21,8 @@ class Counters:
         self.in_flight = getattr(self, "in_flight", 0)
         self.peak_in_flight = self.in_flight
         self.abandoned = 0  # the client went before it had its answer
+        self.retrieved = 0  # readings of stored responses
+        self.cancelled = 0  # cancellations of them
         self.by_model: Counter[str] = Counter()
         self._seconds: deque[list[int]] = deque(maxlen=REMEMBERED_SECONDS)
         self._bodies: dict[bytes, int] = {}
@@ -50,6 +52,8 @@ class Counters:
             "in_flight": self.in_flight,
             "peak_in_flight": self.peak_in_flight,
             "abandoned": self.abandoned,
+            "retrieved": self.retrieved,
+            "cancelled": self.cancelled,
             "dropped": self.dropped,
             "distinct_bodies": len(self._bodies),
             "most_calls_of_one_body": max(self._bodies.values(), default=0),

@@ -13,6 +13,7 @@ from workers.simulator.http import ClientGoneError, Exchange
 from workers.simulator.media_operations import Images, Speech, Transcriptions
 from workers.simulator.openai_wire import OpenAIChat
 from workers.simulator.replies import compose
+from workers.simulator.responses_wire import OpenAIResponses
 from workers.simulator.text_operations import (
     CohereRerank,
     Completions,
@@ -38,7 +39,8 @@ async def generate(exchange: Exchange, wire: Wire, counters: Counters) -> None:
     number = counters.enter(request.model, body)
     try:
         behaviour = parse_behaviour(request.model)
-        await exchange.pause(behaviour.latency_ms)
+        if not request.background:
+            await exchange.pause(behaviour.latency_ms)
         if refusal := key_refusal(exchange) or refusal_due(behaviour, body, number):
             await refuse(exchange, wire, refusal)
         else:
@@ -67,6 +69,8 @@ async def respond(exchange: Exchange, wire: Wire, request: Request, behaviour: B
     reply = compose(request, behaviour)
     if behaviour.fault:
         await BREAKAGES[behaviour.fault](exchange, wire, request, reply)
+    elif request.stream and request.background:
+        await RESPONSES.begin(exchange, request, reply)
     elif request.stream:
         await stream(exchange, wire, request, reply, behaviour.chunk_ms)
     else:
@@ -90,6 +94,7 @@ async def stream(
     await exchange.end()
 
 
+RESPONSES: Final = OpenAIResponses()
 ENDPOINTS: Final[dict[str, Wire]] = {
     "/chat/completions": OpenAIChat(),
     "/completions": Completions(),
@@ -100,6 +105,7 @@ ENDPOINTS: Final[dict[str, Wire]] = {
     "/audio/transcriptions": Transcriptions(),
     "/audio/speech": Speech(),
     "/messages": AnthropicMessages(),
+    "/responses": RESPONSES,
 }
 WIRES: Final[dict[str, Wire]] = {  # the version may be left out
     **ENDPOINTS,

@@ -45,6 +45,7 @@ class OpenAIWire(Wire):
 
 def envelope(refusal: ErrorReply) -> Json:
     kind, param, code = ERRORS[refusal.kind]
+    param, code = refusal.param or param, refusal.code or code
     return {"error": {"message": refusal.message, "type": kind, "param": param, "code": code}}
 
 

@@ -53,6 +53,7 @@ class Request(NamedTuple):
     max_tokens: int | None = None
     thoughts: bool = False  # reasoning was requested
     images: bool = False  # images were requested
+    background: bool = False  # the answer is made whether or not the caller waits
     cached: int = 0  # of the tokens, those read from the prompt cache
     caching: int = 0  # of the tokens, those written to it
     detail: Any = None  # data of the wire itself
@@ -90,6 +91,8 @@ class ErrorReply:
     kind: RefusalKind
     message: str
     retry_after: int | None = None  # seconds
+    param: str | None = None  # what of the request is wrong, where the wire says so
+    code: str | None = None
 
 
 class RefusedError(Exception):
