@@ -64,5 +64,5 @@ class Endpoint:
     def lacks(self, requested: frozenset[str]) -> frozenset[str]:
         """Return which of these parameters it does not support."""
         if self.supported_parameters is None:
-            return frozenset()
+            return requested - parameters.limit_to_interface(requested, self.interface)
         return requested - parameters.normalize(self.supported_parameters)

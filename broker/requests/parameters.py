@@ -57,7 +57,7 @@ def find_parameters(body: Json) -> frozenset[str]:
 
 
 def limit_to_interface(listed: frozenset[str], interface: Interface) -> frozenset[str]:
-    """Return those of a model's parameters that the API by which it is served has."""
+    """Return those parameters that the API by which a model is served has."""
     return listed - NOT_IN_RESPONSES if interface is Interface.RESPONSES else listed
 
 
@@ -67,11 +67,14 @@ def normalize(listed: frozenset[str]) -> frozenset[str]:
     return frozenset(ALIASES.get(name, name) for name in listed) | NEVER_DROPPED
 
 
-def drop_unsupported(body: Json, supported: frozenset[str] | None) -> Json:
-    """Return the body without unsupported parameters (None = all are supported)."""
-    if supported is None:
+def drop_unsupported(
+    body: Json, supported: frozenset[str] | None, interface: Interface = Interface.PATHS
+) -> Json:
+    """Return the body without unsupported parameters (None = all that the API has)."""
+    if supported is None and interface is Interface.PATHS:
         return body
-    kept = normalize(supported)
+    known = frozenset(FIELDS.values()) if supported is None else normalize(supported)
+    kept = limit_to_interface(known, interface)
     return {
         name: value for name, value in body.items() if name not in FIELDS or FIELDS[name] in kept
     }

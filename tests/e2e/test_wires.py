@@ -67,13 +67,12 @@ def test_a_stream_has_one_form(sdk: openai.OpenAI, wire: str) -> None:
 
 @every_wire
 def test_a_limit_ends_the_answer_in_length(sdk: openai.OpenAI, wire: str) -> None:
-    asked = {"model": f"{wire}/sim-echo", "messages": said("one two three"), "max_tokens": 2}
+    text, tokens = "one two three " * 8, 16 if wire == "responses" else 2  # its least limit is 16
+    asked = {"model": f"{wire}/sim-echo", "messages": said(text), "max_tokens": 2}
     [choice] = sdk.chat.completions.create(**asked).choices
-    assert (choice.message.content, choice.finish_reason) == ("one two ", "length")
-    assert streamed(list(sdk.chat.completions.create(**asked, stream=True))) == (
-        "one two ",
-        "length",
-    )
+    ended = (text[: 4 * tokens], "length")
+    assert (choice.message.content, choice.finish_reason) == ended
+    assert streamed(list(sdk.chat.completions.create(**asked, stream=True))) == ended
 
 
 @every_wire
@@ -95,6 +94,7 @@ def test_the_answer_may_be_begun(wires: Installation, sdk: openai.OpenAI, wire: 
     assert sdk.chat.completions.create(model=f"{wire}/sim-echo", messages=messages).choices
     forms = {
         "mistral": f'{{"role":"assistant","content":"{begun}","prefix":true}}]',
+        "responses": f'[{{"type":"output_text","text":"{begun}"}}]}}]',
         "anthropic": f'{{"role":"assistant","content":[{{"type":"text","text":"{begun}"}}]}}]',
         **dict.fromkeys(GEMINI_LIKE, f'{{"role":"model","parts":[{{"text":"{begun}"}}]}}]'),
     }
@@ -116,7 +116,9 @@ def test_reasoning_comes_beside_the_answer(sdk: openai.OpenAI, wire: str) -> Non
     assert streamed(chunks) == (message.content, "stop")
 
 
-@pytest.mark.parametrize("wire", ["openai", "azure", "deployment", "gemini", "array", "vertex"])
+@pytest.mark.parametrize(
+    "wire", ["openai", "azure", "deployment", "gemini", "array", "vertex", "responses"]
+)
 def test_reasoning_is_counted(sdk: openai.OpenAI, wire: str) -> None:
     """Anthropic does not say how much of its output was thinking."""
     usage = sdk.chat.completions.create(model=f"{wire}/sim-reason", messages=said("Why?")).usage
@@ -268,3 +270,40 @@ def test_a_stream_that_just_ends_is_an_error(sdk: openai.OpenAI, wire: str) -> N
             )
         )
     assert caught.value.body["metadata"]["error_type"] == "provider_unavailable"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_encrypted_reasoning_goes_back(
+    wires: Installation, sdk: openai.OpenAI, stream: bool
+) -> None:
+    """By the Responses API, whose simulator refuses encrypted content that it did not make."""
+    model, question = "responses/sim-reason", said(f"Why, encrypted {stream}?")
+    summary = {"reasoning": {"summary": "auto"}}
+    asked = {"model": model, "messages": question, "extra_body": summary}
+    if stream:
+        deltas = [
+            choice.delta
+            for chunk in sdk.chat.completions.create(**asked, stream=True)
+            for choice in chunk.choices
+        ]
+        details = [each for d in deltas for each in getattr(d, "reasoning_details", None) or ()]
+        content = "".join(delta.content or "" for delta in deltas)
+        message = {"role": "assistant", "content": content, "reasoning_details": details}
+    else:
+        answer = sdk.chat.completions.create(**asked)
+        message = answer.choices[0].message.model_dump(exclude_none=True)
+        assert message["reasoning"].startswith("First, what")
+    details = message["reasoning_details"]
+    [seal] = [data for each in details if (data := each.get("data"))]
+    conversation = {"model": model, "messages": [*question, message, *said("Go on.")]}
+    before = wires.calls(seal)["matching"]
+    assert sdk.chat.completions.create(**conversation).choices[0].message.content
+    assert wires.calls(seal)["matching"] == before + 1
+    next(each for each in details if each.get("data"))["data"] = "gAAAAZm9yZ2Vk"
+    with pytest.raises(openai.BadRequestError, match="could not be verified"):
+        sdk.chat.completions.create(**conversation)
+
+
+def test_a_choice_that_the_responses_api_lacks_is_refused_by_name(sdk: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match=r"n: the provider serves this model by"):
+        sdk.chat.completions.create(model="responses/sim", messages=said("Hello"), n=2)

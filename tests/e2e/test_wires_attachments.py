@@ -19,7 +19,7 @@ from tests.workers.media.pdfs import data_uri, make_pdf
 every_wire = pytest.mark.parametrize("wire", WIRES)
 TAKES_FILES = ("openai", "mistral", "anthropic", *GEMINI_LIKE)
 """Azure's chat takes no PDFs: its models are given the text, whatever they can do elsewhere."""
-FETCHES = ("openai", "mistral", "azure", "deployment", "anthropic")
+FETCHES = ("openai", "mistral", "azure", "deployment", "anthropic", "responses")
 """These are given an image's address; for Gemini the worker fetches it."""
 
 

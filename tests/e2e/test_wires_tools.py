@@ -173,7 +173,9 @@ def test_a_streamed_answer_is_parsed(sdk: openai.OpenAI, wire: str) -> None:
 @every_wire
 def test_any_json_object_can_be_asked_for(sdk: openai.OpenAI, wire: str) -> None:
     answer = sdk.chat.completions.create(
-        model=f"{wire}/sim-json", messages=QUESTION, response_format={"type": "json_object"}
+        model=f"{wire}/sim-json",
+        messages=[{"role": "system", "content": "Answer in JSON."}, *QUESTION],
+        response_format={"type": "json_object"},
     )
     assert set(json.loads(answer.choices[0].message.content)) == {"answer"}
 

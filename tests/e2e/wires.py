@@ -8,7 +8,7 @@ from tests.installation import Installation
 
 OPENAI_LIKE = ("openai", "mistral", "azure", "deployment")
 GEMINI_LIKE = ("gemini", "array", "vertex")
-WIRES = (*OPENAI_LIKE, "anthropic", *GEMINI_LIKE)
+WIRES = (*OPENAI_LIKE, "anthropic", *GEMINI_LIKE, "responses")
 
 PROVIDERS = """
 [[providers]]
@@ -32,6 +32,10 @@ options = {{ api_version = "2024-10-21" }}
 [[providers]]
 slug = "anthropic"
 wire = "anthropic"
+base_url = "{root}/v1"
+[[providers]]
+slug = "responses"
+wire = "openai"
 base_url = "{root}/v1"
 [[providers]]
 slug = "gemini"
@@ -77,6 +81,8 @@ def _model(wire: str, name: str, native: str, modalities: tuple[str, ...] = ()) 
     takes = f"input_modalities = {list(modalities)}\n" if modalities else ""
     if native == "sim-image":
         takes += 'output_modalities = ["text", "image"]\n'
+    if wire == "responses":
+        prices += ', interface = "responses"'
     return (
         f'[[models]]\nslug = "{wire}/{name}"\n{takes}'
         f'endpoints = [{{ provider = "{wire}", model = "{native}", {prices} }}]\n'

@@ -30,10 +30,12 @@ def build_completion_request(job: ClaimedJob, body: Json) -> CompletionRequest:
     }
     if fields.get("service_tier") == BATCH_TIER:
         del fields["service_tier"]
-    options = routing.read_provider_options(body, job.endpoint.provider)
+    endpoint = job.endpoint
+    options = routing.read_provider_options(body, endpoint.provider)
+    kept = parameters.drop_unsupported(fields, endpoint.supported_parameters, endpoint.interface)
     return CompletionRequest(
-        body=parameters.drop_unsupported(fields, job.endpoint.supported_parameters) | options,
-        model=job.endpoint.native,
+        body=kept | options,
+        model=endpoint.native,
         stream=job.stream,
     )
 

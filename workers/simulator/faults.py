@@ -64,7 +64,6 @@ Breakage = Callable[[Exchange, Wire, Request, Reply], Awaitable[None]]
 
 HUGE_BYTES: Final = 100 * 1024 * 1024
 HUGE_PIECE: Final = b"na " * 21_845  # 64 KiB
-EVENTS_BEFORE_ERROR: Final = 4  # the role and a few tokens
 PAGE: Final = b"""<!DOCTYPE html>
 <html><head><title>502 Bad Gateway</title></head>
 <body><center><h1>502 Bad Gateway</h1></center><hr><center>nginx</center></body></html>
@@ -111,7 +110,7 @@ async def error_in_stream(exchange: Exchange, wire: Wire, request: Request, repl
     if not request.stream:
         await exchange.answer(200, wire.refuse(SERVER_ERROR))
         return
-    events = [*wire.events(request, reply)][:EVENTS_BEFORE_ERROR]
+    events = [*wire.events(request, reply)][: wire.events_before_error]
     await exchange.begin(content=wire.content(request))
     await exchange.end(b"".join([*events, wire.error_event(SERVER_ERROR)]))
 

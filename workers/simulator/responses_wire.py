@@ -191,6 +191,8 @@ class OpenAIResponses(OpenAIWire):
     It has one state, as the provider has: the responses that run in the background.
     """
 
+    events_before_error = 6  # two of the answer, two of its message, and a few tokens
+
     def __init__(self) -> None:
         self.stored = ResponseStore()
 

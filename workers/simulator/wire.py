@@ -127,6 +127,7 @@ class Wire(ABC):
     """One provider API. It is stateless and only reads requests and writes answers."""
 
     refusal_content: ClassVar[bytes] = JSON
+    events_before_error: ClassVar[int] = 4  # the role and a few tokens
 
     @abstractmethod
     def read(self, head: Head, body: bytes) -> Request:

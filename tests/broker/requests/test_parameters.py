@@ -7,6 +7,7 @@ from broker.errors import NoEndpointError
 from broker.pricing import Price
 from broker.providers.endpoints import Endpoint
 from broker.requests import parameters
+from broker.requests.operations import Interface
 from broker.routing import RoutingRequest, requirements
 
 TEXT_ONLY = frozenset({"temperature", "max_tokens"})
@@ -81,3 +82,13 @@ def test_required_parameters_that_nobody_supports_are_named() -> None:
 def test_a_stored_plan_remembers_what_is_supported() -> None:
     plan = plan_of({}, endpoint("cheap", supported=TEXT_ONLY))
     assert routing.decode_plan(routing.encode_plan(plan))[0].supported_parameters == TEXT_ONLY
+
+
+def test_parameters_that_the_responses_api_lacks_are_dropped_whatever_is_listed() -> None:
+    behind = Interface.RESPONSES
+    kept = {name: BODY[name] for name in BODY if name != "seed"}
+    assert parameters.drop_unsupported(BODY, None, behind) == kept
+    listed = frozenset({"seed", "temperature", "max_tokens", "tools"})
+    assert parameters.drop_unsupported(BODY, listed, behind) == kept
+    known = Endpoint("openai", "a/1", "one", interface=behind)
+    assert known.lacks(frozenset({"seed", "tools"})) == {"seed"}
