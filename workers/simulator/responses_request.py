@@ -40,7 +40,7 @@ def reject(param: str, message: str, code: str | None = None, status: int = 400)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a call wants of the wire itself."""
+    """The fields of a call that only this wire reads."""
 
     call: Json
     custom: frozenset[str]  # names of custom tools
