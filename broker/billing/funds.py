@@ -82,13 +82,13 @@ class FundsCheck:
         all_payers = list(payers)
         counted = {each.workspace_id for each in all_payers if not each.unlimited}
         budgeted = [each for each in all_payers if each.budgeted]
-        ledger.lock(connection, counted | {each.workspace_id for each in budgeted})
-        limits: list[BudgetLimit] = []
-        if budgeted:
-            workspaces = {each.workspace_id for each in budgeted}
-            keys = {each.api_key_id for each in budgeted}
-            limits = budgets.limits_of(connection, workspaces, keys, soft=False)
-            budgets.fill(connection, limits, now)
+        if not budgeted:
+            return cls(ledger.lock_totals(connection, counted), [], now)
+        workspaces = {each.workspace_id for each in budgeted}
+        ledger.lock(connection, counted | workspaces)
+        keys = {each.api_key_id for each in budgeted}
+        limits = budgets.limits_of(connection, workspaces, keys, soft=False)
+        budgets.fill(connection, limits, now)
         return cls(ledger.totals(connection, counted), limits, now)
 
     def take(self, payer: Payer, need: HoldRequest) -> int | WaybillError:

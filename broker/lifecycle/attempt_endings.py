@@ -21,7 +21,12 @@ from broker.lifecycle.transitions import UNCLAIMED, apply, of_attempt, transitio
 from broker.queues import NATIVE_LANE, REDISPATCH_MS, choose_lane
 from broker.storage import files
 from broker.storage.files import FileRow
-from broker.storage.frequent_statements import FrequentInsert, FrequentQuery, FrequentUpdate
+from broker.storage.frequent_statements import (
+    FrequentInsert,
+    FrequentQuery,
+    FrequentUpdate,
+    pipeline,
+)
 from broker.storage.tables import Attempt, Generation, Job, JobPayload, columns, table
 from broker.storage.text_lists import among
 from broker.usage import Consumption, CountedJob, GenerationRow
@@ -154,27 +159,35 @@ def record_many(connection: Connection, endings: Sequence[Ending]) -> Sequence[E
     The results are what was stored: no retry of a job that its caller cancelled meanwhile. Answer,
     cost, settlement and state change of a job are in one transaction.
     """
+    with pipeline(connection):
+        recorded, rows = _match(connection, endings)
+        current = [end for end in recorded if end is not None]
+        finished = [end for end in current if isinstance(end, Finished)]
+        _end_attempts(connection, current)
+        _record_finished(connection, finished, rows)
+        _record_failed(connection, [end for end in current if isinstance(end, Failed)], rows)
+    files.add(connection, [row for end in finished for row in end.files])
+    ends = [_build_end(end, rows[end.job.id]) for end in current]
+    announce(connection, [end for end in ends if end is not None])
+    return recorded
+
+
+def _match(
+    connection: Connection, endings: Sequence[Ending]
+) -> tuple[list[Ending | None], dict[str, RunningJob]]:
+    """Return what is to be recorded, in order, and the rows of its jobs by id."""
     found = _RUNNING.all(connection, {"ids": [ending.job.id for ending in endings]})
     running = {(row.id, row.attempt): row for row in found}
     recorded: list[Ending | None] = []
-    current: list[Ending] = []
     rows: dict[str, RunningJob] = {}
     for ending in endings:
         row = running.pop((ending.job.id, ending.job.attempt), None)
         if row is None:
             recorded.append(None)
             continue
-        written = _cancel_retry(ending) if row.cancel_requested else ending
-        recorded.append(written)
-        current.append(written)
+        recorded.append(_cancel_retry(ending) if row.cancel_requested else ending)
         rows[row.id] = row
-    if current:
-        _end_attempts(connection, current)
-        _record_finished(connection, [end for end in current if isinstance(end, Finished)], rows)
-        _record_failed(connection, [end for end in current if isinstance(end, Failed)], rows)
-        ends = [_build_end(end, rows[end.job.id]) for end in current]
-        announce(connection, [end for end in ends if end is not None])
-    return recorded
+    return recorded, rows
 
 
 def _build_end(end: Ending, row: RunningJob) -> Ended | None:
@@ -236,16 +249,12 @@ def _build_attempt_end(ending: Ending) -> dict[str, Any]:
 def _record_finished(
     connection: Connection, endings: Sequence[Finished], rows: Mapping[str, RunningJob]
 ) -> None:
-    if not endings:
-        return
     _end_jobs(connection, [(end, JobState.COMPLETED, None) for end in endings])
-    generations = [clean_row(end.generation._asdict()) for end in endings]
-    _INSERT_GENERATIONS.run(connection, generations)
+    _INSERT_GENERATIONS.run(connection, [clean_row(end.generation._asdict()) for end in endings])
     _STORE_ANSWER.run(
         connection,
         [{"of_job": end.job.id, "response": end.response, "events": end.events} for end in endings],
     )
-    files.add(connection, [row for end in endings for row in end.files])
     settled = [
         ledger.settle(rows[end.job.id], cost_nanos=end.generation.cost_nanos, now=end.now)
         for end in endings
@@ -263,8 +272,6 @@ def _record_failed(
         ]
         apply(connection, statement, [_requeue(end, retry) for end, retry in here])
     stopped = [(end, end.decision.state) for end in endings if isinstance(end.decision, GiveUp)]
-    if not stopped:
-        return
     _end_jobs(
         connection, [(end, state, encode_failure(end.job, end.failure)) for end, state in stopped]
     )

@@ -13,7 +13,12 @@ from broker.lifecycle.transitions import UNCLAIMED, apply, of_job, transition
 from broker.providers.endpoints import Endpoint
 from broker.requests.operations import Operation
 from broker.routing import Plan
-from broker.storage.frequent_statements import FrequentInsert, FrequentQuery, FrequentUpdate
+from broker.storage.frequent_statements import (
+    FrequentInsert,
+    FrequentQuery,
+    FrequentUpdate,
+    pipeline,
+)
 from broker.storage.tables import Attempt, Job, JobPayload, columns, table
 from broker.storage.text_lists import among
 
@@ -149,26 +154,20 @@ def claim_many(connection: Connection, claims: Sequence[Claim]) -> Sequence[Clai
 
     All claims of a call come from one worker process.
     """
-    first = claims[0]
+    first, ids = claims[0], [claim.job_id for claim in claims]
     now = max(claim.now for claim in claims)
-    rows = _CLAIM.all(
-        connection,
-        {
-            "ids": [claim.job_id for claim in claims],
-            "now": now,
-            "owner": first.owner,
-            "lease_expires": now + first.lease_ms,
-        },
-    )
-    if not rows:
-        return [None] * len(claims)
-    found = _BODIES.all(connection, {"ids": [row.id for row in rows]})
-    bodies = {body.job_id: body for body in found}
-    claimed = {
-        row.id: build_claimed_job(row, bodies[row.id], queued_ms=_queued_ms(row, now))
-        for row in rows
-    }
-    _INSERT_ATTEMPTS.run(connection, [_attempt(claimed[row.id], first.owner, now) for row in rows])
+    lease = {"owner": first.owner, "lease_expires": now + first.lease_ms}
+    with pipeline(connection):
+        read_jobs = _CLAIM.send(connection, {"ids": ids, "now": now} | lease)
+        read_bodies = _BODIES.send(connection, {"ids": ids})
+        rows = read_jobs()
+        bodies = {body.job_id: body for body in read_bodies()}
+        claimed = {
+            row.id: build_claimed_job(row, bodies[row.id], queued_ms=_queued_ms(row, now))
+            for row in rows
+        }
+        attempts = [_attempt(claimed[row.id], first.owner, now) for row in rows]
+        _INSERT_ATTEMPTS.run(connection, attempts)
     # a doubled id in one group is answered once: popping leaves the second with None
     return [claimed.pop(claim.job_id, None) for claim in claims]
 

@@ -55,8 +55,11 @@ def apply(
 ) -> None:
     """Run an update of one job for each of `rows`, which the caller has locked.
 
-    Raises GuardError where it did not find them all, so that the transaction is rolled back.
+    Raises GuardError where it did not find them all, so that the transaction is rolled back; in a
+    pipeline (`frequent_statements`) at its end.
     """
-    found = statement.count(connection, rows)
-    if found != len(rows):
-        raise GuardError(f"{found} of {len(rows)} jobs were in a state that allows this update.")
+
+    def fail(found: int) -> GuardError:
+        return GuardError(f"{found} of {len(rows)} jobs were in a state that allows this update.")
+
+    statement.check(connection, rows, fail)

@@ -18,7 +18,6 @@ import itertools
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,34 +28,20 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from broker.errors import UnavailableError, WaybillError
-from broker.storage import engine
+from broker.storage import engine, frequent_statements
 from broker.storage.data_version import DataVersion
 from broker.storage.engine import READ_THREADS
+from broker.storage.write_groups import Groups, Write, WriteFunction
 from broker.storage.write_lock import WriteLock
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
-WriteFunction = Callable[[Connection, Sequence[Item]], Sequence[Result | Exception]]
 
-GROUP_SIZE = 512
-YIELDING_SIZE = 6  # low-priority items in a group, while another process waits for SQLite …
-YIELDING_SECONDS = 0.015  # … and the wait for it before such a group
 CONFLICT_TRIES = 5  # of a transaction that collided with another writer
+KEPT_SECONDS = 1.0  # … without a transaction, after which the writer checks its connection
 
 log = structlog.get_logger()
-
-
-@dataclass(slots=True)
-class _Write:
-    """One item on its way through the writer thread."""
-
-    function: WriteFunction[Any, Any]
-    item: Any
-    is_low_priority: bool
-    loop: asyncio.AbstractEventLoop
-    future: "asyncio.Future[Any]"
-    outcome: Any = None
 
 
 class Database:
@@ -68,8 +53,10 @@ class Database:
         self._turns = WriteLock(path) if path else None
         self._version = DataVersion(path) if path else None
         self._reading = engine.for_reading(self.engine)
-        self._waiting: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
+        self._kept: Connection | None = None  # the writer's
+        self._kept_at = 0.0
         self._lock = threading.Lock()
         self._closed = False
         self._readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="reader")
@@ -114,7 +101,7 @@ class Database:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
-        self._enqueue(_Write(function, item, low_priority, loop, future))
+        self._enqueue(Write(function, item, low_priority, loop, future))
         return await future
 
     async def read(
@@ -153,7 +140,7 @@ class Database:
         if self._turns is not None:
             self._turns.close()
 
-    def _enqueue(self, write: _Write) -> None:
+    def _enqueue(self, write: Write) -> None:
         with self._lock:
             if self._closed:
                 raise UnavailableError("The database is closed: this process is shutting down.")
@@ -164,12 +151,13 @@ class Database:
 
     def _run(self) -> None:
         """Run the writer thread: take, write and answer groups until the database is closed."""
-        groups = _Groups(self._waiting, self._turns)
+        groups = Groups(self._waiting, self._turns)
         while (group := groups.take()) is not None:
             self._write_group(group)
             _answer(group)
+        self._give_back()
 
-    def _write_group(self, group: list[_Write]) -> None:
+    def _write_group(self, group: list[Write]) -> None:
         """Write the group in one transaction; where that fails, each item in its own.
 
         If SQLite's lock was not free in time, all fail: each would wait as long again.
@@ -185,11 +173,11 @@ class Database:
             for write in group:
                 self._write_group([write])
 
-    def _transact(self, group: list[_Write]) -> None:
+    def _transact(self, group: list[Write]) -> None:
         """Write the group in one transaction; try again after a conflict with another writer."""
         for attempt in itertools.count(1):
             try:
-                with self.transaction() as connection:
+                with self._keep_connection() as connection, self._begin(connection):
                     for function, writes in _by_function(group).items():
                         results = function(connection, [write.item for write in writes])
                         for write, result in zip(writes, results, strict=True):
@@ -201,6 +189,25 @@ class Database:
                 return
 
     @contextlib.contextmanager
+    def _keep_connection(self) -> Iterator[Connection]:
+        """Take the writer's connection: another one after an error or a pause."""
+        if time.monotonic() - self._kept_at > KEPT_SECONDS:
+            self._give_back()
+        if self._kept is None:
+            self._kept = self.engine.connect()
+        try:
+            yield self._kept
+        except BaseException:
+            self._give_back()
+            raise
+        self._kept_at = time.monotonic()
+
+    def _give_back(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+
+    @contextlib.contextmanager
     def _begin(self, connection: Connection) -> Iterator[None]:
         """Begin a transaction; take SQLite's write lock at its start, not at the first write."""
         if self._turns is None:
@@ -208,7 +215,7 @@ class Database:
                 yield
             return
         with self._turns.turn(), connection.begin():
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            frequent_statements.execute(connection, "BEGIN IMMEDIATE")
             yield
 
 
@@ -221,63 +228,6 @@ class SeenVersion:
     def is_current(self, database: Database) -> bool:
         """Return whether the data is certainly what the loop has read."""
         return self.version is not None and self.version == database.read_version()
-
-
-class _Groups:
-    """Group the writes that wait: urgent ones alone, then all, in turns.
-
-    While another process waits for SQLite's lock, low-priority writes come in small groups after a
-    pause. Otherwise the lines of a batch would always come before the writes for callers.
-    """
-
-    def __init__(
-        self, waiting: "queue.SimpleQueue[_Write | None]", turns: WriteLock | None = None
-    ) -> None:
-        self._waiting = waiting
-        self._turns = turns
-        self._urgent: deque[_Write] = deque()
-        self._low_priority: deque[_Write] = deque()
-        self._is_closed = False
-        self._went_ahead = False  # the last group was without low-priority writes
-
-    def take(self) -> list[_Write] | None:
-        """Return the next group, or None once the database is closed and all is written."""
-        self._gather()
-        if not self._urgent and not self._low_priority:
-            return None
-        yields = self._turns is not None and self._turns.are_wanted()
-        if yields:
-            self._await_urgent(YIELDING_SECONDS)
-        self._went_ahead = bool(self._urgent and self._low_priority) and not self._went_ahead
-        most = YIELDING_SIZE if yields else GROUP_SIZE
-        group = [] if self._went_ahead else _taken(self._low_priority, most)
-        return group + _taken(self._urgent, GROUP_SIZE - len(group))
-
-    def _gather(self) -> None:
-        """Read the new writes; wait for one if there is nothing else to do."""
-        while not self._is_closed:
-            must_wait = not self._urgent and not self._low_priority
-            try:
-                self._sort_in(self._waiting.get(block=must_wait))
-            except queue.Empty:
-                return
-
-    def _await_urgent(self, seconds: float) -> None:
-        """Wait up to `seconds` for an urgent write; return at once if there is one."""
-        until = time.monotonic() + seconds
-        while not self._urgent and not self._is_closed:
-            try:
-                self._sort_in(self._waiting.get(timeout=max(until - time.monotonic(), 0)))
-            except queue.Empty:
-                return
-
-    def _sort_in(self, write: _Write | None) -> None:
-        if write is None:  # `close` puts it there, as the last
-            self._is_closed = True
-        elif write.is_low_priority:
-            self._low_priority.append(write)
-        else:
-            self._urgent.append(write)
 
 
 def _run_each(
@@ -296,12 +246,8 @@ def _run(connection: Connection, call: Callable[[Connection], Any]) -> Any | Exc
         return error
 
 
-def _taken(waiting: deque[_Write], most: int) -> list[_Write]:
-    return [waiting.popleft() for _ in range(min(most, len(waiting)))]
-
-
-def _by_function(group: list[_Write]) -> dict[WriteFunction[Any, Any], list[_Write]]:
-    functions: dict[WriteFunction[Any, Any], list[_Write]] = {}
+def _by_function(group: list[Write]) -> dict[WriteFunction[Any, Any], list[Write]]:
+    functions: dict[WriteFunction[Any, Any], list[Write]] = {}
     for write in group:
         functions.setdefault(write.function, []).append(write)
     return functions
@@ -327,9 +273,9 @@ def _is_locked(error: Exception) -> bool:
     return isinstance(error, DBAPIError) and "database is locked" in str(error.orig)
 
 
-def _answer(group: list[_Write]) -> None:
+def _answer(group: list[Write]) -> None:
     """Resolve the callers' futures, waking each event loop once."""
-    loops: dict[asyncio.AbstractEventLoop, list[_Write]] = {}
+    loops: dict[asyncio.AbstractEventLoop, list[Write]] = {}
     for write in group:
         loops.setdefault(write.loop, []).append(write)
     for loop, writes in loops.items():
@@ -337,7 +283,7 @@ def _answer(group: list[_Write]) -> None:
             loop.call_soon_threadsafe(_resolve, writes)
 
 
-def _resolve(writes: list[_Write]) -> None:
+def _resolve(writes: list[Write]) -> None:
     for write in writes:
         if write.future.done():  # its caller was cancelled; the write stands
             continue

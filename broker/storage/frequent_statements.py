@@ -53,7 +53,7 @@ Row = TypeVar("Row")
 DOCUMENT_BYTES = 64 * 1024 * 1024
 """The longest JSON document of rows; PostgreSQL's limit for a parameter is 1 GiB."""
 
-_PIPELINE = "frequent_statements.pipeline"  # in `connection.info`
+_CHECKS = "frequent_statements.checks"  # of the pipeline, in `connection.info`
 _ROWS = "rows"
 
 
@@ -63,16 +63,12 @@ class _Cursor(Protocol):
     def fetchall(self) -> list[Sequence[Any]]: ...
 
 
-class _Pipeline(Protocol):
-    def sync(self) -> None: ...
-
-
 class _Driver(Protocol):
     """The methods of `sqlite3.Connection` and `psycopg.Connection` that are called here."""
 
     def execute(self, sql: str, parameters: Sequence[Any] = ...) -> _Cursor: ...
     def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> _Cursor: ...  # SQLite's
-    def pipeline(self) -> contextlib.AbstractContextManager[_Pipeline]: ...  # PostgreSQL's
+    def pipeline(self) -> contextlib.AbstractContextManager[object]: ...  # PostgreSQL's
 
 
 class FrequentQuery(Generic[Row]):
@@ -87,15 +83,29 @@ class FrequentQuery(Generic[Row]):
 
     def all(self, connection: Connection, values: Values) -> list[Row]:
         """Return the rows for these parameters."""
+        return self.send(connection, values)()
+
+    def send(self, connection: Connection, values: Values) -> Callable[[], list[Row]]:
+        """Run it, and return a function that returns its rows.
+
+        In a `pipeline`, only that function waits for the database. Call it in the same pipeline.
+        """
         compiled = self._statement.compiled(connection.dialect)
-        processors = self._find_processors(connection.dialect)
         try:
-            found = _driver(connection).execute(compiled.sql, compiled.bind(values)).fetchall()
+            cursor = _driver(connection).execute(compiled.sql, compiled.bind(values))
         except Exception as error:
             raise _translate(connection, compiled.sql, error) from error
-        if processors:
-            found = [convert(row, processors) for row in found]
-        return list(map(self._make, found))
+
+        def fetch() -> list[Row]:
+            try:
+                found = cursor.fetchall()
+            except Exception as error:
+                raise _translate(connection, compiled.sql, error) from error
+            processors = self._find_processors(connection.dialect)
+            rows = [convert(row, processors) for row in found] if processors else found
+            return list(map(self._make, rows))
+
+        return fetch
 
     def _find_processors(self, dialect: Dialect) -> Processors:
         found = self._processors.get(dialect.name)
@@ -119,15 +129,27 @@ class FrequentWrite:
         if rows:
             self._send(connection, rows)
 
-    def count(self, connection: Connection, rows: Sequence[Values]) -> int:
-        """Run it for these rows, and return how many rows of the table it has changed."""
+    def check(
+        self, connection: Connection, rows: Sequence[Values], fail: Callable[[int], Exception]
+    ) -> None:
+        """Run it for these rows; each must change one row of the table.
+
+        Raises what `fail` returns for another number of changed rows; in a `pipeline` at its end.
+        """
         if not rows:
-            return 0
+            return
         cursors = self._send(connection, rows)
-        waiting = connection.info.get(_PIPELINE)
-        if waiting is not None:
-            _flush(connection, waiting)
-        return sum(cursor.rowcount for cursor in cursors)
+
+        def compare() -> None:
+            changed = sum(cursor.rowcount for cursor in cursors)
+            if changed != len(rows):
+                raise fail(changed)
+
+        checks = connection.info.get(_CHECKS)
+        if checks is None:
+            compare()
+        else:
+            checks.append(compare)
 
     def _send(self, connection: Connection, rows: Sequence[Values]) -> Sequence[_Cursor]:
         """Run it, and return the driver's cursors."""
@@ -186,21 +208,24 @@ class FrequentUpdate(FrequentWrite):
 def pipeline(connection: Connection) -> Iterator[None]:
     """Send the statements of this block to PostgreSQL without waiting for each of them.
 
-    Only statements of this module may run in it. A query and a count wait for what was sent so
-    far. The error of a statement may be raised by a later one, or at the end of the block. SQLite
-    has no round trips to save.
+    Only statements of this module may run in it. Reading the rows of a query waits for all that
+    was sent before. The error of a statement may be raised by a later one, or at the end of the
+    block. SQLite has no round trips to save.
     """
     if connection.dialect.name == "sqlite":
         yield
         return
+    checks: list[Callable[[], None]] = []
+    connection.info[_CHECKS] = checks
     try:
-        with _driver(connection).pipeline() as waiting:
-            connection.info[_PIPELINE] = waiting
+        with _driver(connection).pipeline():
             yield
     except Exception as error:
         raise _translate(connection, None, error) from error
     finally:
-        connection.info.pop(_PIPELINE, None)
+        del connection.info[_CHECKS]
+    for check in checks:
+        check()
 
 
 def execute(connection: Connection, sql: str) -> None:
@@ -214,13 +239,6 @@ def execute(connection: Connection, sql: str) -> None:
 def _driver(connection: Connection) -> _Driver:
     driver: Any = connection.connection.driver_connection
     return cast_type("_Driver", driver)
-
-
-def _flush(connection: Connection, waiting: _Pipeline) -> None:
-    try:
-        waiting.sync()
-    except Exception as error:
-        raise _translate(connection, None, error) from error
 
 
 def _translate(connection: Connection, sql: str | None, error: Exception) -> Exception:

@@ -10,7 +10,7 @@ from broker.billing import ledger
 from broker.billing.funds import FundsCheck, HoldRequest
 from broker.lifecycle import coalescing
 from broker.queues import FOLLOWING_LANE
-from broker.storage.frequent_statements import FrequentInsert
+from broker.storage.frequent_statements import FrequentInsert, pipeline
 from broker.storage.tables import Job, JobPayload, table
 from broker.submission import idempotency
 from broker.submission.options import JobColumns, NewJob, PayloadColumns, Submitted
@@ -62,9 +62,10 @@ def _insert(connection: Connection, jobs: Sequence[NewJob]) -> Mapping[str, str]
     ]
     primary_of = coalescing.find_primaries(connection, shared) if shared else {}
     rows = [_build_shared_row(job, primary_of[job.id]) if job.shares else job.row for job in jobs]
-    _INSERT_JOBS.run(connection, rows)
-    _INSERT_PAYLOADS.run(connection, [job.payload for job in jobs])
-    ledger.append(connection, [_build_hold(job) for job in jobs])
+    with pipeline(connection):
+        _INSERT_JOBS.run(connection, rows)
+        _INSERT_PAYLOADS.run(connection, [job.payload for job in jobs])
+        ledger.append(connection, [_build_hold(job) for job in jobs])
     if shared:
         coalescing.insert_members(connection, shared, primary_of)
     return primary_of

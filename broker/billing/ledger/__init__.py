@@ -8,7 +8,15 @@ entries of the last seconds that are not chained yet. The hot path only inserts,
 updated by every request and no counter can drift.
 """
 
-from broker.billing.ledger.balances import NOTHING, LedgerTotals, balance, key_totals, lock, totals
+from broker.billing.ledger.balances import (
+    NOTHING,
+    LedgerTotals,
+    balance,
+    key_totals,
+    lock,
+    lock_totals,
+    totals,
+)
 from broker.billing.ledger.chain import CHAIN_GROUP, Chained, chain_entries, has_new_entries
 from broker.billing.ledger.entries import (
     BookedJob,
@@ -49,6 +57,7 @@ __all__ = [
     "hold",
     "key_totals",
     "lock",
+    "lock_totals",
     "refund",
     "release",
     "settle",

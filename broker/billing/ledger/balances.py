@@ -1,6 +1,6 @@
 """Balances: the chained totals of an account, plus the entries that are not chained yet."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from broker.storage.frequent_statements import FrequentQuery
+from broker.storage.frequent_statements import FrequentQuery, pipeline
 from broker.storage.tables import LedgerAccount, LedgerEntry, Workspace, table
 from broker.storage.text_lists import among
 
@@ -141,4 +141,13 @@ def lock(connection: Connection, workspace_ids: Iterable[str]) -> None:
     """
     ids = sorted(set(workspace_ids))
     if ids and connection.dialect.name != "sqlite":
-        _LOCK.all(connection, {"ids": ids})
+        _LOCK.send(connection, {"ids": ids})
+
+
+def lock_totals(connection: Connection, workspace_ids: Collection[str]) -> dict[str, LedgerTotals]:
+    """Lock the balances of workspaces (see `lock`), and return their totals by id."""
+    if not workspace_ids:
+        return {}
+    with pipeline(connection):
+        lock(connection, workspace_ids)
+        return totals(connection, workspace_ids)

@@ -11,8 +11,9 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import OperationalError
 
 from broker.errors import ConflictError, UnavailableError
-from broker.storage.database import GROUP_SIZE, YIELDING_SIZE, Database, SeenVersion
+from broker.storage.database import Database, SeenVersion
 from broker.storage.tables import Job, JobPayload, LedgerEntry
+from broker.storage.write_groups import GROUP_SIZE, YIELDING_SIZE
 from broker.storage.write_lock import WriteLock
 from broker.submission import submit_many
 from tests.factories import count, make_new_job, make_principal
@@ -481,3 +482,33 @@ async def test_the_version_changes_with_the_data_and_with_nothing_else(database,
     assert not seen.is_current(other)
     assert not SeenVersion().is_current(other)
     other.close()
+
+
+def end_writers_connection(database):
+    """End the server's side of the connection that the writer keeps."""
+    pid = database._kept.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+    database._kept.rollback()
+    with database.transaction() as connection:
+        connection.exec_driver_sql(f"SELECT pg_terminate_backend({pid}, 5000)")
+
+
+async def test_the_writer_keeps_its_connection(database):
+    first = await database.write(lambda connection: connection.connection.driver_connection)
+    second = await database.write(lambda connection: connection.connection.driver_connection)
+    assert first is second
+
+
+async def test_after_a_pause_the_writer_checks_its_connection(postgres, monkeypatch):
+    assert await postgres.write(lambda _: 1) == 1
+    end_writers_connection(postgres)
+    monkeypatch.setattr("broker.storage.database.KEPT_SECONDS", -1)
+    assert await postgres.write(lambda c: c.exec_driver_sql("SELECT 2").scalar_one()) == 2
+
+
+async def test_after_an_error_the_writer_takes_another_connection(postgres, monkeypatch):
+    monkeypatch.setattr("broker.storage.database.KEPT_SECONDS", 60)
+    assert await postgres.write(lambda _: 1) == 1
+    end_writers_connection(postgres)
+    with pytest.raises(OperationalError):
+        await postgres.write(lambda c: c.exec_driver_sql("SELECT 2").scalar_one())
+    assert await postgres.write(lambda c: c.exec_driver_sql("SELECT 2").scalar_one()) == 2

@@ -64,24 +64,32 @@ def test_no_values_match_nothing(database):
         assert read(connection, []) == []
 
 
-@pytest.mark.parametrize("in_pipeline", [False, True])
-def test_an_update_counts_the_rows_that_it_changed(database, caller, in_pipeline):
+class MissedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("waiting", [contextlib.nullcontext, pipeline])
+@pytest.mark.parametrize(("missed", "changed"), [([], 2), (["none"], 2)])
+def test_an_update_is_checked_by_the_rows_that_it_changed(
+    database, caller, waiting, missed, changed
+):
     ids = ["a", "b", "c"]
-    with database.transaction() as connection:
-        INSERT.run(connection, rows_of(caller.workspace_id, ids))
-        changes = [{"of_entry": id_, "said": f"of {id_}"} for id_ in [*ids[:2], "none"]]
-        if in_pipeline:
-            with pipeline(connection):
-                counts = [CHANGE.count(connection, changes), CHANGE.count(connection, changes[:1])]
-        else:
-            counts = [CHANGE.count(connection, changes), CHANGE.count(connection, changes[:1])]
-        found = read(connection, ids)
-    assert counts == [2, 1]
-    assert [(row.reference, row.hash) for row in found] == [
-        *(("of a", "h"), ("of b", "h")),
-        (None, None),
-    ]
-    assert CHANGE.count(connection, []) == 0
+    changes = [{"of_entry": id_, "said": f"of {id_}"} for id_ in [*ids[:2], *missed]]
+
+    def change():
+        with database.transaction() as connection:
+            INSERT.run(connection, rows_of(caller.workspace_id, ids))
+            with waiting(connection):
+                CHANGE.check(connection, changes, MissedError)
+                CHANGE.check(connection, changes[:1], MissedError)
+                CHANGE.check(connection, [], MissedError)
+            return [(row.reference, row.hash) for row in read(connection, ids)]
+
+    if missed:
+        with pytest.raises(MissedError, match=str(changed)):
+            change()
+    else:
+        assert change() == [("of a", "h"), ("of b", "h"), (None, None)]
 
 
 @pytest.mark.parametrize("most", [1, 1_000_000])
