@@ -22,6 +22,7 @@ from broker.jobs.error_envelope import envelope
 from broker.jobs.states import TERMINAL
 from broker.rate_limits import Limiter, RateLimit, limits_of
 from broker.settings import Settings
+from broker.storage.frequent_statements import FrequentInsert
 from broker.storage.tables import Batch, BatchLine, Generation, Job, table
 from broker.submission import NewJob, Submitted
 
@@ -29,7 +30,6 @@ _batches = table(Batch)
 _lines = table(BatchLine)
 _jobs = table(Job)
 _generations = table(Generation)
-_INSERT_LINES = insert(_lines)
 MARGIN = 2
 """The highest hold of a line that runs alone, as a multiple of its likely cost."""
 
@@ -73,6 +73,8 @@ class _LineRow(NamedTuple):
     error: str | None
 
 
+_INSERT_LINES = FrequentInsert(insert(_lines), _LineRow._fields)
+
 Results: TypeAlias = Mapping[int, Submitted | Exception]
 """The outcome of the submission of a line's job, by the line's index in the group."""
 
@@ -96,8 +98,7 @@ def insert_lines(connection: Connection, group: Group) -> Taken:
     rows, refused = _submit(connection, batch, lines, known)
     if refused is not None:
         rows, waits_for = rows[:refused], StopReason.CREDITS
-    if rows:
-        connection.execute(_INSERT_LINES, [row._asdict() for row in rows])
+    _INSERT_LINES.run(connection, [row._asdict() for row in rows])
     jobs = frozenset(row.job_id for row in rows if row.job_id is not None)
     taken = Taken(len(rows), waits_for or group.waits_for, jobs)
     _advance(connection, batch, group, taken)

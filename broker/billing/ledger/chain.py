@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, func, insert, literal, select, upd
 
 from broker.billing.ledger.balances import NOTHING, LedgerTotals, entry_totals
 from broker.enums import EntryKind
+from broker.storage.frequent_statements import FrequentQuery, FrequentUpdate
 from broker.storage.tables import LedgerAccount, LedgerEntry, columns, table
 
 FIRST = ""  # the hash before the first entry of a workspace
@@ -59,7 +60,7 @@ ENDINGS = frozenset({"settle", "release"})  # each terminal job has one of them
 _entries = table(LedgerEntry)
 _accounts = table(LedgerAccount)
 _TURN = select(func.pg_try_advisory_xact_lock(72_618_312))  # any number, the same everywhere
-_UNCHAINED = (
+_UNCHAINED = FrequentQuery[EntryRow](
     select(*columns(EntryRow, _entries))
     .where(_entries.c.sequence.is_(None))
     .order_by(_entries.c.workspace_id, _entries.c.id)
@@ -74,14 +75,14 @@ _ACCOUNTS = (
     .order_by(_accounts.c.id)
     .with_for_update()
 )
-_CHAIN = (
+_CHAIN = FrequentUpdate(
     update(_entries)
     .where(_entries.c.id == bindparam("of_entry"))
     .values(sequence=bindparam("sequence"), hash=bindparam("hash"))
 )
 _INSERT_ACCOUNTS = insert(_accounts)
 _COUNTED = ("credited_nanos", "spent_nanos", "held_nanos", "sequence", "hash")
-_UPDATE_ACCOUNTS = (
+_UPDATE_ACCOUNTS = FrequentUpdate(
     update(_accounts)
     .where(_accounts.c.id == bindparam("of_account"))
     .values({name: bindparam(name) for name in _COUNTED})
@@ -125,7 +126,7 @@ def chain_entries(connection: Connection) -> Chained:
     """Chain up to CHAIN_GROUP entries; do nothing while another process chains."""
     if connection.dialect.name == "postgresql" and not connection.execute(_TURN).scalar_one():
         return Chained()
-    entries = [EntryRow(*row) for row in connection.execute(_UNCHAINED)]
+    entries = _UNCHAINED.all(connection, {})
     if not entries:
         return Chained()
     accounts = _load(connection, entries)
@@ -135,9 +136,10 @@ def chain_entries(connection: Connection) -> Chained:
         account.sequence += 1
         account.hash = link(account.hash, account.sequence, entry)
         chained.append({"of_entry": entry.id, "sequence": account.sequence, "hash": account.hash})
+        added = entry_totals(entry)
         for id_ in _accounts_of(entry):
-            accounts[id_].totals += entry_totals(entry)
-    connection.execute(_CHAIN, chained)
+            accounts[id_].totals += added
+    _CHAIN.run(connection, chained)
     _save(connection, list(accounts.values()))
     ended = [entry.job_id for entry in entries if entry.kind in ENDINGS and entry.job_id]
     return Chained(len(chained), ended)
@@ -163,7 +165,4 @@ def _save(connection: Connection, accounts: Sequence[_Account]) -> None:
     if new:
         rows = [{"id": each.id, "workspace_id": each.workspace_id, **each.row()} for each in new]
         connection.execute(_INSERT_ACCOUNTS, rows)
-    if known:
-        connection.execute(
-            _UPDATE_ACCOUNTS, [{"of_account": each.id, **each.row()} for each in known]
-        )
+    _UPDATE_ACCOUNTS.run(connection, [{"of_account": each.id, **each.row()} for each in known])
