@@ -19,13 +19,15 @@ from api.presets.response_schemas import (
     PresetVersionAnswer,
     PresetVersionList,
 )
-from api.presets.schemas import PRESET_BODY, PresetChoiceBody
+from api.presets.schemas import PRESET_BODY, PRESET_RESPONSE_BODY, PresetChoiceBody
 from broker import presets
 from broker.accounts import Principal
+from broker.accounts.audit import Actor
 from broker.administration import carry_out
 from broker.administration import presets as administration
 from broker.clock import now_ms
 from broker.completion import Json
+from broker.dialects.responses.request import check_request, translate_request
 from broker.errors import InvalidRequestError, NotFoundError
 from broker.presets import NewVersion, PresetName
 from broker.presets.merging import check_slug
@@ -108,6 +110,33 @@ async def save_preset(
     """
     body = await reading.read_json(request, services.settings.max_body_bytes)
     validated(SCHEMAS[Operation.CHAT], body if body.get("messages") else body | _ANY_MESSAGES)
+    return await _save_version(services, principal, actor, slug, body)
+
+
+@router.post(
+    "/{slug}/responses", response_model=PresetAnswer, dependencies=[Depends(PRESET_RESPONSE_BODY)]
+)
+async def save_preset_of_response(
+    request: Request,
+    services: ServicesDep,
+    principal: PresetCaller,
+    actor: CallingActor,
+    slug: Slug,
+) -> Response:
+    """Save the model, instructions and parameters of a body of POST /responses as a version.
+
+    A preset that does not exist is created. Calls in every dialect use the new version.
+    """
+    body = await reading.read_json(request, services.settings.max_body_bytes)
+    whole = body if body.get("input") else body | {"input": "(none)"}
+    check_request(whole)
+    return await _save_version(services, principal, actor, slug, translate_request(whole).body)
+
+
+async def _save_version(
+    services: Services, principal: Principal, actor: Actor, slug: str, body: Json
+) -> Response:
+    """Save what a preset keeps of a chat body; return the preset."""
     name = PresetName(principal.workspace_id, check_slug(slug, "slug"))
     content = presets.capture(body)
     if not content.config and content.system_prompt is None:

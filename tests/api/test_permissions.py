@@ -81,6 +81,7 @@ ROUTES = {
     "PATCH /byok/{id}": (ADMINISTERS, {}),
     "DELETE /byok/{id}": (ADMINISTERS, {}),
     "POST /presets/{slug}/chat/completions": (USES, CHAT),
+    "POST /presets/{slug}/responses": (USES, {"model": "acme/small", "instructions": "Hi."}),
     "PATCH /presets/{slug}": (USES, {}),
     "DELETE /presets/{slug}": (USES, {}),
     "POST /workspaces": (OPERATES, {}),

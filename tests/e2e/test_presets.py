@@ -42,6 +42,30 @@ def test_made_by_the_sdk_and_used_in_every_way(installation: Installation, sdk: 
     assert installation.await_job(accepted.json()["id"])["model"] == "sim/sim-echo"
 
 
+def test_made_of_a_response_and_used_in_two_dialects(
+    installation: Installation, sdk: OpenRouter
+) -> None:
+    made = sdk.presets.create_presets_responses(
+        slug="terse", model="sim/sim-echo", instructions="Be terse.", max_output_tokens=5
+    ).data.designated_version
+    assert made.system_prompt == "Be terse."
+    assert made.config | {"service_tier": "auto"} == {
+        "model": "sim/sim-echo",
+        "max_completion_tokens": 5,
+        "service_tier": "auto",
+    }
+    response = installation.http.post(
+        "/responses", json={"model": "@preset/terse", "input": "one two three four five six seven"}
+    ).json()
+    assert response["status"] == "incomplete"
+    assert response["incomplete_details"] == {"reason": "max_output_tokens"}
+    answer = installation.http.post(
+        "/chat/completions", json={"preset": "terse", "messages": [HELLO]}
+    )
+    assert answer.json()["choices"][0]["message"]["content"] == "hello"
+    assert installation.calls("Be terse.")["matching"] == 2
+
+
 def test_versions(installation: Installation) -> None:
     for seed in (1, 2):
         body = chat("sim-echo", seed=seed)
@@ -69,6 +93,8 @@ def test_versions(installation: Installation) -> None:
         ("POST", "/presets/empty/chat/completions", {"messages": [HELLO]}, 400),
         ("POST", "/presets/x/chat/completions", {"model": "@preset/y", "messages": [HELLO]}, 400),
         ("POST", "/presets/x/chat/completions", chat(temperature=9), 400),
+        ("POST", "/presets/x/responses", {"input": "hi"}, 400),
+        ("POST", "/presets/x/responses", {"model": "m", "temperature": 9}, 400),
         ("POST", "/embeddings", {"model": "@preset/mail", "input": "x"}, 400),
         ("PATCH", "/presets/nobody", {"version": 1}, 404),
         ("PATCH", "/presets/nobody", {"version": "1"}, 400),

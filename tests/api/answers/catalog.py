@@ -25,6 +25,9 @@ def keep_presets(walk: Walk) -> None:
     for temperature in (0.2, 0.7):
         body = CHAT | {"messages": [system, *CHAT["messages"]], "temperature": temperature}
         ask("POST /presets/{slug}/chat/completions", json=body, **one)
+    spoken = {"model": "acme/small", "instructions": "Answer in one word."}
+    ask("POST /presets/{slug}/responses", json=spoken, slug="terse")
+    ask("DELETE /presets/{slug}", slug="terse")
     ask("GET /presets/{slug}", **one)
     ask("GET /presets")
     ask("GET /presets/{slug}/versions", **one)
