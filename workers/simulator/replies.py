@@ -1,5 +1,6 @@
 """Composition of the simulator's replies. A token is four characters, rounded up."""
 
+import re
 from base64 import b64decode, b64encode
 from binascii import Error
 from collections.abc import Iterable
@@ -87,6 +88,8 @@ REASONING: Final = (
     "First, what is being asked? Then, what would be a short and useful answer? "
     "It should be plain and to the point."
 )
+CALL: Final = re.compile(r"([\w.-]+)\((\{.*\})\)", re.DOTALL)
+"""A call that a prompt asks for: `weather({"city": "Paris"})`."""
 _serial = count(1)
 
 
@@ -162,12 +165,29 @@ def _calls(request: Request, behaviour: Behaviour) -> tuple[ToolCall, ...]:
     if request.forced_tool is not None:
         wanted = [tool for tool in request.tools if request.forced_tool in ("", tool.name)]
         return tuple(_call(tool, request) for tool in wanted[: behaviour.tool_calls or 1])
+    if behaviour.tool_calls and (asked := _find_asked(request)):
+        return (asked,)
     return tuple(_call(tool, request) for tool in request.tools[: behaviour.tool_calls])
 
 
+def _find_asked(request: Request) -> ToolCall | None:
+    """Return the call of an offered tool that the prompt asks for, with arguments in JSON."""
+    match = CALL.search(request.text)
+    if match is None or match[1] not in {tool.name for tool in request.tools}:
+        return None
+    try:
+        orjson.loads(match[2])
+    except orjson.JSONDecodeError:
+        return None
+    return _number(match[1], match[2])
+
+
 def _call(tool: Tool, request: Request) -> ToolCall:
-    arguments = orjson.dumps(specimen(tool.parameters, request.text)).decode()
-    return ToolCall(f"call_sim{next(_serial):08d}", tool.name, arguments)
+    return _number(tool.name, orjson.dumps(specimen(tool.parameters, request.text)).decode())
+
+
+def _number(name: str, arguments: str) -> ToolCall:
+    return ToolCall(f"call_sim{next(_serial):08d}", name, arguments)
 
 
 def _fit_length(text: str, tokens: int | None) -> str:

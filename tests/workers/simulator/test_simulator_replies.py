@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from workers.simulator.behaviour import parse
 from workers.simulator.replies import STORY, compose, count_tokens, inline, pieces, read_link
-from workers.simulator.wire import Attachment, Request
+from workers.simulator.wire import Attachment, Request, Tool
 
 
 def reply_to(text, model="sim", **more):
@@ -85,3 +85,21 @@ def test_no_answer_is_longer_than_its_limit(text, limit):
 @given(st.text())
 def test_pieces_are_the_text(text):
     assert "".join(pieces(text)) == text
+
+
+WEATHER = Tool("weather", {"type": "object", "properties": {"city": {"type": "string"}}})
+CLOCK = Tool("clock", {"type": "object"})
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "arguments"),
+    [
+        ('Please clock({"zone": {"of": "Rome"}}) now', "clock", '{"zone": {"of": "Rome"}}'),
+        ('spell({"word": "abc"})', "weather", None),  # it is not offered
+        ('clock({"zone": })', "weather", None),
+    ],
+)
+def test_the_tool_is_called_that_the_prompt_asks_for(text, name, arguments):
+    (call,) = reply_to(text, "sim-tools", tools=(WEATHER, CLOCK)).calls
+    assert call.name == name
+    assert call.arguments == arguments or arguments is None
