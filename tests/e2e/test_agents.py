@@ -1,0 +1,220 @@
+"""Coding agents and agent frameworks as they are published, over POST /responses.
+
+They know only the address, the key and the model's slug.
+"""
+
+import json
+from pathlib import Path
+
+from tests.e2e import programs
+from tests.installation import KEY, Installation
+
+CODEX = """
+model = "sim/sim-tools"
+model_provider = "waybill"
+web_search = "disabled"
+
+[model_providers.waybill]
+name = "Waybill"
+base_url = "{url}"
+env_key = "WAYBILL_API_KEY"
+wire_api = "responses"
+"""
+
+
+def test_codex_runs_a_command(installation: Installation, tmp_path: Path) -> None:
+    codex = f"{programs.find_package('@openai/codex')}/.bin/codex"
+    (tmp_path / "config.toml").write_text(CODEX.format(url=installation.url))
+    (tmp_path / "work").mkdir()
+    options = ["--skip-git-repo-check", "--sandbox", "danger-full-access", "--json"]
+    task = """exec_command({"cmd": "echo Good day > said.txt; cat said.txt"})"""
+    environment = {"CODEX_HOME": str(tmp_path), "WAYBILL_API_KEY": KEY}
+    with programs.charged_once(installation) as calls:
+        printed = programs.run(
+            installation, [codex, "exec", *options, task], tmp_path / "work", environment
+        )
+    events = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+    items = [each["item"] for each in events if each["type"] == "item.completed"]
+    [ran] = [each for each in items if each["type"] == "command_execution"]
+    assert (ran["exit_code"], ran["aggregated_output"].strip()) == (0, "Good day")
+    assert (tmp_path / "work/said.txt").read_text() == "Good day\n"
+    assert items[-1]["type"] == "agent_message"
+    assert items[-1]["text"].startswith("The tool answered: ")
+    usage = events[-1]["usage"]
+    assert usage["input_tokens"] + usage["output_tokens"] == calls.tokens
+    assert len(calls.jobs) == 2
+
+
+OPENAI_AGENTS = """
+import asyncio, json, os
+from agents import Agent, OpenAIResponsesModel, Runner, function_tool, set_tracing_disabled
+from openai import AsyncOpenAI
+
+set_tracing_disabled(True)
+client = AsyncOpenAI(base_url=os.environ["URL"], api_key=os.environ["KEY"], max_retries=0)
+
+@function_tool
+def weather(city: str) -> str:
+    return f"sunny in {city}"
+
+model = OpenAIResponsesModel("sim/sim-tools", client)
+agent = Agent(name="Guide", instructions="Be brief.", model=model, tools=[weather])
+
+async def main():
+    whole = await Runner.run(agent, "The weather in Paris?")
+    streamed = Runner.run_streamed(agent, "The weather in Paris?")
+    deltas = [
+        event.data.delta async for event in streamed.stream_events()
+        if event.type == "raw_response_event" and event.data.type == "response.output_text.delta"
+    ]
+    told = [
+        [run.final_output, [item.raw_item.name for item in run.new_items
+                            if item.type == "tool_call_item"]]
+        for run in (whole, streamed)
+    ]
+    tokens = sum(run.context_wrapper.usage.total_tokens for run in (whole, streamed))
+    print(json.dumps([*told, "".join(deltas), tokens]))
+
+asyncio.run(main())
+"""
+ANSWER = "The tool answered: sunny in Paris"
+
+
+def test_openai_agents_call_a_function(installation: Installation, tmp_path: Path) -> None:
+    with programs.charged_once(installation) as calls:
+        told = programs.run_python(installation, tmp_path, OPENAI_AGENTS)
+    assert told == [[ANSWER, ["weather"]], [ANSWER, ["weather"]], ANSWER, calls.tokens]
+    assert len(calls.jobs) == 4
+
+
+LANGCHAIN = """
+import json, os
+from langchain_core.messages import HumanMessage, ToolMessage
+from langchain_openai import ChatOpenAI
+from pydantic import BaseModel
+
+def chat(model):
+    return ChatOpenAI(model=model, base_url=os.environ["URL"], api_key=os.environ["KEY"],
+                      use_responses_api=True, max_retries=0)
+
+class Person(BaseModel):
+    name: str
+    age: int
+
+def weather(city: str) -> str:
+    "Return the weather of a city."
+    return f"sunny in {city}"
+
+whole = chat("sim/sim-echo").invoke("one two three")
+first, *rest = chat("sim/sim-echo").stream("one two three")
+streamed = sum(rest, first)
+asked = [HumanMessage("The weather in Paris?")]
+tools = chat("sim/sim-tools").bind_tools([weather])
+called = tools.invoke(asked)
+[call] = called.tool_calls
+result = ToolMessage(weather(**call["args"]), tool_call_id=call["id"])
+answered = tools.invoke([*asked, called, result])
+person = chat("sim/sim-json").with_structured_output(Person, include_raw=True).invoke("Ada")
+messages = [whole, streamed, called, answered, person["raw"]]
+print(json.dumps([
+    whole.text, streamed.text, len(rest) > 1, [call["name"], call["args"]], answered.text,
+    person["parsed"].model_dump(), sum(each.usage_metadata["total_tokens"] for each in messages),
+]))
+"""
+
+
+def test_langchain(installation: Installation, tmp_path: Path) -> None:
+    with programs.charged_once(installation) as calls:
+        told = programs.run_python(installation, tmp_path, LANGCHAIN)
+    assert told == [
+        "one two three", "one two three", True, ["weather", {"city": "Paris"}], ANSWER,
+        {"name": "Ada", "age": 3}, calls.tokens,
+    ]  # fmt: skip
+    assert len(calls.jobs) == 5
+
+
+PYDANTIC_AI = """
+import asyncio, json, os
+from pydantic import BaseModel
+from pydantic_ai import Agent, NativeOutput
+from pydantic_ai.models.openai import OpenAIResponsesModel
+from pydantic_ai.providers.openai import OpenAIProvider
+
+provider = OpenAIProvider(base_url=os.environ["URL"], api_key=os.environ["KEY"])
+
+class Person(BaseModel):
+    name: str
+    age: int
+
+agent = Agent(OpenAIResponsesModel("sim/sim-tools", provider=provider))
+
+@agent.tool_plain
+def weather(city: str) -> str:
+    return f"sunny in {city}"
+
+async def main():
+    answered = await agent.run("The weather in Paris?")
+    async with agent.run_stream("The weather in Paris?") as stream:
+        streamed = await stream.get_output()
+    model = OpenAIResponsesModel("sim/sim-json", provider=provider)
+    native = await Agent(model, output_type=NativeOutput(Person)).run("Ada")
+    by_tool = await Agent(model, output_type=Person).run("Ada")
+    runs = [answered, stream, native, by_tool]
+    print(json.dumps([
+        answered.output, streamed, native.output.model_dump(), by_tool.output.model_dump(),
+        sum(run.usage.total_tokens for run in runs),
+    ]))
+
+asyncio.run(main())
+"""
+
+
+def test_pydantic_ai(installation: Installation, tmp_path: Path) -> None:
+    with programs.charged_once(installation) as calls:
+        told = programs.run_python(installation, tmp_path, PYDANTIC_AI)
+    ada = {"name": "Ada", "age": 3}
+    assert told == [ANSWER, ANSWER, ada, ada, calls.tokens]
+    assert len(calls.jobs) == 6
+
+
+AI_SDK = """
+import { createOpenAI } from '@ai-sdk/openai';
+import { generateObject, generateText, stepCountIs, streamText, tool } from 'ai';
+import { z } from 'zod';
+
+const waybill = createOpenAI({ baseURL: process.env.URL, apiKey: process.env.KEY });
+const prompt = 'one two three';
+const whole = await generateText({ model: waybill('sim/sim-echo'), prompt });
+const stream = streamText({ model: waybill('sim/sim-echo'), prompt });
+const parts = [];
+for await (const part of stream.textStream) parts.push(part);
+const weather = tool({
+  description: 'The weather of a city.',
+  inputSchema: z.object({ city: z.string() }),
+  execute: async ({ city }) => `sunny in ${city}`,
+});
+const agent = await generateText({
+  model: waybill('sim/sim-tools'), prompt: 'The weather in Paris?', tools: { weather },
+  stopWhen: stepCountIs(3),
+});
+const person = await generateObject({
+  model: waybill('sim/sim-json'), prompt: 'Ada',
+  schema: z.object({ name: z.string(), age: z.number() }),
+});
+const usages = [whole.usage, await stream.usage, agent.totalUsage, person.usage];
+console.log(JSON.stringify([
+  whole.text, parts.join(''), parts.length > 1,
+  agent.steps[0].toolCalls.map((call) => [call.toolName, call.input]), agent.text, person.object,
+  whole.warnings ?? [], usages.reduce((sum, usage) => sum + usage.totalTokens, 0),
+]));
+"""
+
+
+def test_the_ai_sdk(installation: Installation, tmp_path: Path) -> None:
+    with programs.charged_once(installation) as calls:
+        told = programs.run_node(installation, tmp_path, "@ai-sdk/openai", AI_SDK)
+    assert told == [
+        "one two three", "one two three", True, [["weather", {"city": "Paris"}]], ANSWER,
+        {"name": "Ada", "age": 3}, [], calls.tokens,
+    ]  # fmt: skip
+    assert len(calls.jobs) == 5
