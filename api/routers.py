@@ -7,6 +7,7 @@ from api.comparisons import routes as comparisons
 from api.completions import routes as completions
 from api.files import routes as files
 from api.jobs import routes as jobs
+from api.messages import routes as messages
 from api.models import routes as models
 from api.presets import routes as presets
 from api.responses import routes as responses
@@ -18,6 +19,8 @@ ROUTERS = (
     completions.operations_router,
     responses.calls_router,
     responses.router,
+    messages.router,
+    messages.stored_router,
     jobs.router,
     completions.plan_router,
     batches.router,

@@ -40,3 +40,13 @@ def generation_id(job_id: str) -> str:
 def job_of_generation(generation: str) -> str:
     """Return the id of the job that brings this generation."""
     return f"job_{generation.removeprefix('gen-')}"
+
+
+def message_id(job_id: str) -> str:
+    """Return the id of the message that a job brings, in Anthropic's dialect."""
+    return f"msg_{job_id.removeprefix('job_')}"
+
+
+def job_of_message(message: str) -> str:
+    """Return the id of the job that brings this message."""
+    return f"job_{message.removeprefix('msg_')}"

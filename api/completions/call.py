@@ -92,7 +92,7 @@ async def _stream_job(
         )
 
 
-async def _ignore_disconnect() -> None:
+async def ignore_disconnect() -> None:
     """Do nothing when the caller of a stored answer disconnects."""
 
 
@@ -115,16 +115,17 @@ async def _stream_events(
     job: NewJob,
     stream: StreamRenderer,
     renderer: AnswerRenderer | None,
-    on_gone: Callable[[], Coroutine[Any, Any, None]] = _ignore_disconnect,
+    on_gone: Callable[[], Coroutine[Any, Any, None]] = ignore_disconnect,
     listener: Listener | None = None,
 ) -> Response:
     """Return the events of the job that was submitted for `job`, while `listener` listened.
 
-    A dialect numbers its own events, so it needs those of earlier attempts, too.
+    A dialect that numbers its own events needs those of earlier attempts, too.
     """
     job_id, is_chat = stream.job_id, renderer is None
+    latest = renderer is None or not renderer.style.needs_all_attempts
     source = services.subscriptions.follow_job(
-        job_id, principal.workspace_id, latest=is_chat, listener=listener
+        job_id, principal.workspace_id, latest=latest, listener=listener
     )
     source = delete_after_delivery.mark_after_stream(services, job_id, job.row["store"], source)
     if is_chat and routing_metadata.is_requested(request):

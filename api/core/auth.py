@@ -68,7 +68,7 @@ class Keyring:
         return await self._principal(request, MAX_AGE_SECONDS)
 
     async def _principal(self, request: Request, max_age: float) -> Principal:
-        key = _bearer(request)
+        key = _read_key(request)
         if key is None:
             return await authenticate_session(request, self._database)
         known = await self._find(key, max_age)
@@ -167,14 +167,17 @@ def actor_of(request: Request, principal: Principal) -> Actor:
     return Actor(principal.actor, principal.label or None, address)
 
 
-def _bearer(request: Request) -> str | None:
+def _read_key(request: Request) -> str | None:
     header = request.headers.get("authorization")
+    if header is None and (key := request.headers.get("x-api-key", "").strip()):
+        return key
     if header is None and SESSION_COOKIE in request.cookies:
         return None
     scheme, _, key = (header or "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         raise AuthenticationError(
-            "No API key: send the header `Authorization: Bearer <key>`.", param="Authorization"
+            "No API key: send the header `Authorization: Bearer <key>` or `x-api-key: <key>`.",
+            param="Authorization",
         )
     return key.strip()
 

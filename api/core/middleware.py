@@ -17,6 +17,8 @@ from broker import ids
 from broker.errors import RequestTimeoutError, UnavailableError, WaybillError
 
 REQUEST_ID = "x-request-id"
+ANTHROPIC_REQUEST_ID = "request-id"
+MESSAGES_PATH = "/v1/messages"
 _USABLE_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 EXPOSED = (
     *("X-Request-Id", "X-Job-Id", "X-Generation-Id", "X-Queue-Ms", "Idempotent-Replayed"),
@@ -110,7 +112,10 @@ class RequestIds:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID] = request_id
+                if MESSAGES_PATH in scope["path"]:
+                    headers[ANTHROPIC_REQUEST_ID] = request_id
             await send(message)
 
         bound = bind_contextvars(request_id=request_id)

@@ -161,6 +161,6 @@ def _address(scope: Scope) -> str:
 def _credential(scope: Scope) -> str:
     """Return the hash of the key or session of a request, or an empty string."""
     for name, value in scope["headers"]:
-        if name in (b"authorization", b"cookie"):
+        if name in (b"authorization", b"x-api-key", b"cookie"):
             return hashlib.sha256(value).hexdigest()
     return ""

@@ -22,7 +22,7 @@ from api.core.request import ANY_METADATA, METADATA, JobCursor
 from api.jobs import actions, call_timeout, delete_after_delivery, responses, submit, views
 from api.jobs.response_schemas import CancelledJob, DeletedJob, Job, JobPage
 from api.jobs.schemas import JOB_BODY, JobId, JobRequest
-from api.jobs.streaming import log_response
+from api.jobs.streaming import log_response, resume_point
 from api.webhooks.urls import own_webhook
 from broker.accounts import Scope
 from broker.completion import Json
@@ -224,24 +224,13 @@ async def follow_job(
     A reader that has the last event gets 204, so that a browser's EventSource does not reconnect.
     """
     found = await actions.find_job(services, principal, job_id)
-    last = _resume_point(request, after)
+    last = resume_point(request, after)
     if await services.database.read(reports.is_read_to_end, found, last):
         return Response(status_code=204, headers=responses.job_headers(job_id))
     services.open_streams.take(request, principal)
     source = services.subscriptions.follow_job(job_id, principal.workspace_id, after=last)
     source = delete_after_delivery.mark_after_stream(services, job_id, found.job.store, source)
     return log_response(source, job_id, keep_alive=services.settings.keep_alive_seconds)
-
-
-def _resume_point(request: Request, after: int | None) -> int:
-    last = request.headers.get("last-event-id")
-    if last is None:
-        return after or 0
-    if not last.strip().isdecimal():
-        raise InvalidRequestError(
-            "Last-Event-ID is the number of the last event received.", param="Last-Event-ID"
-        )
-    return int(last)
 
 
 def _wrap(body: Json) -> Json:

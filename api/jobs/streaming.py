@@ -29,6 +29,7 @@ from api.jobs.styles import StreamRenderer
 from broker.background import end_tasks
 from broker.completion import ErrorType, Json
 from broker.enums import JobState
+from broker.errors import InvalidRequestError
 from broker.events import job_events
 from broker.events.job_events import Event
 from broker.jobs.error_envelope import describe_job_failure
@@ -67,7 +68,7 @@ class ChunkStream:
         A caller that has received no chunk yet receives none of failed attempts, either.
         """
         self._lines = []
-        for event in events if self.shown else _skip_failed_attempts(events):
+        for event in events if self.shown else skip_failed_attempts(events):
             if not self.ended:
                 self._take(event)
         return b"".join(self._lines)
@@ -79,10 +80,10 @@ class ChunkStream:
             self.queued_ms = orjson.loads(event.data).get("queued_ms")
         elif event.type == job_events.CHUNK:
             self.shown = True
-            self._lines.append(_render_frame(event.data, event.number))
+            self._lines.append(render_frame(event.data, event.number))
         elif event.type == job_events.USAGE:
             self.shown = True
-            self._lines.append(_render_frame(event.data))
+            self._lines.append(render_frame(event.data))
         elif event.type == JobState.COMPLETED:
             self._end()
         elif event.is_end:
@@ -113,7 +114,7 @@ class ChunkStream:
             },
             "choices": [operations.empty_choice(self.operation, "error")],
         }
-        self._lines.append(_render_frame(orjson.dumps(body), number))
+        self._lines.append(render_frame(orjson.dumps(body), number))
         self._end()
 
     def _end(self) -> None:
@@ -196,6 +197,18 @@ async def _finish(closing: Coroutine[Any, Any, None]) -> None:
     await asyncio.shield(task)
 
 
+def resume_point(request: Request, after: int | None) -> int:
+    """Return the number of the last event that a reader has, by its header or parameter."""
+    last = request.headers.get("last-event-id")
+    if last is None:
+        return after or 0
+    if not last.strip().isdecimal():
+        raise InvalidRequestError(
+            "Last-Event-ID is the number of the last event received.", param="Last-Event-ID"
+        )
+    return int(last)
+
+
 def log_response(source: Source, job_id: str, *, keep_alive: float) -> Response:
     """Return a job's event log, live to its end."""
     return StreamingResponse(
@@ -212,7 +225,7 @@ async def _yield_log(feed: "_Feed", keep_alive: float) -> AsyncGenerator[bytes]:
                 yield KEEP_ALIVE
                 continue
             yield b"".join(
-                _render_frame(each.data, each.number, each.public_type) for each in events
+                render_frame(each.data, each.number, each.public_type) for each in events
             )
     finally:
         await _finish(feed.close())
@@ -249,17 +262,17 @@ class _Feed:
         await self._source.aclose()
 
 
-def _skip_failed_attempts(events: Sequence[Event]) -> Sequence[Event]:
+def skip_failed_attempts(events: Sequence[Event]) -> Sequence[Event]:
     """Return the events of the last attempt."""
     begins = [index for index, event in enumerate(events) if event.type == job_events.RETRYING]
     return events[begins[-1] + 1 :] if begins else events
 
 
 def _has_chunk(events: Sequence[Event]) -> bool:
-    return any(event.is_chunk for event in _skip_failed_attempts(events))
+    return any(event.is_chunk for event in skip_failed_attempts(events))
 
 
-def _render_frame(data: bytes, number: int | None = None, type_: str | None = None) -> bytes:
+def render_frame(data: bytes, number: int | None = None, type_: str | None = None) -> bytes:
     """Return one server-sent event."""
     id_ = b"" if number is None else b"id: %d\n" % number
     name = b"event: %s\n" % type_.encode() if type_ else b""

@@ -12,6 +12,8 @@ from broker.events.job_events import Event
 from broker.submission import JobOptions, NewJob
 
 WARNINGS_HEADER = "X-Waybill-Warnings"
+MAX_WARNINGS = 2_000
+"""Characters of the header. Warnings may name fields of the caller."""
 
 
 class StreamRenderer(Protocol):
@@ -44,6 +46,8 @@ class CallStyle(ABC):
     """Renders the answers of calls in a dialect."""
 
     dialect: ClassVar[Dialect]
+    needs_all_attempts: ClassVar[bool] = True
+    """A stream is rendered from the events of failed attempts, too."""
 
     @abstractmethod
     def render_answer(self, job: DialectJob, answer: Json, attempt: int) -> Json:
@@ -78,7 +82,8 @@ class DialectCall:
         """Return the renderer of the answer of this job."""
         created = job.row["created_at"] // 1000
         shown = DialectJob(job.id, job.row["model"], created, self.caller_body)
-        return AnswerRenderer(self.style, shown, self.translated.warnings)
+        unread = [f"{name}: {job.provider} does not read it" for name in job.unread]
+        return AnswerRenderer(self.style, shown, [*self.translated.warnings, *unread])
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,10 @@ class AnswerRenderer:
     @property
     def headers(self) -> Mapping[str, str]:
         """The header with the warnings of the translation, if there are any."""
-        return {WARNINGS_HEADER: "; ".join(self.warnings)} if self.warnings else {}
+        if not self.warnings:
+            return {}
+        text = "; ".join(self.warnings)[:MAX_WARNINGS]
+        return {WARNINGS_HEADER: "".join(each if " " <= each <= "~" else "?" for each in text)}
 
     def render(self, job_id: str, answer: Json, attempt: int) -> Json:
         """Return the body of the answer; `answer` is the chat completion of an attempt.

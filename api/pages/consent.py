@@ -98,7 +98,7 @@ def _read_parameters(parameters: dict[str, str]) -> tuple[AppCodeRequest, str]:
     try:
         key_request = AppCodeRequest.model_validate(values)
     except ValidationError as error:
-        raise build_error(error) from None
+        raise build_error(error, values) from None
     host = apps.check_callback(key_request.callback_url)
     columns_of_grant(key_request)
     return key_request, host if "callback_url" in parameters else "a program without a browser"

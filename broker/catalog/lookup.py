@@ -223,7 +223,11 @@ class Catalog:
         self, endpoints: Sequence[Endpoint], operation: Operation
     ) -> list[Endpoint]:
         return [
-            replace(each, batched=True) if self._has_batch_api(each, operation) else each
+            replace(
+                each,
+                wire=self._wires[each.provider],
+                batched=self._has_batch_api(each, operation),
+            )
             for each in endpoints
             if serves(self._wires[each.provider], operation, each.interface)
             and may_give(each.output_modalities, operation)

@@ -46,6 +46,7 @@ class Endpoint:
     retired: bool = False  # not chosen by routers; requests that name it still use it
     distillable: bool = False  # its license allows training other models on its text
     batched: bool = False  # the provider has a batch API for this operation
+    wire: str | None = None  # of its provider, as far as the plan needs it
     credential: str | None = None  # id of a workspace credential; None = the installation's key
 
     @property

@@ -20,7 +20,8 @@ NOT_SENT = frozenset(
     {"model", "models", "route", "routing", "provider", "plugins", "transforms", "preset",
      "allowed_models", "excluded_models", "cost_tier", "session_id", "trace", "usage", "stream",
      "stream_options", "debug", "coalesce", "metadata", "user", "service_tier", "modalities",
-     "reasoning", "reasoning_effort", "encoding_format", "voice", "size", "quality", "style"}
+     "reasoning", "reasoning_effort", "native", "encoding_format", "voice", "size", "quality",
+     "style"}
 )  # fmt: skip
 """Fields of a body that no model reads."""
 
@@ -43,6 +44,8 @@ DEFAULT_MAX_SEARCHES = 10  # of a call without `max_uses`
 
 _PAGE = re.compile(rb"/Type\s*/Page(?![A-Za-z])")
 _FUNCTION_KINDS = ("function", "custom")
+_CLIENT_TOOLS = ("bash_", "text_editor_", "computer_", "memory_")
+"""Tools that Anthropic defines and the caller runs, by the beginning of their types."""
 
 
 class Range(NamedTuple):
@@ -105,7 +108,7 @@ def _message(sent: Sent, message: Any) -> None:
         _walk(sent, message)
         return
     for name, value in message.items():
-        if name != "role":
+        if name not in ("role", "native"):  # what is native is in the other fields, too
             _walk(sent, value)
 
 
@@ -132,6 +135,8 @@ def _walk(sent: Sent, value: Any, *, ids: bool = False) -> None:
 def _inside(sent: Sent, value: Json) -> list[Any]:
     """Add an object's names, or all of it where it is a part of a message; return what is left."""
     kind = value.get("type")
+    if kind == "native":
+        return [value.get("block"), value.get("tool")]
     if isinstance(kind, str) and (read := _MEDIA.get(kind)) and _held(value, kind) is not None:
         read(sent, value)
         return []
@@ -266,11 +271,13 @@ def _searches(tool: Json) -> Range:
 
     A tool of an unknown kind counts as a search tool.
     """
+    if tool.get("type") == "native" and isinstance(tool.get("tool"), dict):
+        tool = tool["tool"]
     kind = tool.get("type")
     is_function = kind in _FUNCTION_KINDS or (
         kind is None and isinstance(tool.get("function"), dict)
     )
-    if is_function:
+    if is_function or str(kind).startswith(_CLIENT_TOOLS):
         return Range()
     uses = tool.get("max_uses")
     most = uses if isinstance(uses, int) and not isinstance(uses, bool) else DEFAULT_MAX_SEARCHES

@@ -8,6 +8,7 @@ from broker.errors import ModalityError, NoEndpointError
 from broker.money import usd_text
 from broker.pricing import Price
 from broker.providers.endpoints import Endpoint
+from broker.requests.native import RequiredWire
 from broker.routing.preferences import NO_PREFERENCES, Preferences
 from broker.routing.requirements import Requirements
 from broker.values import immutable
@@ -82,7 +83,22 @@ def matches(endpoint: Endpoint, slug: str) -> bool:
     return provider == endpoint.provider and (not build or build == endpoint.quantization)
 
 
+_APIS = {"anthropic": "Anthropic's Messages API"}
+
+
+def _build_wire_filter(required: RequiredWire) -> Filter:
+    api = _APIS.get(required.wire, required.wire)
+    return Filter(
+        "native_content",
+        required.field,
+        f"an endpoint with {api}, which alone has `{required.kind}`",
+        lambda each: each.wire == required.wire,
+    )
+
+
 def _list_requirement_filters(requirements: Requirements) -> Iterator[Filter]:
+    for required in requirements.wires:
+        yield _build_wire_filter(required)
     if requirements.modalities:
         requirement = f"{_join_words(requirements.modalities)} input"
         yield Filter(

@@ -1,14 +1,15 @@
 """Read the requirements of a body on an endpoint. Pure: no media is decoded."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from mimetypes import guess_type
 from typing import Any
 from urllib.parse import urlsplit
 
 from broker.completion import Json
-from broker.requests import context_compression, parameters, token_estimates
+from broker.requests import context_compression, native, parameters, token_estimates
 from broker.requests.data_uris import is_data_uri, stated_type
+from broker.requests.native import RequiredWire
 from broker.requests.plugins import FileParser, read_file_parser
 from broker.values import immutable
 
@@ -26,6 +27,7 @@ class Requirements:
     must: frozenset[str] = frozenset()  # those that the answer depends on
     input_tokens: int = 0  # estimated
     output_tokens: int | None = None  # the requested maximum
+    wires: Sequence[RequiredWire] = ()  # for content that no other wire expresses
     shortened_up_to: int = 0  # prompts are shortened for contexts up to this size
 
     @property
@@ -62,6 +64,7 @@ def find_requirements(body: Json) -> Requirements:
         must=_find_essential(body, parameters_set),
         input_tokens=token_estimates.estimate_input_tokens(body),
         output_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),
+        wires=native.find_required_wires(body),
         shortened_up_to=_find_shortened_context(body),
     )
 

@@ -110,6 +110,7 @@ class NewJob:
     least_nanos: int = 0  # the probable cost; the row has the upper bound
     limits: Sequence[RateLimit] = ()  # the limits that count it
     is_free: bool = False  # a free model is requested or in the plan
+    unread: Sequence[str] = ()  # fields of the caller that the first endpoint does not read
     shares: str | None = None  # fingerprint for coalescing
     refusal: WaybillError | None = None  # the error if no earlier job has its key
 

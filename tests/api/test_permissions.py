@@ -44,6 +44,8 @@ ROUTES = {
         RUNS,
         {"model": "acme/small", "input_audio": {"data": "aGk=", "format": "wav"}},
     ),
+    "POST /messages": (RUNS, CHAT | {"max_tokens": 9}),
+    "POST /messages/count_tokens": (RUNS, CHAT),
     "POST /responses": (RUNS, {"model": "acme/small", "input": "hi"}),
     "POST /responses/input_tokens": (USES, {}),
     "DELETE /responses/{response_id}": (USES, {}),

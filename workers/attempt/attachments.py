@@ -6,6 +6,7 @@ from typing import Any
 
 from broker.completion import Failure, Json
 from broker.lifecycle import ClaimedJob
+from broker.requests import native
 from broker.requests.operations import Operation
 from broker.requests.plugins import read_file_parser
 from broker.settings import Settings
@@ -39,7 +40,9 @@ class Attachments:
     async def fit(
         self, job: ClaimedJob, body: Json, plugins: Any, route: ProviderRoute
     ) -> Prepared | Failure:
-        """Adapt the attachments of a chat body to its endpoint. Other bodies stay as they are.
+        """Adapt a chat body to its endpoint: its attachments and its native content.
+
+        Other bodies stay as they are.
 
         `plugins` is the field of the caller's body. Returns a Failure for a URL that the provider
         must not fetch.
@@ -48,7 +51,7 @@ class Attachments:
         adapter = route.chat_adapter(job.endpoint.interface)
         if job.operation is Operation.CHAT:
             prepared = await prepare(
-                body,
+                native.resolve(body, route.chat.wire),
                 modalities=job.endpoint.input_modalities,
                 adapter=adapter,
                 fetch=self.fetch,

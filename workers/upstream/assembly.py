@@ -79,5 +79,6 @@ def _has_content(choice: Json) -> bool:
     return bool(
         choice.get("finish_reason")
         or choice.get("logprobs")
+        or choice.get("native")
         or any(value for name, value in delta if name != "role")
     )

@@ -18,4 +18,4 @@ def validated(schema: type[Body], body: Json, *, inside: str | None = None) -> B
     try:
         return schema.model_validate(body)
     except ValidationError as error:
-        raise build_error(error, [inside] if inside else []) from None
+        raise build_error(error, body, [inside] if inside else []) from None

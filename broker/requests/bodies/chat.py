@@ -26,13 +26,21 @@ class FunctionDefinition(OpenBody):
 class Tool(OpenBody):
     """A tool that the model may call."""
 
-    type: str = Field(description="`function`, or a kind of a provider.")
+    type: str = Field(description="`function`, `native`, or a kind of a provider.")
     function: FunctionDefinition | None = Field(None, description="The function to call.")
+    wire: Literal["anthropic"] | None = Field(
+        None, description="The wire whose endpoints have a `native` tool."
+    )
+    tool: dict[str, Any] | None = Field(
+        None, description="A `native` tool, in the form of its wire."
+    )
 
     @model_validator(mode="after")
     def _check_function(self) -> "Tool":
         if self.type == "function" and self.function is None:
             raise ValueError("a tool of type `function` needs a `function`")
+        if self.type == "native" and (self.wire is None or self.tool is None):
+            raise ValueError("a tool of type `native` needs a `wire` and a `tool`")
         return self
 
 

@@ -85,6 +85,17 @@ class DocumentPart(OpenBody):
     source: FileContent = Field(description="The content of the file.")
 
 
+class NativePart(OpenBody):
+    """A block in the form of one wire, which only its endpoints read."""
+
+    type: Literal["native"] = Field(description="The kind of the part.")
+    wire: Literal["anthropic"] = Field(description="The wire.")
+    block: dict[str, Any] = Field(description="The block, e.g. a `search_result`.")
+    instead: list[TextPart] | None = Field(
+        None, description="The text for other endpoints; without it they are not used."
+    )
+
+
 class RefusalPart(OpenBody):
     """A refusal of an earlier answer."""
 
@@ -93,7 +104,14 @@ class RefusalPart(OpenBody):
 
 
 ContentPart = Annotated[
-    TextPart | ImagePart | AudioPart | VideoPart | FilePart | DocumentPart | RefusalPart,
+    TextPart
+    | ImagePart
+    | AudioPart
+    | VideoPart
+    | FilePart
+    | DocumentPart
+    | NativePart
+    | RefusalPart,
     Field(discriminator="type"),
 ]
 Content = str | list[ContentPart]

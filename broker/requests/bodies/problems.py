@@ -1,15 +1,11 @@
 """Describe what is wrong with a body, and where."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
 from broker.errors import InvalidRequestError
-
-UNION_FORMS = re.compile(r"str|constrained-str|Route|(list|literal|dict)\[.*|function-.*")
-"""Pydantic's names for the members of a union without tags."""
 
 PATTERNS = {
     r"^[a-z0-9]+(-[a-z0-9]+)*$": "lower-case letters, digits and single hyphens, as my-team",
@@ -18,8 +14,6 @@ PATTERNS = {
 }
 """Regular expressions of fields, in words."""
 
-TAGGED = (["messages"], ["content"], ["input"], ["output"])
-"""Lists whose entries are of several kinds, each with a tag."""
 
 MUST_BE = "must be "
 ISO_TIME = f"{MUST_BE}a time with its zone, as 2030-12-31T23:59:59Z"
@@ -83,10 +77,12 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value.is_integer() else f"{value:g}"
 
 
-def build_error(error: ValidationError, prefix: Sequence[str] = ()) -> InvalidRequestError:
-    """Build an error that names the field from the first validation problem."""
+def build_error(
+    error: ValidationError, body: Any, prefix: Sequence[str] = ()
+) -> InvalidRequestError:
+    """Build an error that names the field of the body from the first validation problem."""
     problems = error.errors(include_url=False)
-    located = [(_location(each), describe_problem(each)) for each in problems]
+    located = [(_location(each, body), describe_problem(each)) for each in problems]
     first, _ = located[0]
     # a union reports every form; the form with the deepest error is the likely one
     same = [each for each in located if each[0][: len(first)] == first]
@@ -116,21 +112,29 @@ def _join_messages(messages: Sequence[str]) -> str:
     return " or ".join([first, *(each.removeprefix(MUST_BE) for each in rest)])
 
 
-def _location(problem: Mapping[str, Any]) -> list[int | str]:
-    """Leave out the names of union members, which Pydantic puts into a location: noise to a caller.
+def _location(problem: Mapping[str, Any], body: Any) -> list[int | str]:
+    """Return the path of a problem in the body.
 
-    Where none was chosen, what chooses among them is the field that is wrong. A tag (`user` in
-    messages.0.user.content, `text` in content.1.text.text) comes after a number.
+    Pydantic also names the members and tags of unions, which no caller knows. They are the steps
+    that the body does not have, except for the name of a missing field. Where no member was chosen,
+    what chooses among them is the field that is wrong.
     """
     path: list[int | str] = []
-    before: int | str = ""
-    for step in problem["loc"]:
-        if isinstance(step, str) and UNION_FORMS.fullmatch(step):
-            continue
-        is_tag = isinstance(before, int) and path[-2:-1] in TAGGED
-        if not is_tag:
+    value = body
+    *before, last = problem["loc"] or (None,)
+    for step in before:
+        if _has(value, step):
             path.append(step)
-        before = step
+            value = value[step]
+    if last is not None and (problem["type"] == "missing" or _has(value, last)):
+        path.append(last)
     if problem["type"].startswith("union_tag_"):
         path.append(problem["ctx"]["discriminator"].strip("'"))
     return path
+
+
+def _has(value: Any, step: Any) -> bool:
+    """Return whether a value has a field or an entry."""
+    if isinstance(value, list):
+        return isinstance(step, int) and step < len(value)
+    return isinstance(value, Mapping) and step in value

@@ -9,6 +9,8 @@ from typing import Any
 import orjson
 
 from broker.completion import Completion, CompletionRequest, Failure, Json, Usage
+from broker.requests.native import read_native
+from workers.adapters.anthropic.messages import WIRE
 from workers.adapters.anthropic.models import AnthropicQuirk
 from workers.adapters.anthropic.request import build_body
 from workers.adapters.anthropic.response import read_response as read_answer
@@ -16,7 +18,7 @@ from workers.adapters.anthropic.response import read_usage
 from workers.adapters.anthropic.stream import AnthropicStreamReader
 from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
 from workers.adapters.errors import read_error
-from workers.adapters.json_shapes import parse
+from workers.adapters.json_shapes import as_object, parse
 from workers.adapters.vertex import model_url
 
 VERSION = "2023-06-01"
@@ -27,7 +29,7 @@ _FILES_BETA = "files-api-2025-04-14"
 class AnthropicAdapter(Adapter):
     """See `Adapter`. `options["version"]` replaces the `anthropic-version`."""
 
-    wire = "anthropic"
+    wire = WIRE
     quirks = frozenset(AnthropicQuirk)
     accepts = frozenset({"image", "file"})
     fetches = accepts
@@ -39,9 +41,11 @@ class AnthropicAdapter(Adapter):
             body = {"anthropic_version": VERTEX_VERSION, **body}
             del body["model"]
         headers = build_headers(upstream, stream=request.stream)
-        if _uses_files(body):
-            betas = headers.get("anthropic-beta")
-            headers["anthropic-beta"] = f"{betas},{_FILES_BETA}" if betas else _FILES_BETA
+        betas = [*_read_betas(request.body), *([_FILES_BETA] if _uses_files(body) else ())]
+        if betas:
+            given = headers.get("anthropic-beta", "").split(",")
+            named = dict.fromkeys(each for beta in (*given, *betas) if (each := beta.strip()))
+            headers["anthropic-beta"] = ",".join(named)
         return HttpRequest(_build_url(request, upstream), headers, orjson.dumps(body))
 
     def read_response(self, body: bytes, request: CompletionRequest) -> Completion:
@@ -78,7 +82,13 @@ def build_headers(upstream: Upstream, *, stream: bool = False) -> dict[str, str]
     return headers | {name.lower(): value for name, value in upstream.headers.items()}
 
 
+def _read_betas(body: Json) -> list[str]:
+    """Return the betas of the caller of a Messages request."""
+    betas = read_native(body, WIRE).get("betas")
+    return betas if isinstance(betas, list) else []
+
+
 def _uses_files(body: Json) -> bool:
     """Return whether a turn names a file in Anthropic's file store, which is a beta."""
     blocks = (block for turn in body["messages"] for block in turn["content"])
-    return any(block.get("source", {}).get("type") == "file" for block in blocks)
+    return any(as_object(block.get("source")).get("type") == "file" for block in blocks)

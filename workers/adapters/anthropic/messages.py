@@ -6,11 +6,13 @@ from typing import Any
 import orjson
 
 from broker.completion import AttemptOutcome, ErrorType, Failure, Json
+from broker.requests.native import is_native, read_fields, read_native
 from workers.adapters.base import ProviderFailureError
 from workers.adapters.json_shapes import as_objects, read_call
 from workers.adapters.media import AttachedMedia, MediaKind, read_media
 from workers.adapters.tool_history import alphanumeric_id, with_matched_calls
 
+WIRE = "anthropic"
 _KEPT = ("cache_control", "citations")
 _DOCUMENT_KEPT = (*_KEPT, "context")
 
@@ -29,6 +31,8 @@ def _block(part: Any) -> Json | None:
         part = {"type": "text", "text": part}
     if not isinstance(part, dict):
         return None
+    if is_native(part):
+        return {**part["block"]}
     if part.get("type") in ("text", "input_text", "output_text", "refusal"):
         text = part.get("text") or part.get("refusal")
         if not isinstance(text, str) or not text.strip():
@@ -143,6 +147,8 @@ def _repair(conversation: AnthropicConversation) -> None:
 
 
 def _assistant(message: Json) -> list[Json]:
+    if content := read_native(message, WIRE).get("content"):
+        return _name_calls(content, as_objects(message.get("tool_calls")))
     blocks = _read_thinking(message.get("reasoning_details"))
     blocks += read_blocks(message.get("content") or message.get("refusal"))
     for call in as_objects(message.get("tool_calls")):
@@ -153,6 +159,15 @@ def _assistant(message: Json) -> list[Json]:
             block = {"type": "tool_use", "id": call["id"], "name": name}
             blocks.append(block | {"input": call_input, **_cache_mark(call)})
     return blocks
+
+
+def _name_calls(content: list[Json], calls: list[Json]) -> list[Json]:
+    """Return the blocks of a turn. Its calls have the ids that their results name."""
+    ids = iter([call["id"] for call in calls])
+    return [
+        {**block, "id": next(ids, block["id"])} if block["type"] == "tool_use" else {**block}
+        for block in content
+    ]
 
 
 def _input(arguments: Any) -> Json:
@@ -178,7 +193,7 @@ def _result(message: Json) -> Json:
         result["is_error"] = True
     if mark := message.get("cache_control") or (marks and marks[-1]):
         result["cache_control"] = mark  # blocks within a result cannot be cached on their own
-    return result
+    return result | read_fields(message, WIRE)
 
 
 def _mark(blocks: list[Json], message: Json) -> list[Json]:

@@ -3,8 +3,9 @@
 from typing import Any
 
 from broker.completion import CompletionRequest, Json
-from workers.adapters.anthropic.messages import AnthropicConversation, read_conversation
-from workers.adapters.anthropic.models import ClaudeModel
+from broker.requests.native import TRANSLATED_FIELDS, read_fields
+from workers.adapters.anthropic.messages import WIRE, AnthropicConversation, read_conversation
+from workers.adapters.anthropic.models import AnthropicQuirk, ClaudeModel
 from workers.adapters.anthropic.tools import forces_tool, read_choice, read_tools, set_format
 from workers.adapters.base import refuse_rare_formats
 from workers.adapters.reasoning import (
@@ -92,13 +93,43 @@ def build_body(request: CompletionRequest, quirks: frozenset[str]) -> Json:
         sent["tools"] = tools
         if choice := read_choice(body):
             sent["tool_choice"] = choice
-    set_format(sent, body, model, quirks)
-    set_thinking(sent, body, model, conversation)
+    native = read_fields(body, WIRE)
+    if not _set_native_config(sent, native, model, quirks):
+        set_format(sent, body, model, quirks)
+    if not _set_native_thinking(sent, native, model):
+        set_thinking(sent, body, model, conversation)
     set_sampling(sent, body, model)
     _set_rest(sent, body)
+    sent |= {name: value for name, value in native.items() if name not in TRANSLATED_FIELDS}
     if request.stream:
         sent["stream"] = True
     return sent
+
+
+def _set_native_config(
+    sent: Json, native: Json, model: ClaudeModel, quirks: frozenset[str]
+) -> bool:
+    """Set the `output_config` of a caller of this wire. Return whether it has the format."""
+    config = native.get("output_config")
+    if not isinstance(config, dict):
+        return False
+    takes_schema = model.takes_schema and AnthropicQuirk.FORCED_TOOL_SCHEMA not in quirks
+    kept = {name: config[name] for name in config if name != "format" or takes_schema}
+    if kept:
+        sent["output_config"] = kept
+    return "format" in kept
+
+
+def _set_native_thinking(sent: Json, native: Json, model: ClaudeModel) -> bool:
+    """Set the `thinking` of a caller of this wire, if the model has it in this form."""
+    thinking = native.get("thinking")
+    if not isinstance(thinking, dict):
+        return False
+    fits = {"enabled": model.takes_budget, "adaptive": model.adapts, "disabled": model.thinks}
+    if fits.get(str(thinking.get("type"))):
+        sent["thinking"] = thinking
+        return True
+    return False
 
 
 def _set_rest(sent: Json, body: Json) -> None:

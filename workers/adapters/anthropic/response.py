@@ -6,6 +6,7 @@ import orjson
 
 from broker.completion import Completion, CompletionRequest, Json, Usage
 from workers.adapters.anthropic.messages import FORMAT
+from workers.adapters.anthropic.native import build_native
 from workers.adapters.anthropic.tools import answers_by_tool
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.adapters.choices import finish_reason
@@ -153,15 +154,16 @@ def read_response(payload: Any, request: CompletionRequest) -> Completion:
     if not isinstance(blocks, list):
         raise MalformedAnswerError("the provider's answer has no content")
     message = _AnswerMessage(request.body, id_seed(payload, request))
-    for block in blocks:
-        if isinstance(block, dict):
-            message.add(block)
+    given_blocks = [block for block in blocks if isinstance(block, dict)]
+    for block in given_blocks:
+        message.add(block)
     given = payload.get("stop_reason")
     choice: Json = {
         "index": 0,
         "message": message.read(refusal_text(payload)),
         "finish_reason": stop_reason(given, called=bool(message.calls)),
         "native_finish_reason": given,
+        **build_native(request.body, given_blocks, payload),
     }
     return Completion(
         choices=[choice],

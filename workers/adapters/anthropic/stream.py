@@ -1,10 +1,13 @@
 """Reading of a streamed Messages answer, block by block."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from broker.completion import Chunk, CompletionRequest, Json, Usage
+from workers.adapters.anthropic.messages import WIRE
+from workers.adapters.anthropic.native import NativeStream
 from workers.adapters.anthropic.response import (
     build_encrypted_detail,
     build_text_detail,
@@ -165,8 +168,8 @@ def open_block(block: Json, progress: Progress) -> Block | None:
 class AnthropicStreamReader(EventReader):
     """See `EventReader`. The single choice finishes when `message_stop` has come."""
 
-    __slots__ = ("_blocks", "_ended", "_envelope", "_progress", "_request", "_started", "_stop",
-                 "_usage")  # fmt: skip
+    __slots__ = ("_blocks", "_ended", "_envelope", "_native", "_progress", "_request", "_started",
+                 "_stop", "_usage")  # fmt: skip
 
     def __init__(self, request: CompletionRequest) -> None:
         super().__init__()
@@ -174,6 +177,7 @@ class AnthropicStreamReader(EventReader):
         hidden = hides_reasoning(request.body)
         self._progress = Progress(request.body, id_seed({}, request), hidden)
         self._blocks: dict[int, Block] = {}
+        self._native = NativeStream(request.body)
         self._envelope = Chunk()
         self._usage: Json = {}
         self._stop: Json | None = None  # the delta that held the stop reason
@@ -196,16 +200,12 @@ class AnthropicStreamReader(EventReader):
         if self._ended or not event.data:
             return
         payload = _require_success(parse(event.data), event.name)
-        match payload.get("type"):
-            case "content_block_delta":
-                block = self._blocks.get(_index(payload))
-                if block is not None and isinstance(delta := payload.get("delta"), dict):
-                    self._add(chunks, block.feed(delta))
-            case "content_block_start":
-                self._open(payload, chunks)
-            case "content_block_stop":
-                block = self._blocks.pop(_index(payload), None)
-                self._add(chunks, block.stop() if block is not None else {})
+        kind = payload.get("type")
+        if isinstance(kind, str) and kind.startswith("content_block_"):
+            native = self._native.take(payload)
+            self._add(chunks, self._read_delta(kind, payload), native)
+            return
+        match kind:
             case "message_start":
                 self._begin(payload.get("message"))
             case "message_delta":
@@ -228,29 +228,41 @@ class AnthropicStreamReader(EventReader):
             service_tier=read_tier(message.get("usage")),
         )
 
-    def _open(self, payload: Json, chunks: list[Chunk]) -> None:
-        block = payload.get("content_block")
-        if not isinstance(block, dict):
-            return
-        opened = open_block(block, self._progress)
-        if opened is not None:
-            self._blocks[_index(payload)] = opened
-            self._add(chunks, opened.feed(block))
+    def _read_delta(self, kind: str, payload: Json) -> Json:
+        """Return the delta that an event of a block adds."""
+        index = _index(payload)
+        if kind == "content_block_start":
+            return self._open(index, payload.get("content_block"))
+        if kind == "content_block_stop":
+            block = self._blocks.pop(index, None)
+            return block.stop() if block is not None else {}
+        block, delta = self._blocks.get(index), payload.get("delta")
+        return block.feed(delta) if block is not None and isinstance(delta, dict) else {}
+
+    def _open(self, index: int, block: Any) -> Json:
+        opened = open_block(block, self._progress) if isinstance(block, dict) else None
+        if opened is None:
+            return {}
+        self._blocks[index] = opened
+        return opened.feed(block)
 
     def _note(self, payload: Json) -> None:
+        self._native.take(payload)
         self._usage = merge_usage(self._usage, payload.get("usage"))
         delta = payload.get("delta")
         if isinstance(delta, dict) and delta.get("stop_reason"):
             self._stop = delta
 
-    def _add(self, chunks: list[Chunk], delta: Json) -> None:
-        if not delta:
+    def _add(self, chunks: list[Chunk], delta: Json, native: Sequence[Json] = ()) -> None:
+        if not delta and not native:
             return
         if not self._started:
             self._started = True
             opening = None if "tool_calls" in delta else ""
             delta = {"role": "assistant", "content": opening, **delta}
-        choice = {"index": 0, "delta": delta, "finish_reason": None}
+        choice: Json = {"index": 0, "delta": delta, "finish_reason": None}
+        if native:
+            choice["native"] = {"wire": WIRE, "events": native}
         chunks.append(replace(self._envelope, choices=(choice,)))
 
     def _end(self, chunks: list[Chunk]) -> None:
@@ -268,6 +280,7 @@ class AnthropicStreamReader(EventReader):
             "delta": {**last, "refusal": refusal} if refusal else last,
             "finish_reason": stop_reason(given, called=self._progress.calls > 0),
             "native_finish_reason": given,
+            **self._native.build(self._usage),
         }
         chunks.append(replace(self._envelope, choices=(choice,)))
         if usage := read_usage(self._usage):

@@ -4,6 +4,8 @@ import re
 from typing import Any
 
 from broker.completion import Json
+from broker.requests.native import is_native, read_fields, read_native
+from workers.adapters.anthropic.messages import WIRE
 from workers.adapters.anthropic.models import AnthropicQuirk, ClaudeModel
 from workers.adapters.json_shapes import read_call
 
@@ -112,7 +114,7 @@ def read_tools(body: Json, model: ClaudeModel) -> list[Json]:
     choice, tools = body.get("tool_choice"), body.get("tools")
     allowed = _read_allowed_names(choice)
     read = [_tool(tool, model) for tool in tools] if isinstance(tools, list) else []
-    return [tool for tool in read if tool and (allowed is None or tool["name"] in allowed)]
+    return [tool for tool in read if tool and (allowed is None or tool.get("name") in allowed)]
 
 
 def read_choice(body: Json) -> Json | None:
@@ -162,19 +164,24 @@ def _read_allowed_names(choice: Any) -> list[Any] | None:
 def _tool(tool: Any, model: ClaudeModel) -> Json | None:
     if not isinstance(tool, dict):
         return None
+    if is_native(tool):
+        own: Json = tool["tool"]
+        return own
     function = tool.get("function")
     if isinstance(function, dict) and function.get("name"):
         return _function(tool, function, model)
     if isinstance(custom := tool.get("custom"), dict) and custom.get("name"):
         schema = {"type": "object", "properties": {"input": {"type": "string"}}}
         return _describe(custom) | {"input_schema": schema | {"required": ["input"]}}
-    own = isinstance(tool.get("type"), str) and _ANTHROPIC_TOOL.fullmatch(tool["type"])
-    return tool if own and tool.get("name") else None
+    dated = isinstance(tool.get("type"), str) and _ANTHROPIC_TOOL.fullmatch(tool["type"])
+    return tool if dated and tool.get("name") else None
 
 
 def _function(tool: Json, function: Json, model: ClaudeModel) -> Json:
     schema = function.get("parameters")
     schema = schema if isinstance(schema, dict) else {}
+    if read_native(tool, WIRE):
+        return _exact_function(tool, function, schema)
     if schema.get("type") != "object":
         schema = {"properties": {}, **schema, "type": "object"}
     read = _describe(function)
@@ -186,6 +193,14 @@ def _function(tool: Json, function: Json, model: ClaudeModel) -> Json:
         if value := tool.get(name) or function.get(name):
             read[name] = value
     return read
+
+
+def _exact_function(tool: Json, function: Json, schema: Json) -> Json:
+    """Return a function as a caller of this wire defined it."""
+    strict = {"strict": function["strict"]} if "strict" in function else {}
+    mark = {"cache_control": tool["cache_control"]} if tool.get("cache_control") else {}
+    exact = {**_describe(function), "input_schema": schema, **strict, **mark}
+    return exact | read_fields(tool, WIRE)
 
 
 def _describe(holder: Json) -> Json:
@@ -228,7 +243,8 @@ def set_format(sent: Json, body: Json, model: ClaudeModel, quirks: frozenset[str
     ):
         _force_tool(sent, body, schema)
     else:
-        sent["output_config"] = {"format": {"type": "json_schema", "schema": close_schema(schema)}}
+        closed = {"type": "json_schema", "schema": close_schema(schema)}
+        sent["output_config"] = {**sent.get("output_config", {}), "format": closed}
 
 
 def _force_tool(sent: Json, body: Json, schema: Json) -> None:

@@ -66,6 +66,9 @@ def _without_deferral(tool: Any) -> Any:
 
 
 _MARK = "cache_control"
+_MARKS = frozenset({_MARK, "citations", "context"})
+"""Fields of parts and tools that only Anthropic's models read."""
+
 _ANSWER_ONLY = ("reasoning", "reasoning_details", "reasoning_content", "annotations", "images")
 """Fields of an assistant message in our answers that strict vendors refuse in a request."""
 
@@ -115,9 +118,9 @@ def _drop_cache_marks(body: Json) -> None:
 
 
 def _without_mark(entry: Any) -> Any:
-    if not isinstance(entry, dict) or _MARK not in entry:
+    if not isinstance(entry, dict) or _MARKS.isdisjoint(entry):
         return entry
-    return {name: value for name, value in entry.items() if name != _MARK}
+    return {name: value for name, value in entry.items() if name not in _MARKS}
 
 
 def _without_part_marks(entry: Any) -> Any:

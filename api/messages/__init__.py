@@ -1,0 +1,1 @@
+"""Anthropic's Messages API over any model: messages, token counts, and batches of messages."""

@@ -1,0 +1,250 @@
+"""The `anthropic` SDK, unchanged but for address and key, over models of several wires."""
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import anthropic
+import pytest
+
+from tests.e2e.conftest import PDF, PNG
+from tests.installation import KEY, Installation
+
+HELLO: list[Any] = [{"role": "user", "content": "one two three"}]
+WEATHER: Any = {
+    "name": "weather",
+    "description": "The weather of a city.",
+    "input_schema": {
+        "type": "object",
+        "properties": {"city": {"type": "string"}},
+        "required": ["city"],
+    },
+}
+WIRES = ("openai", "anthropic", "gemini")
+
+
+@pytest.fixture(scope="module")
+def client(wires: Installation) -> Iterator[anthropic.Anthropic]:
+    with anthropic.Anthropic(base_url=wires.root, api_key=KEY, max_retries=0) as client:
+        yield client
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_message(client: anthropic.Anthropic, wire: str) -> None:
+    message = client.messages.create(
+        model=f"{wire}/sim", max_tokens=100, system="Be brief.", messages=HELLO
+    )
+    assert message.id.startswith("msg_")
+    assert message.content[0].type == "text"
+    assert message.stop_reason == "end_turn"
+    assert message.usage.input_tokens > 0
+    assert message.usage.output_tokens > 0
+    assert message.usage.model_extra
+    assert message.usage.model_extra["cost"] > 0
+    assert message._request_id
+    assert message._request_id.startswith("req_")
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_stream(client: anthropic.Anthropic, wire: str) -> None:
+    with client.messages.stream(model=f"{wire}/sim-echo", max_tokens=100, messages=HELLO) as stream:
+        texts = list(stream.text_stream)
+        message = stream.get_final_message()
+    assert "".join(texts) == "one two three"
+    assert message.stop_reason == "end_turn"
+    assert message.usage.input_tokens > 0
+    assert message.usage.output_tokens > 0
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("wire", WIRES)
+def test_tools(client: anthropic.Anthropic, wire: str, streamed: bool) -> None:
+    asked = {
+        "model": f"{wire}/sim-tools",
+        "max_tokens": 100,
+        "tools": [WEATHER],
+        "tool_choice": {"type": "auto"},
+    }
+    first = _ask(client, streamed, messages=HELLO, **asked)
+    assert first.stop_reason == "tool_use"
+    [call] = [block for block in first.content if block.type == "tool_use"]
+    assert call.name == "weather"
+    assert isinstance(call.input, dict)
+    result = {"type": "tool_result", "tool_use_id": call.id, "content": "sunny"}
+    turns = [
+        *HELLO,
+        {"role": "assistant", "content": [block.model_dump() for block in first.content]},
+        {"role": "user", "content": [result]},
+    ]
+    second = _ask(client, streamed, messages=turns, **asked)
+    assert second.stop_reason in ("end_turn", "tool_use")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("wire", WIRES)
+def test_thinking(client: anthropic.Anthropic, wire: str, streamed: bool) -> None:
+    asked = {
+        "model": f"{wire}/sim-reason",
+        "max_tokens": 4000,
+        "thinking": {"type": "enabled", "budget_tokens": 2000},
+    }
+    message = _ask(client, streamed, messages=HELLO, **asked)
+    found = {block.type: block for block in message.content}
+    assert found["text"].text
+    if wire == "gemini":  # the simulator sends the signature only
+        assert found["redacted_thinking"].data
+    else:
+        assert found["thinking"].thinking
+    if wire == "anthropic":
+        assert found["thinking"].signature
+    answer = {"role": "assistant", "content": [block.model_dump() for block in message.content]}
+    again = _ask(client, streamed, messages=[*HELLO, answer, *HELLO], **asked)
+    assert again.stop_reason == "end_turn"
+
+
+def _ask(client: anthropic.Anthropic, streamed: bool, **body: Any) -> Any:
+    if not streamed:
+        return client.messages.create(**body)
+    with client.messages.stream(**body) as stream:
+        return stream.get_final_message()
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_images_and_documents(client: anthropic.Anthropic, wire: str) -> None:
+    picture = {
+        "type": "base64",
+        "media_type": "image/png",
+        "data": base64.b64encode(PNG).decode(),
+    }
+    paper = {
+        "type": "base64",
+        "media_type": "application/pdf",
+        "data": base64.b64encode(PDF).decode(),
+    }
+    blocks: list[Any] = [
+        {"type": "image", "source": picture},
+        {"type": "document", "source": paper, "title": "paper.pdf"},
+        {"type": "text", "text": "What is it?"},
+    ]
+    message = client.messages.create(
+        model=f"{wire}/sees", max_tokens=100, messages=[{"role": "user", "content": blocks}]
+    )
+    assert message.content
+
+
+def test_a_pdf_is_read_for_a_model_without_files(client: anthropic.Anthropic) -> None:
+    source = {
+        "type": "base64",
+        "media_type": "application/pdf",
+        "data": base64.b64encode(PDF).decode(),
+    }
+    blocks: list[Any] = [{"type": "document", "source": source}]
+    message = client.messages.create(
+        model="openai/reads", max_tokens=500, messages=[{"role": "user", "content": blocks}]
+    )
+    assert message.content[0].type == "text"
+    assert "The first page" in message.content[0].text
+
+
+def test_count_tokens(client: anthropic.Anthropic) -> None:
+    counted = client.messages.count_tokens(model="openai/sim", messages=HELLO, tools=[WEATHER])
+    assert counted.input_tokens > 10
+    assert counted.model_extra == {"estimated": True}
+
+
+def test_a_bearer_token_is_a_key(wires: Installation) -> None:
+    with anthropic.Anthropic(base_url=wires.root, auth_token=KEY, api_key=None) as client:
+        assert client.messages.create(model="openai/sim", max_tokens=9, messages=HELLO).content
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "says"),
+    [
+        ({"max_tokens": 0}, anthropic.BadRequestError, "max_tokens"),
+        ({"model": "no/such"}, anthropic.NotFoundError, "no/such"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image", "source": {}}]}]},
+            anthropic.BadRequestError,
+            "messages.0.content.0.source.type",
+        ),
+        (
+            {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
+            anthropic.NotFoundError,
+            "tools.0",
+        ),
+        ({"model": "openai/sim-429-retry7"}, anthropic.RateLimitError, ""),
+        ({"model": "anthropic/sim-529"}, anthropic.APIStatusError, ""),
+    ],
+)
+def test_errors(client: anthropic.Anthropic, body: Any, error: Any, says: str) -> None:
+    asked = {"model": "openai/sim", "max_tokens": 9, "messages": HELLO} | body
+    with pytest.raises(error) as raised:
+        client.messages.create(**asked)
+    shown = raised.value.body
+    assert shown["type"] == "error"
+    assert says in shown["error"]["message"]
+    assert raised.value.request_id == shown["request_id"]
+
+
+def test_a_wrong_key(wires: Installation) -> None:
+    with (
+        anthropic.Anthropic(base_url=wires.root, api_key="sk-wb-wrong", max_retries=0) as client,
+        pytest.raises(anthropic.AuthenticationError) as raised,
+    ):
+        client.messages.create(model="openai/sim", max_tokens=9, messages=HELLO)
+    assert raised.value.body["error"]["type"] == "authentication_error"
+
+
+@pytest.mark.parametrize("wire", ["openai", "anthropic"])
+def test_an_error_in_a_stream(client: anthropic.Anthropic, wire: str) -> None:
+    with (
+        pytest.raises(anthropic.APIStatusError) as raised,
+        client.messages.stream(
+            model=f"{wire}/sim-errstream", max_tokens=9, messages=HELLO
+        ) as stream,
+    ):
+        stream.until_done()
+    assert raised.value.body["type"] == "error"
+
+
+def test_fields_of_anthropic_are_named_for_others(wires: Installation) -> None:
+    asked = {
+        "max_tokens": 9,
+        "messages": HELLO,
+        "context_management": {"edits": []},
+    }
+    headers = {"anthropic-beta": "context-management-2025-06-27"}
+    for wire, expected in (
+        ("openai", "context_management: openai does not read it; anthropic-beta: "),
+        ("anthropic", ""),
+    ):
+        answer = wires.http.post(
+            "/messages", json=asked | {"model": f"{wire}/sim"}, headers=headers
+        )
+        assert answer.status_code == 200, answer.text
+        assert answer.headers.get("X-Waybill-Warnings", "").startswith(expected)
+
+
+def test_a_stored_message_and_its_stream(wires: Installation) -> None:
+    body = {"model": "openai/sim-echo", "max_tokens": 99, "messages": HELLO, "stream": True}
+    live = _events(wires.http.post("/messages", json=body).text)
+    [start] = [data for _, name, data in live if name == "message_start"]
+    path = f"/messages/{start['message']['id']}"
+    stored = wires.http.get(path).json()
+    assert stored["content"] == [{"type": "text", "text": "one two three"}]
+    assert _events(wires.http.get(path, params={"stream": True}).text) == live
+    middle = live[len(live) // 2][0]
+    resumed = wires.http.get(path, params={"stream": True, "starting_after": middle})
+    assert _events(resumed.text) == [each for each in live if each[0] > middle]
+    assert wires.http.get("/messages/msg_01ARZ3NDEKTSV4RRFFQ69G5FAV").status_code == 404
+
+
+def _events(text: str) -> list[tuple[int, str, Any]]:
+    """Return the events of a stream: number, type and data."""
+    found = []
+    for frame in text.split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in frame.splitlines() if ": " in line)
+        if "id" in lines:
+            found.append((int(lines["id"]), lines["event"], json.loads(lines["data"])))
+    return found
