@@ -4,7 +4,8 @@ Chat cannot express all that a wire can. A body keeps the rest in these places, 
 of its `wire`:
 
     body      "native": {"wire", "fields": {…}, "betas": […]}   more fields of the request
-    message   "native": {"wire", "content": […]}   its whole content, in the order of its blocks
+    message   "native": {"wire", "role": "system"}   instructions that stay within the turns
+              "native": {"wire", "content": […]}   its whole content, in the order of its blocks
               "native": {"wire", "fields": {…}}    more fields of a tool result
     part      {"type": "native", "wire", "block": {…}, "instead": […], "field"}
     tool      {"type": "native", "wire", "tool": {…}, "field"}

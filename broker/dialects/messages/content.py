@@ -175,5 +175,7 @@ BlockParam = Annotated[
 class MessageParam(OpenBody):
     """A turn of the conversation."""
 
-    role: Literal["user", "assistant"] = Field(description="The author of the turn.")
+    role: Literal["user", "assistant", "system"] = Field(
+        description="The author of the turn; `system` adds instructions within the conversation."
+    )
     content: str | list[BlockParam] = Field(description="The text, or blocks.")

@@ -39,13 +39,26 @@ def translate_messages(messages: Sequence[Json]) -> list[Json]:
     for row, message in enumerate(messages):
         field = f"messages.{row}.content"
         content = message["content"]
-        if isinstance(content, str):
+        if message["role"] == "system":
+            translated.append(_translate_instructions(message, field))
+        elif isinstance(content, str):
             translated.append({"role": message["role"], "content": content})
         elif message["role"] == "user":
             translated += _translate_user(content, field)
         else:
             translated.append(_translate_assistant(content, field))
     return translated
+
+
+def _translate_instructions(message: Json, field: str) -> Json:
+    """Return instructions within the conversation, which stay there on the wire."""
+    content = message["content"]
+    if isinstance(content, list):
+        for position, block in enumerate(content):
+            if block["type"] in ("tool_use", "tool_result", *_THINKING):
+                _refuse_role(block, f"{field}.{position}", "system")
+        content = _simplify(_translate_parts(content, field))
+    return {"role": "system", "content": content, "native": {"wire": WIRE, "role": "system"}}
 
 
 def _translate_user(blocks: Sequence[Json], field: str) -> Iterator[Json]:

@@ -121,7 +121,9 @@ def read_conversation(messages: Any) -> AnthropicConversation:
 
 def _read(conversation: AnthropicConversation, message: Json) -> None:
     role = message.get("role")
-    if role in ("system", "developer"):
+    if read_native(message, WIRE).get("role"):
+        conversation.add(str(role), _mark(read_blocks(message.get("content")), message))
+    elif role in ("system", "developer"):
         conversation.system += _mark(read_blocks(message.get("content")), message)
     elif role == "assistant":
         conversation.add("assistant", _mark(_assistant(message), message))

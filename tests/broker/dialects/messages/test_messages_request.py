@@ -18,6 +18,7 @@ from workers.adapters.anthropic.request import build_body
 MODEL = "claude-sonnet-4-5"
 HELLO = {"role": "user", "content": "Hello"}
 PNG = {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}
+TEXT = {"type": "text", "text": "Text."}
 TOOL = {"name": "weather", "input_schema": {"type": "object", "properties": {}}}
 SEARCH = {"type": "web_search_20250305", "name": "web_search", "max_uses": 2}
 
@@ -212,7 +213,7 @@ def test_reasoning_of_other_vendors_comes_back_as_it_was() -> None:
          "messages.0.content.0", "role `user`"),
         (body(assistant({"type": "tool_result", "tool_use_id": "x"})),
          "messages.0.content.0", "role `assistant`"),
-        (body({"role": "system", "content": "x"}), "messages.0.role", "'user' or 'assistant'"),
+        (body({"role": "model", "content": "x"}), "messages.0.role", "'system'"),
         (body(tools=[{"name": "x"}]), "tools.0", "input_schema is needed"),
         (body(tool_choice={"type": "tool"}), "tool_choice", "name is needed"),
         (body(thinking={"type": "enabled"}), "thinking", "budget_tokens is needed"),
@@ -228,6 +229,13 @@ def test_an_error_names_the_field(given: Any, field: str, says: str) -> None:
         translate_request(given)
     assert raised.value.param == field
     assert says in raised.value.message
+
+
+def test_instructions_within_a_conversation_stay_there() -> None:
+    turns = [user(TEXT), {"role": "system", "content": [TEXT]}, assistant(TEXT), user(TEXT)]
+    assert send(body(*turns))["messages"] == turns
+    chat = native.resolve(translate(*turns), "openai")
+    assert chat["messages"][1] == {"role": "system", "content": "Text."}
 
 
 def test_a_prompt_to_count_needs_no_limit() -> None:
