@@ -66,7 +66,12 @@ def _other_wire_quirks(provider: Provider) -> frozenset[str]:
 
 
 def build_upstream(provider: Provider) -> Upstream:
-    """Return the part of a provider that its adapter needs."""
+    """Return the part of a provider that its adapter needs.
+
+    A provider that keeps no data cannot answer in the background.
+    """
+    policy = provider.data_policy
+    keeps_none = policy is not None and policy.zdr
     return Upstream(
         slug=provider.slug,
         wire=provider.wire,
@@ -74,5 +79,5 @@ def build_upstream(provider: Provider) -> Upstream:
         api_key=provider.api_key,
         headers=provider.headers,
         options=provider.options,
-        quirks=provider.quirks,
+        quirks=provider.quirks - {OpenAiQuirk.BACKGROUND} if keeps_none else provider.quirks,
     )

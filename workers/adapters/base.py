@@ -91,6 +91,30 @@ class StreamReader(Protocol):
         """
 
 
+class BackgroundReader(ABC):
+    """A stream reader whose answer the provider may make in the background.
+
+    The provider then goes on without a connection. It gives the rest of the answer to another
+    request, and stops only when it is told to.
+    """
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def background_id(self) -> str | None:
+        """Return the provider's id of an answer in the background, or None for another answer."""
+
+    @property
+    @abstractmethod
+    def last_event(self) -> int | None:
+        """Return the number of the last event that was read."""
+
+    @abstractmethod
+    def restart(self) -> None:
+        """Begin to read another body, which continues the answer after the last event."""
+
+
 class Adapter(ABC):
     """One provider wire."""
 
@@ -128,6 +152,14 @@ class Adapter(ABC):
     def read_usage(self, raw: Any) -> Usage | None:
         """Translate the value of that field. Return None where it counts nothing."""
 
+    def build_continuation(self, reader: BackgroundReader, upstream: Upstream) -> HttpRequest:
+        """Return the request for the rest of an answer in the background."""
+        raise NotImplementedError
+
+    def build_cancellation(self, reader: BackgroundReader, upstream: Upstream) -> HttpRequest:
+        """Return the request that stops an answer in the background."""
+        raise NotImplementedError
+
     @abstractmethod
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """Classify a non-2xx answer. Never raises."""
@@ -135,6 +167,7 @@ class Adapter(ABC):
 
 __all__: Sequence[str] = (
     "Adapter",
+    "BackgroundReader",
     "CutOffError",
     "HttpRequest",
     "MalformedAnswerError",

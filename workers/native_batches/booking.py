@@ -34,7 +34,7 @@ from workers.attempt.running_attempts import AttemptHandle
 from workers.provider_routes import ProviderRoute
 from workers.sandbox.pool import Sandbox
 from workers.upstream.answer_body import Deadlines, Stopwatch, find_usage
-from workers.upstream.client import SHAPE_ERRORS
+from workers.upstream.provider_call import SHAPE_ERRORS
 
 NOT_IN_TIME = Failure(
     AttemptOutcome.NOT_SENT,

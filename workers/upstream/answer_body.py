@@ -14,7 +14,7 @@ import orjson
 
 from broker.completion import Chunk
 from broker.values import immutable
-from workers.adapters.base import Stage, StreamReader
+from workers.adapters.base import BackgroundReader, Stage, StreamReader
 from workers.upstream.assembly import Assembly
 from workers.upstream.connection import report_sent
 from workers.upstream.response import PIECE_BYTES, ProviderResponse
@@ -88,11 +88,19 @@ class Stopwatch:
             async with self._timeout:
                 yield
 
-    def note_bytes(self) -> None:
-        """Note that bytes arrived. The next ones are due within the idle timeout."""
+    def note_bytes(self, *, is_background: bool = False) -> None:
+        """Note that bytes arrived. The next ones are due within the idle timeout.
+
+        An answer in the background is silent for as long as it takes.
+        """
         self.answered = True
+        idle = self._left() if is_background else self._deadlines.idle
         loop = asyncio.get_running_loop()
-        self._timeout.reschedule(loop.time() + min(self._deadlines.idle, self._left()))
+        self._timeout.reschedule(loop.time() + min(idle, self._left()))
+
+    def find_idle_end(self) -> float:
+        """Return the loop's time at which a connection counts as lost if no bytes arrive."""
+        return asyncio.get_running_loop().time() + self._deadlines.idle
 
     def end_within(self, seconds: float) -> float:
         """Limit the wait after a complete answer. Return its end as the loop's time."""
@@ -157,6 +165,11 @@ async def read_body(
     return bytes(body[:most])
 
 
+def is_in_background(reader: object) -> bool:
+    """Return whether the provider makes the answer of a reader in the background."""
+    return isinstance(reader, BackgroundReader) and reader.background_id is not None
+
+
 async def read_stream(
     response: ProviderResponse,
     reader: StreamReader,
@@ -180,7 +193,9 @@ async def read_stream(
             _take(chunks, watch, assembly)
             before, stage = stage, reader.stage
             if stage is Stage.OPEN:
-                watch.note_bytes()
+                is_background = is_in_background(reader)
+                watch.note_bytes(is_background=is_background)
+                until = watch.find_idle_end() if is_background else None
                 await pace.gather()
             elif chunks or stage is not before:
                 until = watch.end_within(_WAITS[stage])

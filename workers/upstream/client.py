@@ -18,9 +18,7 @@ from yarl import URL
 from broker.completion import (
     AttemptAnswer,
     AttemptOutcome,
-    Completion,
     CompletionRequest,
-    Document,
     ErrorType,
     Failure,
     Usage,
@@ -35,15 +33,7 @@ from workers.adapters.base import (
     Upstream,
 )
 from workers.operations.base import OperationAdapter
-from workers.upstream.answer_body import (
-    AnswerTooLargeError,
-    Stopwatch,
-    find_usage,
-    is_event_stream,
-    looks_like_events,
-    read_body,
-    read_stream,
-)
+from workers.upstream.answer_body import AnswerTooLargeError, Stopwatch
 from workers.upstream.assembly import Assembly
 from workers.upstream.connection import (
     HEADER_LIMIT,
@@ -52,21 +42,15 @@ from workers.upstream.connection import (
     follow_exchange,
 )
 from workers.upstream.decompression import DecodingError, decompress
+from workers.upstream.provider_call import SHAPE_ERRORS, ProviderCall, UnreadableError
 from workers.upstream.response import ProviderResponse
 
-MAX_ERROR_BYTES = 64 * 1024
 MOST_HEADERS = 1_000  # header lines of an answer
 
 DEFAULT_HEADERS = {"accept-encoding": "gzip, deflate", "user-agent": "Waybill"}
 """Headers of every request, unless an adapter or a provider's row says otherwise."""
 
 log = structlog.get_logger()
-
-SHAPE_ERRORS = (
-    *(TypeError, ValueError, LookupError, AttributeError),
-    *(ArithmeticError, RecursionError),
-)
-"""Exceptions that an adapter raises for an unforeseen shape."""
 
 
 class _Transport(AiohttpTransport):
@@ -173,13 +157,11 @@ async def call(
     if isinstance(built, Failure):
         return built
     try:
-        async with watch.running(), wire.send(built) as response:
-            watch.note_bytes()
-            if not response.is_success:
-                body = await read_body(response, watch, MAX_ERROR_BYTES, cut=True)
-                return adapter.read_error(response.status, response.headers, body)
-            on_headers(response.headers)
-            return await _read_answer(response, adapter, request, watch, max_bytes, assembly)
+        async with watch.running():
+            made = ProviderCall(
+                wire.send, adapter, request, upstream, watch, max_bytes, on_headers, assembly
+            )
+            return await made.run(built)
     except (aiohttp.ClientError, OSError) as error:
         if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
             return _timeout_failure(upstream, watch)
@@ -191,51 +173,13 @@ async def call(
             ErrorType.PROVIDER_UNAVAILABLE,
             f"{upstream.slug} sent an answer that is not complete: {error}.",
         )
-    except _UnreadableError as error:
+    except UnreadableError as error:
         return _unreadable_failure(upstream, error.__cause__, error.usage)
     except SHAPE_ERRORS as error:
         if watch.sent:
             return _unreadable_failure(upstream, error, None)
         log.exception("upstream.unwritable", provider=upstream.slug)
         return _unwritable_failure(upstream)
-
-
-class _UnreadableError(Exception):
-    """An answer that cannot be used. Its cause has the reason."""
-
-    def __init__(self, usage: Usage | None) -> None:
-        super().__init__()
-        self.usage = usage
-
-
-async def _read_answer(
-    response: ProviderResponse,
-    adapter: Adapter | OperationAdapter,
-    request: CompletionRequest,
-    watch: Stopwatch,
-    most: int,
-    assembly: Assembly,
-) -> Completion | Document:
-    """Read a 2xx answer in its form, which may differ from the requested one.
-
-    Raises _UnreadableError for an answer that cannot be used.
-    """
-    body = b""
-    try:
-        if request.stream or is_event_stream(response.headers):
-            await read_stream(
-                response, adapter.create_stream_reader(request), watch, most, assembly
-            )
-            return assembly.completion()
-        body = await read_body(response, watch, most)
-        if isinstance(adapter, Adapter) and looks_like_events(body):
-            return _replay(body, adapter, request, assembly)
-        return adapter.read_response(body, request)
-    except CutOffError:
-        raise
-    except (MalformedAnswerError, AnswerTooLargeError, *SHAPE_ERRORS) as error:
-        stated = adapter.read_usage(find_usage(body, adapter.usage_name))
-        raise _UnreadableError(stated or assembly.completion().usage) from error
 
 
 def build_request(
@@ -250,19 +194,6 @@ def build_request(
         log.exception("upstream.untranslatable", provider=upstream.slug)
         message = f"The request cannot be translated for {upstream.slug}: {error}"
         return Failure(AttemptOutcome.NOT_SENT, ErrorType.INVALID_REQUEST, message[:500])
-
-
-def _replay(
-    body: bytes,
-    adapter: Adapter | OperationAdapter,
-    request: CompletionRequest,
-    assembly: Assembly,
-) -> Completion:
-    """Read events in a body with another content type."""
-    reader = adapter.create_stream_reader(request)
-    for chunk in (*reader.feed(body), *reader.close()):
-        assembly.add(chunk)
-    return assembly.completion()
 
 
 def _unreadable_failure(

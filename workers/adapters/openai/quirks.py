@@ -77,6 +77,10 @@ class OpenAiQuirk(StrEnum):
     """Counts reasoning tokens beside `completion_tokens`, and not in `total_tokens` either, but
     bills them (Vercel's AI Gateway)."""
 
+    BACKGROUND = "background"
+    """Makes answers of the Responses API in the background where that is requested (OpenAI, Azure):
+    they survive a lost connection. The provider stores such an answer."""
+
     INLINE_MEDIA = "inline_media"
     """Takes images and videos as data URIs only, or would fetch URLs from inside our own network,
     past our guard (Ollama, vLLM, SGLang, LM Studio, llama.cpp)."""

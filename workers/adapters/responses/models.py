@@ -4,6 +4,8 @@ from fnmatch import fnmatchcase
 
 _WITHOUT_REASONING = ("gpt-3*", "gpt-4*", "chatgpt-*", "gpt-5-chat*", "computer-use*")
 
+_LONG = ("*-pro", "*-pro-20*", "*deep-research*")
+
 
 def encrypts_reasoning(model: str) -> bool:
     """Return whether a model has encrypted reasoning.
@@ -18,6 +20,12 @@ def encrypts_reasoning(model: str) -> bool:
 def needs_search(model: str) -> bool:
     """Return whether a model refuses a request without a tool to search with."""
     return "deep-research" in _bare(model)
+
+
+def takes_long(model: str) -> bool:
+    """Return whether a model often needs many minutes for an answer."""
+    name = _bare(model)
+    return any(fnmatchcase(name, pattern) for pattern in _LONG)
 
 
 def _bare(model: str) -> str:

@@ -28,7 +28,7 @@ _LOGPROBS = "message.output_text.logprobs"
 _SAME = (
     *("temperature", "top_p", "user", "safety_identifier", "prompt_cache_key", "truncation"),
     *("prompt_cache_retention", "max_tool_calls", "context_management", "previous_response_id"),
-    *("conversation", "prompt", "background"),
+    *("conversation", "prompt"),
 )
 """Fields with the same meaning on both wires, or of this wire only."""
 
@@ -55,10 +55,11 @@ _TIERS = {"fast": "priority", "ultrafast": None}
 """OpenRouter's own service tiers, with OpenAI's name; None where OpenAI has none."""
 
 
-def build_body(request: CompletionRequest) -> Json:
+def build_body(request: CompletionRequest, *, background: bool = False) -> Json:
     """Return the body to send. `request.body` is not changed.
 
-    The provider does not store the answer unless the body says `store`. Reasoning is requested in
+    The provider stores the answer only if the body says `store`, or in the background, which is
+    always a stream: another one can only continue a stream. Reasoning is requested in
     encrypted form, so that the next turn can send it back. Raises ProviderFailureError for a field
     that this wire lacks.
     """
@@ -71,7 +72,9 @@ def build_body(request: CompletionRequest) -> Json:
     _set_reasoning(sent, body)
     _set_limits(sent, body)
     _set_storage(sent, body, request.model)
-    if request.stream:
+    if background:
+        sent |= {"background": True, "store": True}
+    if request.stream or background:
         sent["stream"] = True
     return sent
 

@@ -7,9 +7,9 @@ ignored. A delta that did not come is taken from the whole item, or from the who
 from typing import Any
 
 from broker.completion import Chunk, CompletionRequest, Json, Usage
-from workers.adapters.base import CutOffError, Stage
+from workers.adapters.base import BackgroundReader, CutOffError, Stage
 from workers.adapters.choices import SingleChoice
-from workers.adapters.event_reader import EventReader
+from workers.adapters.event_reader import EventReader, Framing
 from workers.adapters.json_shapes import as_object, as_objects, as_text, parse, text_field
 from workers.adapters.openai.stream import chunks_of
 from workers.adapters.responses.output import Output
@@ -19,7 +19,7 @@ from workers.adapters.responses.response import (
     read_usage,
     require_success,
 )
-from workers.adapters.sse import ServerSentEvent
+from workers.adapters.sse import ServerSentEvent, SplitPairs
 
 _DONE = b"[DONE]"
 _PREFIX = "response."
@@ -34,10 +34,10 @@ _REASONING = {
 }
 
 
-class ResponsesStreamReader(EventReader):
+class ResponsesStreamReader(EventReader, BackgroundReader):
     """See `EventReader`. The choice finishes when the whole answer has come."""
 
-    __slots__ = ("_choice", "_is_over", "_output", "_request", "_usage")
+    __slots__ = ("_choice", "_is_background", "_is_over", "_last", "_output", "_request", "_usage")
 
     def __init__(self, request: CompletionRequest) -> None:
         super().__init__()
@@ -46,6 +46,8 @@ class ResponsesStreamReader(EventReader):
         self._output = Output(request, self._choice)
         self._usage: Any = None
         self._is_over = False
+        self._is_background = False
+        self._last: int | None = None
 
     @property
     def stage(self) -> Stage:
@@ -57,6 +59,22 @@ class ResponsesStreamReader(EventReader):
         """Return the usage that the provider has stated so far."""
         return read_usage(self._usage, self._output.searches)
 
+    @property
+    def background_id(self) -> str | None:
+        """Return the id of the response if it runs in the background."""
+        return self._choice.upstream_id if self._is_background else None
+
+    @property
+    def last_event(self) -> int | None:
+        """Return the `sequence_number` of the last event that was read."""
+        return self._last
+
+    def restart(self) -> None:
+        """Begin to read another body, which continues the answer after the last event."""
+        self._framing = Framing()
+        self._pairs = SplitPairs()
+        self._failure = None
+
     def _take(self, event: ServerSentEvent, chunks: list[Chunk]) -> None:
         if self._is_over or not event.data or event.data.strip() == _DONE:
             return
@@ -67,6 +85,8 @@ class ResponsesStreamReader(EventReader):
             self._is_over = True
             return
         kind = as_text(payload.get("type")) or event.name
+        if isinstance(number := payload.get("sequence_number"), int):
+            self._last = number
         if isinstance(answer := payload.get("response"), dict):
             self._note(answer)
             if kind.removeprefix(_PREFIX) in _ENDS:
@@ -81,6 +101,7 @@ class ResponsesStreamReader(EventReader):
         choice.upstream_model = text_field(answer, "model") or choice.upstream_model
         choice.service_tier = text_field(answer, "service_tier") or choice.service_tier
         self._usage = answer.get("usage") or self._usage
+        self._is_background = self._is_background or answer.get("background") is True
 
     def _read_event(self, kind: str, payload: Json) -> list[Chunk]:
         """Return the chunks of an event within the answer."""

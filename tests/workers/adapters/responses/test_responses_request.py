@@ -5,8 +5,11 @@ import json
 import pytest
 
 from broker.completion import AttemptOutcome, CompletionRequest, ErrorType
+from broker.providers.configuration import Provider
+from broker.providers.endpoints import DataPolicy
 from workers.adapters.base import ProviderFailureError, Upstream
 from workers.adapters.responses import AzureResponsesAdapter, ResponsesAdapter
+from workers.provider_routes import build_upstream
 
 OPENAI = Upstream("openai", "https://api.openai.com/v1", "sk-key")
 USER = {"role": "user", "content": "Hi"}
@@ -342,3 +345,63 @@ def test_what_the_wire_lacks_is_refused_by_name(name):
 def test_values_without_effect_are_left_out():
     body = sent(n=1, stop=[], frequency_penalty=0, top_k=0, repetition_penalty=1.0, seed=None)
     assert set(body) == {"model", "input", "store", "include"}
+
+
+def apart(model="gpt-5-pro", *, quirks=("background",), options=(), stream=False, **body):
+    upstream = Upstream("p", "https://h/v1", "k", options=dict(options), quirks=frozenset(quirks))
+    request = CompletionRequest({"messages": [USER], **body}, model, stream=stream)
+    return ResponsesAdapter().build_request(request, upstream)
+
+
+@pytest.mark.parametrize("model", ["gpt-5-pro", "o3-pro-2025-06-10", "o4-mini-deep-research"])
+def test_a_model_that_takes_long_answers_in_the_background(model):
+    request = apart(model)
+    body = json.loads(request.body)
+    assert (body["background"], body["store"], body["stream"]) == (True, True, True)
+    assert request.headers["accept"] == "text/event-stream"
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        apart("gpt-5.3-codex"),
+        apart(quirks=()),
+        apart(options={"background": False}),
+        apart(store=False),
+    ],
+)
+def test_others_do_not(made):
+    assert not {"background", "stream"} & set(json.loads(made.body))
+
+
+def test_a_provider_may_answer_all_in_the_background():
+    assert json.loads(apart("gpt-5.3-codex", options={"background": True}).body)["background"]
+
+
+def test_an_answer_in_the_background_is_continued_and_cancelled_by_its_id():
+    created = {"type": "response.created", "sequence_number": 0}
+    created["response"] = {"id": "resp_1", "background": True}
+    reader = ResponsesAdapter().create_stream_reader(CompletionRequest({}, "m", stream=True))
+    assert reader.background_id is None
+    reader.feed(f"data: {json.dumps(created)}\n\ndata: half an ev".encode())
+    assert (reader.background_id, reader.last_event) == ("resp_1", 0)
+    request = ResponsesAdapter().build_continuation(reader, OPENAI)
+    url = "https://api.openai.com/v1/responses/resp_1"
+    assert (request.method, request.url) == ("GET", f"{url}?stream=true&starting_after=0")
+    assert request.headers["authorization"] == "Bearer sk-key"
+    request = ResponsesAdapter().build_cancellation(reader, OPENAI)
+    assert (request.method, request.url) == ("POST", f"{url}/cancel")
+    azure = Upstream("azure", "https://me.openai.azure.com", "key")
+    request = AzureResponsesAdapter().build_continuation(reader, azure)
+    assert request.url.startswith("https://me.openai.azure.com/openai/v1/responses/resp_1?")
+    assert request.headers["api-key"] == "key"
+
+
+@pytest.mark.parametrize(("zdr", "quirks"), [(True, set()), (False, {"background"})])
+def test_a_provider_that_keeps_no_data_has_no_background(zdr, quirks):
+    policy = DataPolicy(zdr=zdr)
+    provider = Provider(
+        "openai", "OpenAI", "openai", "https://h/v1", quirks=frozenset({"background"}),
+        data_policy=policy,
+    )  # fmt: skip
+    assert build_upstream(provider).quirks == quirks

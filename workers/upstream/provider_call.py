@@ -1,0 +1,177 @@
+"""One call to a provider over one connection or several: an answer in the background goes on."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
+
+import aiohttp
+import structlog
+
+from broker.completion import (
+    AttemptAnswer,
+    Completion,
+    CompletionRequest,
+    Document,
+    Failure,
+    Usage,
+)
+from workers.adapters.base import (
+    Adapter,
+    BackgroundReader,
+    CutOffError,
+    HttpRequest,
+    MalformedAnswerError,
+    StreamReader,
+    Upstream,
+)
+from workers.operations.base import OperationAdapter
+from workers.upstream.answer_body import (
+    AnswerTooLargeError,
+    Stopwatch,
+    find_usage,
+    is_event_stream,
+    is_in_background,
+    looks_like_events,
+    read_body,
+    read_stream,
+)
+from workers.upstream.assembly import Assembly
+from workers.upstream.response import ProviderResponse
+
+MAX_ERROR_BYTES = 64 * 1024
+CANCEL_SECONDS = 3.0
+"""Seconds to tell the provider that an answer in the background is not wanted any more."""
+
+LONGEST_PAUSE_SECONDS = 10.0
+FIRST_PAUSE_SECONDS = 0.2
+
+SHAPE_ERRORS = (
+    *(TypeError, ValueError, LookupError, AttributeError),
+    *(ArithmeticError, RecursionError),
+)
+"""Exceptions that an adapter raises for an unforeseen shape."""
+
+LOST = (aiohttp.ClientError, OSError, CutOffError)
+"""Exceptions raised where a connection ends before its answer."""
+
+_AGAIN = frozenset({408, 429, 500, 502, 503, 504, 529})
+"""Statuses of a continuation that may work a little later."""
+
+log = structlog.get_logger()
+
+Send = Callable[[HttpRequest], AbstractAsyncContextManager[ProviderResponse]]
+
+
+class UnreadableError(Exception):
+    """An answer that cannot be used. Its cause has the reason."""
+
+    def __init__(self, usage: Usage | None) -> None:
+        super().__init__()
+        self.usage = usage
+
+
+@dataclass(slots=True)
+class ProviderCall:
+    """One call, whose answer also grows in `assembly` if it is streamed."""
+
+    send: Send
+    adapter: Adapter | OperationAdapter
+    request: CompletionRequest
+    upstream: Upstream
+    watch: Stopwatch
+    max_bytes: int
+    on_headers: Callable[[Mapping[str, str]], None]
+    assembly: Assembly
+    reader: StreamReader | None = None  # of the stream, once it has begun
+
+    async def run(self, built: HttpRequest) -> AttemptAnswer:
+        """Send the request and return the answer.
+
+        Where the provider makes it in the background, a lost connection is replaced by another one,
+        and a call that is stopped is cancelled at the provider. Raises aiohttp.ClientError,
+        OSError, CutOffError, ProviderFailureError and UnreadableError.
+        """
+        try:
+            try:
+                return await self._exchange(built)
+            except LOST as error:
+                return await self._continue(error)
+        except asyncio.CancelledError:
+            await self._cancel()
+            raise
+
+    async def _exchange(self, built: HttpRequest) -> AttemptAnswer:
+        async with self.send(built) as response:
+            self.watch.note_bytes(is_background=is_in_background(self.reader))
+            if not response.is_success:
+                body = await read_body(response, self.watch, MAX_ERROR_BYTES, cut=True)
+                return self.adapter.read_error(response.status, response.headers, body)
+            self.on_headers(response.headers)
+            return await self._read(response)
+
+    async def _continue(self, lost: Exception) -> AttemptAnswer:
+        """Request the rest of an answer in the background until it has come.
+
+        Raises the loss of the connection if there is no such answer, or the provider has lost it.
+        """
+        adapter, reader, slug = self.adapter, self.reader, self.upstream.slug
+        if not isinstance(adapter, Adapter) or not isinstance(reader, BackgroundReader):
+            raise lost
+        pause = FIRST_PAUSE_SECONDS
+        while reader.background_id is not None:
+            log.info("upstream.continued", provider=slug, id=reader.background_id)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            reader.restart()
+            try:
+                answer = await self._exchange(adapter.build_continuation(reader, self.upstream))
+            except LOST as error:
+                log.info("upstream.lost_again", provider=slug, error=repr(error)[:500])
+                continue
+            if not isinstance(answer, Failure):
+                return answer
+            if answer.http_status not in _AGAIN:
+                log.warning("upstream.not_continued", provider=slug, error=answer.message)
+                break
+        raise lost
+
+    async def _cancel(self) -> None:
+        """Tell the provider to stop an answer in the background, for which nobody waits."""
+        adapter, reader, slug = self.adapter, self.reader, self.upstream.slug
+        if not isinstance(adapter, Adapter) or not isinstance(reader, BackgroundReader):
+            return
+        if reader.background_id is None:
+            return
+        built = adapter.build_cancellation(reader, self.upstream)
+        with suppress(aiohttp.ClientError, OSError):
+            async with asyncio.timeout(CANCEL_SECONDS), self.send(built) as response:
+                log.info("upstream.cancelled", provider=slug, status=response.status)
+
+    async def _read(self, response: ProviderResponse) -> Completion | Document:
+        """Read a 2xx answer in its form, which may differ from the requested one.
+
+        Raises UnreadableError for an answer that cannot be used.
+        """
+        adapter, body = self.adapter, b""
+        try:
+            if self.reader or self.request.stream or is_event_stream(response.headers):
+                self.reader = self.reader or adapter.create_stream_reader(self.request)
+                await read_stream(response, self.reader, self.watch, self.max_bytes, self.assembly)
+                return self.assembly.completion()
+            body = await read_body(response, self.watch, self.max_bytes)
+            if isinstance(adapter, Adapter) and looks_like_events(body):
+                return self._replay(body)
+            return adapter.read_response(body, self.request)
+        except CutOffError:
+            raise
+        except (MalformedAnswerError, AnswerTooLargeError, *SHAPE_ERRORS) as error:
+            stated = adapter.read_usage(find_usage(body, adapter.usage_name))
+            raise UnreadableError(stated or self.assembly.completion().usage) from error
+
+    def _replay(self, body: bytes) -> Completion:
+        """Read events in a body with another content type."""
+        reader = self.adapter.create_stream_reader(self.request)
+        for chunk in (*reader.feed(body), *reader.close()):
+            self.assembly.add(chunk)
+        return self.assembly.completion()
