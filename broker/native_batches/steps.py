@@ -1,15 +1,25 @@
 """Take the next step of a native batch under a lease; delete old native batches."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from broker.enums import JobState, NativeBatchState
 from broker.jobs.states import WAITING
 from broker.queues import NATIVE_LANE
 from broker.requests.operations import Operation
+from broker.storage.frequent_statements import FrequentQuery
 from broker.storage.tables import Job, NativeBatch, NativeLine, columns, table
 
 _jobs = table(Job)
@@ -57,28 +67,45 @@ RELEASED: Mapping[str, None] = {"lease_owner": None, "lease_expires_at": None}
 OPEN = tuple(state for state in NativeBatchState if state is not NativeBatchState.ENDED)
 
 
-@dataclass(frozen=True, slots=True)
-class Glance:
+class Glance(Protocol):
     """The work that is due, read without writing."""
 
-    waiting: bool  # jobs wait to be collected
-    due: int  # batches whose next step is due
-    called_off: bool  # jobs in batches whose callers wait for their end
+    @property
+    def waiting(self) -> bool: ...  # jobs wait to be collected
+    @property
+    def due(self) -> int: ...  # batches whose next step is due
+    @property
+    def called_off(self) -> bool: ...  # jobs in batches whose callers wait for their end
+    @property
+    def later(self) -> bool: ...  # a job waits or a batch is open, so time alone can create work
+
+
+def _is_free(now: Any) -> tuple[ColumnElement[bool], ...]:
+    free = or_(_batches.c.lease_expires_at.is_(None), _batches.c.lease_expires_at < now)
+    return _batches.c.next_poll_at <= now, free
+
+
+def _build_glance() -> Select[Any]:
+    now: Any = bindparam("now")
+    waits = or_(*[_jobs.c.state == state for state in WAITING])
+    is_open = or_(*[_batches.c.state == state for state in OPEN])
+    waiting = select(_jobs.c.id).where(waits, _jobs.c.lane == NATIVE_LANE)
+    due = select(func.count()).where(is_open, *_is_free(now))
+    return select(
+        waiting.where(_jobs.c.available_at <= now).exists().label("waiting"),
+        due.scalar_subquery().label("due"),
+        _CALLED_OFF.exists().label("called_off"),
+        or_(waiting.exists(), select(_batches.c.id).where(is_open).exists()).label("later"),
+    )
+
+
+_GLANCE = FrequentQuery[Glance](_build_glance())
 
 
 def glance(connection: Connection, now: int) -> Glance:
     """Return the work that is due."""
-    waiting = select(_jobs.c.id).where(
-        _jobs.c.state.in_(WAITING),
-        _jobs.c.lane == NATIVE_LANE,
-        _jobs.c.available_at <= now,
-    )
-    due = select(func.count()).where(_batches.c.state.in_(OPEN), *_is_free(now))
-    return Glance(
-        waiting=connection.execute(waiting.limit(1)).first() is not None,
-        due=int(connection.execute(due).scalar_one()),
-        called_off=connection.execute(_CALLED_OFF.limit(1)).first() is not None,
-    )
+    [found] = _GLANCE.all(connection, {"now": now})
+    return found
 
 
 def hurry(connection: Connection, now: int) -> int:
@@ -88,11 +115,6 @@ def hurry(connection: Connection, now: int) -> int:
         update(_batches).where(*late, _batches.c.id.in_(_CALLED_OFF)).values(next_poll_at=now)
     )
     return hurried.rowcount
-
-
-def _is_free(now: int) -> tuple[ColumnElement[bool], ...]:
-    free = or_(_batches.c.lease_expires_at.is_(None), _batches.c.lease_expires_at < now)
-    return _batches.c.next_poll_at <= now, free
 
 
 def take_batch(

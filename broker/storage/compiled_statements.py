@@ -20,6 +20,8 @@ class CompiledStatement:
         compiled = statement.compile(dialect=_positional(dialect))
         names: list[str] = compiled.positiontup
         binds = [compiled.binds[name] for name in names]
+        if any(bind.expanding for bind in binds):
+            raise ValueError("A frequent statement takes lists by `among`, not by `in_`.")
         self.sql: str = compiled.string
         self.names = frozenset(bind.key for bind in binds if bind.required)
         self._constants = {bind.key: bind.value for bind in binds if not bind.required}

@@ -23,6 +23,7 @@ from broker.native_batches import (
     take_batch,
 )
 from broker.providers.pauses import LivePauses
+from broker.storage.database import SeenVersion
 from workers.attempt.retry_until_stored import OUT_OF_SERVICE, retry_until_stored
 from workers.native_batches.registry import BATCH_APIS
 from workers.native_batches.step import Step, StepTools
@@ -42,6 +43,7 @@ class NativeBatchKeeper:
         self._database = tools.database
         self._pauses = pauses
         self._steps: set[asyncio.Task[None]] = set()
+        self._seen = SeenVersion()  # without work now or later
 
     def services(self) -> list[Service]:
         """Return the service. Every process may run it."""
@@ -54,7 +56,11 @@ class NativeBatchKeeper:
 
     async def run_due(self) -> None:
         """Collect jobs that have waited long enough, and begin the steps that are due."""
+        if self._seen.is_current(self._database):
+            return
+        version = self._database.read_version()
         found = await self._database.read(glance, now_ms())
+        self._seen.version = None if found.later or found.called_off else version
         if found.waiting:
             await self.collect()
         if found.called_off:

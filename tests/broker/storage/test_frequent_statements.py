@@ -121,6 +121,12 @@ def test_a_row_with_other_columns_is_refused(database, caller):
             INSERT.run(connection, [row, {"id": "b"}])
 
 
+def test_a_list_of_in_is_refused(database):
+    query = FrequentQuery(select(ENTRIES).where(ENTRIES.c.id.in_(["a"])))
+    with database.transaction() as connection, pytest.raises(ValueError, match="among"):
+        query.all(connection, {})
+
+
 @pytest.mark.parametrize("size", [1, 2])
 @pytest.mark.parametrize("in_pipeline", [False, True])
 def test_an_error_is_sqlalchemys(database, caller, size, in_pipeline):

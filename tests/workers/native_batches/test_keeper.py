@@ -107,3 +107,25 @@ async def test_a_database_that_is_away_for_a_moment_does_not_end_a_lease(
     steps.over.set()
     await going
     assert steps.saved == [True]
+
+
+async def test_it_reads_again_only_after_a_change(database, monkeypatch):
+    # Given no job and no batch for which time could create work
+    read, asked = database.read, []
+
+    async def reading(*question):
+        asked.append(question)
+        return await read(*question)
+
+    monkeypatch.setattr(database, "read", reading)
+    kept = keeper_of(database)
+    await kept.run_due()
+    # When nothing has changed since, then SQLite's version is enough
+    await kept.run_due()
+    assert len(asked) == (1 if database.is_sqlite else 2)
+    # When a job has come that waits for a batch, then each look reads
+    make_native(database, make_principal(database))
+    asked.clear()
+    await kept.run_due()
+    await kept.run_due()
+    assert len(asked) == 2
