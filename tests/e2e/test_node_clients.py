@@ -52,6 +52,37 @@ def told(installation: Installation, directory: Path, *source: str) -> Any:
     return json.loads(done.stdout)
 
 
+def test_openai_creates_follows_and_continues_responses(
+    installation: Installation, tmp_path: Path
+) -> None:
+    source = """
+    const asked = {model: 'sim/sim-echo', input: 'one two three'};
+    const whole = await client.responses.create(asked);
+    const next = await client.responses.create({...asked, previous_response_id: whole.id});
+    const numbers = [];
+    let id = null;
+    const stream = await client.responses.create({...asked, stream: true, background: true});
+    for await (const event of stream) {
+      id = id ?? event.response.id;
+      numbers.push(event.sequence_number);
+      if (numbers.length === 4) break;
+    }
+    let text = null;
+    const rest = await client.responses.retrieve(id, {stream: true, starting_after: 3});
+    for await (const event of rest) {
+      numbers.push(event.sequence_number);
+      text = event.response?.output[0]?.content[0].text ?? text;
+    }
+    const error = await client.responses.create({...asked, conversation: 'c'}).catch((e) => e);
+    const told = {whole: whole.output_text, next: next.output_text, numbers, text,
+                  param: error.param, type: error.type};
+    """
+    found = told(installation, tmp_path, OPENAI, source)
+    assert found["whole"] == found["next"] == found["text"] == "one two three"
+    assert found["numbers"] == list(range(len(found["numbers"])))
+    assert (found["param"], found["type"]) == ("conversation", "invalid_request_error")
+
+
 def test_openai_answers_and_streams(installation: Installation, tmp_path: Path) -> None:
     source = """
     const whole = await client.chat.completions.create({model: 'sim/sim-echo', messages});

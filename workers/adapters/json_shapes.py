@@ -103,6 +103,14 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
+def read_arguments(kind: str, holder: Json) -> Any:
+    """Return the arguments of a call, see `read_call`.
+
+    Where a wire has no custom tools, such a tool is a function with the argument `input`.
+    """
+    return holder.get("arguments") if kind == "function" else {"input": holder.get("input") or ""}
+
+
 def read_call(entry: Any) -> tuple[str, Json]:
     """Return a tool call's kind, and the object with its name and arguments."""
     if not isinstance(entry, dict):

@@ -180,6 +180,7 @@ class ResponseStream:
     def _number(self, events: Iterable[Json]) -> Sequence[Json]:
         numbered = []
         for event in events:
-            numbered.append({**event, "sequence_number": self._next_number})
+            event["sequence_number"] = self._next_number
+            numbered.append(event)
             self._next_number += 1
         return numbered

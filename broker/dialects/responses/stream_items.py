@@ -92,7 +92,8 @@ class OutputStream:
         return self._pop(), shown
 
     def _take(self, delta: Json, logprobs: Json) -> None:
-        self._take_reasoning(delta)
+        if delta.get("reasoning") or delta.get("reasoning_details"):
+            self._take_reasoning(delta)
         if self._thought is not None and any(delta.get(name) for name in CONTENT):
             self._end_thought()
         self._logprobs += logprobs.get("content") or ()

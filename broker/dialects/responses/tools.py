@@ -1,5 +1,6 @@
 """Tools and tool choices of the Responses API as those of a chat body."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +25,19 @@ def translate_tools(tools: Sequence[Json], warnings: list[str]) -> list[Json]:
             translated += _translate_namespace(tool, field)
         else:
             translated.append(_translate_tool(tool, field))
+    _refuse_repeated(translated)
     return translated
+
+
+def _refuse_repeated(tools: Sequence[Json]) -> None:
+    """Raise InvalidRequestError for two tools with one name, also in different namespaces."""
+    names = Counter(tool[tool["type"]]["name"] for tool in tools)
+    name, count = max(names.items(), key=lambda item: item[1], default=("", 1))
+    if count > 1:
+        raise InvalidRequestError(
+            f"tools: {count} tools have the name {name[:64]!r}; each needs a name of its own.",
+            param="tools",
+        )
 
 
 def _translate_tool(tool: Json, field: str) -> Json:

@@ -8,7 +8,7 @@ import orjson
 from broker.completion import AttemptOutcome, ErrorType, Failure, Json
 from broker.requests.native import is_native, read_fields, read_native
 from workers.adapters.base import ProviderFailureError
-from workers.adapters.json_shapes import as_objects, read_call
+from workers.adapters.json_shapes import as_objects, read_arguments, read_call
 from workers.adapters.media import AttachedMedia, MediaKind, read_media
 from workers.adapters.tool_history import alphanumeric_id, with_matched_calls
 
@@ -156,8 +156,7 @@ def _assistant(message: Json) -> list[Json]:
     for call in as_objects(message.get("tool_calls")):
         kind, holder = read_call(call)
         if name := holder.get("name"):
-            text = holder.get("arguments" if kind == "function" else "input")
-            call_input = _input(text)
+            call_input = _input(read_arguments(kind, holder))
             block = {"type": "tool_use", "id": call["id"], "name": name}
             blocks.append(block | {"input": call_input, **_cache_mark(call)})
     return blocks

@@ -6,7 +6,7 @@ import orjson
 
 from broker.completion import Json
 from workers.adapters.bedrock.media import DocumentNames, media_block, unsupported
-from workers.adapters.json_shapes import as_object, as_objects, as_text, read_call
+from workers.adapters.json_shapes import as_object, as_objects, as_text, read_arguments, read_call
 from workers.adapters.media import read_media
 from workers.adapters.tool_history import sixty_four_character_id, with_matched_calls
 
@@ -175,7 +175,7 @@ def _calls(message: Json) -> list[Json]:
         {"toolUse": {"toolUseId": call["id"], "name": holder["name"], "input": _input(text)}}
         for call in as_objects(message.get("tool_calls"))
         for kind, holder in [read_call(call)]
-        for text in [holder.get("arguments" if kind == "function" else "input")]
+        for text in [read_arguments(kind, holder)]
         if as_text(holder.get("name"))
     ]
 

@@ -7,7 +7,7 @@ import orjson
 
 from broker.completion import Json
 from workers.adapters.gemini.models import GeminiModel
-from workers.adapters.json_shapes import as_objects, read_call
+from workers.adapters.json_shapes import as_objects, read_arguments, read_call
 from workers.adapters.media import AttachedMedia, MediaKind, read_media
 from workers.adapters.tool_history import unrestricted_id, with_matched_calls
 
@@ -140,7 +140,7 @@ def _assistant(
         if not holder.get("name"):
             continue
         names[call["id"]] = holder["name"]
-        given = holder.get("arguments" if kind == "function" else "input")
+        given = read_arguments(kind, holder)
         part = _call(call["id"], holder["name"], given, ids=ids)
         signature = _own_signature(call) or signatures.get(call["id"])
         if not signature and first and model.checks_signatures:

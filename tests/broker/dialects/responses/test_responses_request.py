@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.dialects.base import DialectJob
 from broker.dialects.responses.ids import item_id, job_of_item, job_of_response
+from broker.dialects.responses.output_items import OutputStyle, render_call
 from broker.dialects.responses.reasoning import pack_details, read_item
 from broker.dialects.responses.request import check_request, translate_request
 from broker.errors import InvalidRequestError
@@ -258,3 +260,15 @@ DETAIL = st.fixed_dictionaries(
 def test_what_only_a_provider_reads_comes_back_unchanged(details):
     item = {"type": "reasoning", "id": "rs", "encrypted_content": pack_details(details)}
     assert read_item(item, "input.0", 0) == details
+
+
+def test_the_tools_of_a_namespace_are_tools_and_their_calls_name_it():
+    inner = {"type": "function", "name": "spawn", "parameters": {"type": "object"}}
+    space = {"type": "namespace", "name": "agents", "tools": [inner]}
+    [tool] = translated(tools=[space]).body["tools"]
+    assert tool["function"]["name"] == "spawn"
+    call = {"id": "c1", "function": {"name": "spawn", "arguments": "{}"}}
+    job = DialectJob("job_1", "a/b", 0, {"tools": [space]})
+    item = render_call(call, 0, OutputStyle.of(job, 1))
+    assert (item["name"], item["namespace"]) == ("spawn", "agents")
+    assert refusal(tools=[space, inner]).param == "tools"

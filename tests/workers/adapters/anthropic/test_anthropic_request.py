@@ -113,6 +113,12 @@ def test_system_messages_are_set_apart_with_their_marks():
     assert body["messages"] == [{"role": "user", "content": [TEXT]}]
 
 
+def test_a_call_of_a_custom_tool_has_the_argument_of_the_function_in_its_place():
+    custom = {"id": "c1", "type": "custom", "custom": {"name": "patch", "input": "a\nb"}}
+    [_, (_, [block])] = turns(HI, {"role": "assistant", "content": None, "tool_calls": [custom]})
+    assert block == {"type": "tool_use", "id": "c1", "name": "patch", "input": {"input": "a\nb"}}
+
+
 def test_turns_alternate_and_results_come_first():
     told = turns(
         HI,
