@@ -131,7 +131,13 @@ async def _stop(services: Services) -> None:
 
 
 def _add_routes(app: FastAPI) -> None:
-    """Serve every router below each prefix; document it once."""
+    """Serve every router below each prefix; document it once.
+
+    The framework builds the routes of a router when a request reaches it. The few that have no
+    prefix come first, so that a check of health builds no others.
+    """
+    for router in (monitoring.router, pages):
+        app.include_router(router)
     for prefix in PREFIXES:
         for router in ROUTERS:
             app.include_router(
@@ -140,8 +146,6 @@ def _add_routes(app: FastAPI) -> None:
                 dependencies=[Depends(queries.check_query)],
                 include_in_schema=prefix == PREFIXES[0],
             )
-    for router in (monitoring.router, pages):
-        app.include_router(router)
 
 
 def _add_middleware(app: FastAPI, config: settings.Settings) -> None:

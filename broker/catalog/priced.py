@@ -132,26 +132,25 @@ def build_price(model: Any, moment: datetime, vendor: Vendor | None = None) -> P
     sizes = sorted(
         {tier.start for value in stated.values() for tier in getattr(value, "tiers", ())}
     )
-    price = replace(
-        _build_flat_price(stated, 0),
+    flex, priority = _find_tier_percents(model, prices, moment, vendor)
+    price = Price(
+        **_find_prices(stated, 0),
         request=_to_nanos(prices.requests_kcount, 0) // 1000,
         audio_hour=_to_nanos(prices.audio_hours or prices.input_audio_hours, 0),
         web_search=_find_search_price(prices),
         page=_to_nanos(getattr(prices, "input_document_kpages", None), 0) // 1000,
         batch_discount=_find_batch_discount(model, prices, moment),
+        flex_percent=flex,
+        priority_percent=priority,
     )
-    percents = _find_tier_percents(model, prices, moment, vendor)
-    price = replace(price, flex_percent=percents[0], priority_percent=percents[1])
+    if not sizes:
+        return price
     return replace(
         price,
         tiers=tuple(
             Tier(size + 1, replace(price, **_find_prices(stated, size + 1))) for size in sizes
         ),
     )
-
-
-def _build_flat_price(stated: dict[str, Any], size: int) -> Price:
-    return Price(**_find_prices(stated, size))
 
 
 def _find_prices(stated: dict[str, Any], size: int) -> dict[str, Any]:
@@ -205,6 +204,8 @@ def _find_tier_percent(model: Any, usual: Any, moment: datetime, tier: str, know
 
 def _find_batch_discount(model: Any, usual: Any, moment: datetime) -> int:
     """Return the per cent by which both input and output cost less in the batch API."""
+    if not model.price_variants:
+        return 0
     batch = model.get_prices(moment, BATCH)
     discounts = {
         round(100 - 100 * _to_nanos(getattr(batch, name), 0) / _to_nanos(getattr(usual, name), 0))
