@@ -6,7 +6,7 @@ import openai
 import pytest
 
 from tests.e2e.wires import GEMINI_LIKE, OPENAI_LIKE, WIRES
-from tests.installation import Installation
+from tests.installation import Installation, until
 
 REASONS = (*OPENAI_LIKE, "anthropic")
 """Gemini's thoughts are asked for by the version in a model's name, and `sim-…` has none: its
@@ -307,3 +307,34 @@ def test_encrypted_reasoning_goes_back(
 def test_a_choice_that_the_responses_api_lacks_is_refused_by_name(sdk: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match=r"n: the provider serves this model by"):
         sdk.chat.completions.create(model="responses/sim", messages=said("Hello"), n=2)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_in_the_background_survives_its_connection_and_is_charged_once(
+    wires: Installation, sdk: openai.OpenAI, stream: bool
+) -> None:
+    model, before = "sim-story-cut", wires.calls()
+    asked = {"model": f"apart/{model}", "messages": said(f"A story, {stream}.")}
+    if stream:
+        chunks = list(sdk.chat.completions.create(**asked, stream=True))
+        text, job_id = streamed(chunks)[0], chunks[0].id
+    else:
+        answer = sdk.chat.completions.create(**asked)
+        text, job_id = answer.choices[0].message.content, answer.id
+    assert text.startswith("The harbour office opens")
+    assert text.endswith("the weight of every crate.")
+    after = wires.calls()
+    assert after["by_model"][model] - before["by_model"].get(model, 0) == 1
+    assert after["retrieved"] - before["retrieved"] == 1
+    assert job_id
+
+
+def test_a_cancelled_job_is_cancelled_in_the_providers_background(
+    wires: Installation, sdk: openai.OpenAI
+) -> None:
+    before = wires.calls()["cancelled"]
+    asked = {"model": "apart/sim-story-chunk100", "messages": said("A long story.")}
+    stop = {"X-Cancel-On-Disconnect": "now"}
+    with sdk.chat.completions.create(**asked, stream=True, extra_headers=stop) as stream:
+        next(iter(stream))
+    until(lambda: wires.calls()["cancelled"] == before + 1, 20, "the provider was not told")

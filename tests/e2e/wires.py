@@ -38,6 +38,12 @@ slug = "responses"
 wire = "openai"
 base_url = "{root}/v1"
 [[providers]]
+slug = "apart"
+wire = "openai"
+base_url = "{root}/v1"
+quirks = ["background"]
+options = {{ background = true }}
+[[providers]]
 slug = "gemini"
 wire = "gemini"
 base_url = "{root}/v1beta"
@@ -57,6 +63,9 @@ NATIVE = (
     *("sim", "sim-echo", "sim-tools", "sim-tools2", "sim-json", "sim-reason", "sim-image"),
     *("sim-401", "sim-429-retry7", "sim-529", "sim-errstream", "sim-cut", "sim-reason-tools"),
 )
+APART = ("sim-story-cut", "sim-story-chunk100")
+"""Models of the provider `apart`, which answers in the background by the Responses API."""
+
 SEES = ("text", "image", "file", "audio")
 
 
@@ -69,6 +78,7 @@ def wired(settings: dict[str, str] | None = None) -> Installation:
     root = f"http://127.0.0.1:{installation.simulator_port}"
     providers = PROVIDERS.format(root=root).replace("\nwire", '\napi_key = "any"\nwire')
     models = [_model(wire, native, native) for wire in WIRES for native in NATIVE]
+    models += [_model("apart", native, native) for native in APART]
     models += [_model(wire, "sees", "sim", SEES) for wire in WIRES]
     models += [_model(wire, "reads", "sim-echo", ("text",)) for wire in WIRES]
     installation.config.write_text("\n".join([installation.config.read_text(), providers, *models]))
@@ -81,7 +91,7 @@ def _model(wire: str, name: str, native: str, modalities: tuple[str, ...] = ()) 
     takes = f"input_modalities = {list(modalities)}\n" if modalities else ""
     if native == "sim-image":
         takes += 'output_modalities = ["text", "image"]\n'
-    if wire == "responses":
+    if wire in ("responses", "apart"):
         prices += ', interface = "responses"'
     return (
         f'[[models]]\nslug = "{wire}/{name}"\n{takes}'
