@@ -71,6 +71,7 @@ class Failed:
     events: bytes | None = None
     generation: GenerationRow | None = None  # the sent part, if the caller pays for it
     announced: bool = True  # the worker publishes a retry; False: the dispatcher does
+    upstream_id: str | None = None  # the provider's id of an answer that had begun
 
 
 Ending: TypeAlias = Finished | Failed
@@ -242,7 +243,7 @@ def _build_attempt_end(ending: Ending) -> dict[str, Any]:
         "http_status": ending.failure.http_status,
         "error_type": ending.failure.error_type.value,
         "error_message": clean_text(ending.failure.message)[:2000],
-        "upstream_id": None,
+        "upstream_id": ending.upstream_id and clean_text(ending.upstream_id)[:200],
     }
 
 

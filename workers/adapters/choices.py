@@ -96,6 +96,10 @@ class SingleChoice:
             choice["logprobs"] = logprobs
         return [self._chunk((choice,))]
 
+    def announce(self) -> list[Chunk]:
+        """Return a chunk without an addition, which names the answer before its first text."""
+        return [self._chunk(())]
+
     def add_calls(self, *entries: Json) -> list[Chunk]:
         """Return a chunk with entries in the shape of OpenAI's streamed `tool_calls`."""
         return self.add(tool_calls=self._calls.feed(list(entries)))

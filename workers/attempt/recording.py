@@ -125,7 +125,15 @@ class Recording:
         _prepare_failure(run, failure, decision, generation)
         events = None if isinstance(decision, Retry) else run.events.pack()
         ending = Failed(
-            job, now_ms(), failure, decision, run.timings, events, generation, announced=announced
+            job,
+            now_ms(),
+            failure,
+            decision,
+            run.timings,
+            events,
+            generation,
+            announced=announced,
+            upstream_id=run.assembly.upstream_id if run.assembly else None,
         )
         recorded = await self.record(ending)
         if not isinstance(recorded, Failed):

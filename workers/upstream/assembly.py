@@ -55,6 +55,11 @@ class Assembly:
         """Return the usage that the provider has stated so far."""
         return self._answer.usage
 
+    @property
+    def upstream_id(self) -> str | None:
+        """Return the provider's id of the answer, once it has stated one."""
+        return self._answer.upstream_id
+
     def completion(self) -> Completion:
         """Return the answer so far."""
         return replace(self._answer, choices=self._choices.choices())

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from broker.completion import AttemptOutcome, Chunk, CompletionRequest, ErrorType
 from broker.pricing import Price
 from broker.routing import Plan
-from broker.storage.tables import Generation
+from broker.storage.tables import Attempt, Generation
 from tests.factories import cancel, failure, make_principal, submit_and_claim
 from tests.workers.parts import make_recording
 from workers.attempt.events import AttemptEvents
@@ -64,3 +64,17 @@ async def test_a_cancelled_stream_is_charged_by_estimate_no_more_than_its_hold(d
     [cost] = database.read_now(lambda c: c.execute(select(Generation.cost_nanos)).scalars().all())
     assert 0 < cost <= job.hold_nanos
     assert (cost == job.hold_nanos) is (length > 1)
+
+
+async def test_a_failed_attempt_keeps_the_providers_id_of_its_answer(database):
+    # Given an attempt whose answer began before the connection was lost
+    caller, recording = make_principal(database), make_recording(database)
+    job = submit_and_claim(database, caller)
+    run = await open_run(job, recording)
+    run.assembly = Assembly(lambda _: None)
+    run.assembly.add(Chunk(upstream_id="resp_1"))
+    # When it fails
+    await recording.fail(run, failure(AttemptOutcome.UNKNOWN, ErrorType.PROVIDER_UNAVAILABLE))
+    # Then the answer can be looked up at the provider
+    known = database.read_now(lambda c: c.execute(select(Attempt.upstream_id)).scalars().all())
+    assert known == ["resp_1"]

@@ -55,10 +55,12 @@ class Asking:
     client: ProviderClient
     simulator: Simulator
     shown: list[Chunk] = field(default_factory=list)
+    assembly: Assembly | None = None  # of the last call
 
     async def ask(
         self, model: str, *, stream: bool = True, idle: float = 30, total: float = 60, **body: Any
     ) -> AttemptAnswer:
+        self.assembly = Assembly(self.shown.append)
         return await call(
             self.client,
             ResponsesAdapter(),
@@ -73,7 +75,7 @@ class Asking:
             Stopwatch(Deadlines(first_byte=30, idle=idle, total=total)),
             max_bytes=1_000_000,
             on_headers=lambda _: None,
-            assembly=Assembly(self.shown.append),
+            assembly=self.assembly,
         )
 
     @property
@@ -132,6 +134,8 @@ async def test_a_call_that_takes_too_long_is_cancelled_at_the_provider(asking: A
     answer = await asking.ask("sim-story-lat60000", total=0.5)
     assert isinstance(answer, Failure)
     assert (answer.outcome, answer.error_type) == (AttemptOutcome.UNKNOWN, ErrorType.TIMEOUT)
+    assert asking.assembly is not None
+    assert str(asking.assembly.upstream_id).startswith("resp_")
     assert asking.simulator.counters.cancelled == 1
 
 

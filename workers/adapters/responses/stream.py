@@ -88,7 +88,9 @@ class ResponsesStreamReader(EventReader, BackgroundReader):
         if isinstance(number := payload.get("sequence_number"), int):
             self._last = number
         if isinstance(answer := payload.get("response"), dict):
+            is_first = self._choice.upstream_id is None
             self._note(answer)
+            chunks += self._choice.announce() if is_first else []
             if kind.removeprefix(_PREFIX) in _ENDS:
                 self._finish(require_success(answer), chunks)
             return
