@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.docs.pages import Block
@@ -16,6 +17,17 @@ SECONDS = 60
 REFUSED = re.compile(r'"error": ?[{"]|"type": ?"urn:waybill:error')
 
 
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """What runs the blocks of a page."""
+
+    python: str = sys.executable
+    modules: str | None = None  # a `node_modules` directory; without it, no `js` is run
+
+
+OWN = Programs()
+
+
 class Reader:
     """A shell and an editor in one directory; only addresses differ from what a page shows."""
 
@@ -25,13 +37,18 @@ class Reader:
         environment: Mapping[str, str],
         *,
         addresses: Mapping[str, str],
+        programs: Programs = OWN,
     ) -> None:
         self._directory = directory
-        self._environment = dict(environment)
+        self._environment = {**environment, "HOME": str(directory)}
         self._addresses = addresses
-        self._python = ""  # a block goes on from those before it
+        self._programs = programs
+        self._python = self._js = ""  # a block goes on from those before it
         shutil.copytree(FILES, directory, dirs_exist_ok=True)
         (directory / "examples").symlink_to(REPOSITORY / "examples")
+        if programs.modules is not None:
+            (directory / "node_modules").symlink_to(programs.modules)
+            self._environment["PATH"] += f":{programs.modules}/.bin"
 
     def follow(self, block: Block) -> None:
         """Do what a block shows. Raises AssertionError where that fails."""
@@ -42,7 +59,10 @@ class Reader:
                 self._type(typed(block.text))
             case "python":
                 self._python += self._meant(block.text)
-                self._run([sys.executable, "-c", self._python])
+                self._run([self._programs.python, "-c", self._python])
+            case "js" if self._programs.modules is not None:
+                self._js += self._meant(block.text)
+                self._run(["node", "--input-type=module", "-e", self._js])
             case "toml":
                 with (self._directory / "waybill.toml").open("a") as config:
                     config.write(self._meant(block.text) + "\n")
@@ -98,4 +118,5 @@ def commands(text: str) -> Iterator[str]:
 
 
 def _is_whole(text: str) -> bool:
-    return not subprocess.run(["bash", "-nc", text], capture_output=True, check=False).returncode
+    read = subprocess.run(["bash", "-nc", text], capture_output=True, text=True, check=False)
+    return not read.returncode and "here-document" not in read.stderr

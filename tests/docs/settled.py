@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.docs.pages import blocks
-from tests.docs.reader import Reader
+from tests.docs.reader import OWN, Programs, Reader
 from tests.installation import KEY, REPOSITORY, Installation
 
 SIMULATOR = "127.0.0.1:9100"
@@ -22,8 +22,8 @@ class Settled:
     addresses: Mapping[str, str]  # what pages show: what it is here
     environment: Mapping[str, str]
 
-    def reader(self, directory: Path) -> Reader:
-        return Reader(directory, self.environment, addresses=self.addresses)
+    def reader(self, directory: Path, programs: Programs = OWN) -> Reader:
+        return Reader(directory, self.environment, addresses=self.addresses, programs=programs)
 
 
 @contextmanager

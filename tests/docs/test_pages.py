@@ -4,19 +4,30 @@ A block that cannot be run has a mark before it, which readers do not see:
 `<!-- not run: why -->`.
 """
 
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import LANGUAGES, MARK, PAGES, blocks
-from tests.docs.reader import Reader
+from tests.docs.pages import LANGUAGES, MARK, PAGES, Block, blocks
+from tests.docs.reader import OWN, Programs, Reader
 from tests.docs.settled import Settled, settled_installation
+from tests.e2e.programs import find_agents_python, find_package
 from tests.installation import REPOSITORY
 
 FIRST = REPOSITORY / "docs/tutorials/first-ten-minutes.md"
 SAID = re.compile(r"^waybill: (\S.*?) +http", re.MULTILINE)
+
+
+PROGRAMS: Mapping[str, Callable[[], Programs]] = {
+    "use-codex": lambda: Programs(modules=find_package("@openai/codex")),
+    "use-ai-sdk": lambda: Programs(modules=find_package("@ai-sdk/openai")),
+    "use-langchain": lambda: Programs(python=find_agents_python()),
+    "use-openai-agents": lambda: Programs(python=find_agents_python()),
+}
+"""The programs of pages that need others than ours."""
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +38,8 @@ def settled() -> Iterator[Settled]:
 
 @pytest.mark.parametrize("page", [p for p in PAGES if p != FIRST], ids=lambda path: path.stem)
 def test_a_page_can_be_followed(page: Path, settled: Settled, tmp_path: Path) -> None:
-    _follow(page, settled.reader(tmp_path))
+    programs = PROGRAMS[page.stem]() if page.stem in PROGRAMS else OWN
+    _follow(page, settled.reader(tmp_path, programs))
 
 
 def test_the_first_tutorial_kills_a_worker_and_its_job_is_answered(
@@ -45,9 +57,13 @@ def test_the_first_tutorial_kills_a_worker_and_its_job_is_answered(
 
 
 def _follow(page: Path, reader: Reader) -> None:
-    for block in blocks(page):
-        if block.why_not is None:
-            reader.follow(block)
+    run = [block for block in blocks(page) if block.why_not is None]
+    for language, group in itertools.groupby(run, lambda block: block.language):
+        if language in {"python", "js"}:  # one program, as its imports take seconds
+            reader.follow(Block(language, "".join(block.text for block in group), None))
+        else:
+            for block in group:
+                reader.follow(block)
 
 
 def test_the_first_tutorial_shows_what_is_said_at_the_start(settled: Settled) -> None:
