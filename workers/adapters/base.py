@@ -95,7 +95,7 @@ class BackgroundReader(ABC):
     """A stream reader whose answer the provider may make in the background.
 
     The provider then goes on without a connection. It gives the rest of the answer to another
-    request, and stops only when it is told to.
+    request, and stops only on a request to stop.
     """
 
     __slots__ = ()

@@ -41,7 +41,7 @@ from workers.upstream.response import ProviderResponse
 
 MAX_ERROR_BYTES = 64 * 1024
 CANCEL_SECONDS = 3.0
-"""Seconds to tell the provider that an answer in the background is not wanted any more."""
+"""Seconds for the request that ends an answer in the background which nobody wants any more."""
 
 LONGEST_PAUSE_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.2
@@ -137,7 +137,7 @@ class ProviderCall:
         raise lost
 
     async def _cancel(self) -> None:
-        """Tell the provider to stop an answer in the background, for which nobody waits."""
+        """Request the end of an answer in the background, for which nobody waits."""
         adapter, reader, slug = self.adapter, self.reader, self.upstream.slug
         if not isinstance(adapter, Adapter) or not isinstance(reader, BackgroundReader):
             return
