@@ -212,12 +212,11 @@ class Catalog:
         return model if len(offered) == len(model.endpoints) else replace(model, endpoints=offered)
 
     def _filter_callable(self, model: Model, providers: Collection[str]) -> Sequence[Endpoint]:
-        return [
-            each
-            for each in model.endpoints
-            if each.provider in providers
-            and supports_interface(self._wires[each.provider], each.interface)
-        ]
+        return [each for each in model.endpoints if each.provider in providers and self.calls(each)]
+
+    def calls(self, endpoint: Endpoint) -> bool:
+        """Return whether Waybill calls the API by which the provider serves the model."""
+        return supports_interface(self._wires[endpoint.provider], endpoint.interface)
 
     def _filter_serving(
         self, endpoints: Sequence[Endpoint], operation: Operation

@@ -17,7 +17,6 @@ from broker.clock import now_ms
 from broker.errors import WaybillError
 from broker.money import usd_text
 from broker.providers.endpoints import Endpoint
-from broker.requests.operations import Interface
 from cli.commands.price_tables import describe_price, sample_bill
 from cli.configuration import load_configuration
 from cli.database import look_up_catalog
@@ -125,7 +124,7 @@ def _state(endpoint: Endpoint, known: Catalog) -> str:
     """Return why an endpoint is not offered; empty where it is."""
     if endpoint.retired:
         return f"retired on {endpoint.expires}" if endpoint.expires else "deprecated"
-    if endpoint.interface is not Interface.PATHS:
+    if not known.calls(endpoint):
         return f"served by its {endpoint.interface.value} API"
     return "" if endpoint.provider in known.providers else "no key"
 

@@ -144,3 +144,8 @@ def test_models_are_listed_by_their_versions(waybill):
 def test_the_models_of_a_running_server_are_listed_at_once(waybill, monkeypatch, list_of_models):
     monkeypatch.setenv("OLLAMA_HOST", list_of_models)
     assert "ollama/qwen3:32b" in waybill("models", "list", "-q", "ollama").stdout
+
+
+def test_a_model_is_said_to_be_out_of_reach_where_its_api_is_not_called(waybill):
+    assert "served by its" not in waybill("models", "show", "openai/gpt-5.4-pro").stdout
+    assert "served by its realtime API" in waybill("models", "show", "openai/gpt-realtime").stdout
