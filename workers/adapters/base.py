@@ -114,6 +114,13 @@ class BackgroundReader(ABC):
     def restart(self) -> None:
         """Begin to read another body, which continues the answer after the last event."""
 
+    @abstractmethod
+    def read_whole(self, body: bytes) -> list[Chunk] | None:
+        """Return the chunks that the whole answer adds, or None while it is not whole.
+
+        Raises MalformedAnswerError and ProviderFailureError.
+        """
+
 
 class Adapter(ABC):
     """One provider wire."""
@@ -152,8 +159,10 @@ class Adapter(ABC):
     def read_usage(self, raw: Any) -> Usage | None:
         """Translate the value of that field. Return None where it counts nothing."""
 
-    def build_continuation(self, reader: BackgroundReader, upstream: Upstream) -> HttpRequest:
-        """Return the request for the rest of an answer in the background."""
+    def build_continuation(
+        self, reader: BackgroundReader, upstream: Upstream, *, stream: bool = True
+    ) -> HttpRequest:
+        """Return the request for the rest of an answer in the background, or for the whole."""
         raise NotImplementedError
 
     def build_cancellation(self, reader: BackgroundReader, upstream: Upstream) -> HttpRequest:

@@ -16,6 +16,7 @@ from workers.simulator.wire import EVENT_STREAM
 Object = dict[str, Any]
 Handler = Callable[[Exchange, Counters], Awaitable[None]]
 REMEMBERED: Final = 1_000
+STREAM_SECONDS = 300.0  # for which a stream can be continued
 OPENING: Final = 3  # events that come at once: queued, created, in progress
 PATHS: Final = re.compile(r"(?:/openai)?(?:/v1)?/responses/(?P<id>[^/]+)(?:/(?P<verb>[a-z]+))?")
 
@@ -86,7 +87,7 @@ class ResponseStore:
 
         async def handle(exchange: Exchange, counters: Counters) -> None:
             if response is None:
-                await _missing(exchange, match["id"])
+                await _refuse(exchange, 404, f"Response with id '{match['id']}' not found.")
             else:
                 await ROUTES[route](response, exchange, counters)
 
@@ -98,6 +99,9 @@ async def _get(response: StoredResponse, exchange: Exchange, counters: Counters)
     counters.retrieved += 1
     if query.get("stream") != ["true"]:
         await exchange.answer(200, orjson.dumps(response.now()))
+        return
+    if time.monotonic() - response.begun > STREAM_SECONDS:
+        await _refuse(exchange, 400, "Response cannot be streamed: it is more than 5 minutes old.")
         return
     after = int(query.get("starting_after", ["-1"])[0])
     try:
@@ -116,11 +120,6 @@ async def _cancel(response: StoredResponse, exchange: Exchange, counters: Counte
 ROUTES: Final = {("GET", None): _get, ("POST", "cancel"): _cancel}
 
 
-async def _missing(exchange: Exchange, response_id: str) -> None:
-    error = {
-        "message": f"Response with id '{response_id}' not found.",
-        "type": "invalid_request_error",
-        "param": None,
-        "code": None,
-    }
-    await exchange.answer(404, orjson.dumps({"error": error}))
+async def _refuse(exchange: Exchange, status: int, message: str) -> None:
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+    await exchange.answer(status, orjson.dumps({"error": error}))

@@ -10,6 +10,7 @@ import structlog
 
 from broker.completion import (
     AttemptAnswer,
+    Chunk,
     Completion,
     CompletionRequest,
     Document,
@@ -55,6 +56,7 @@ SHAPE_ERRORS = (
 LOST = (aiohttp.ClientError, OSError, CutOffError)
 """Exceptions raised where a connection ends before its answer."""
 
+_OK = 200
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504, 529})
 """Statuses of a continuation that may work a little later."""
 
@@ -132,9 +134,49 @@ class ProviderCall:
             if not isinstance(answer, Failure):
                 return answer
             if answer.http_status not in _AGAIN:
-                log.warning("upstream.not_continued", provider=slug, error=answer.message)
-                break
+                log.info("upstream.not_continued", provider=slug, error=answer.message)
+                return await self._poll(adapter, reader, lost)
         raise lost
+
+    async def _poll(
+        self, adapter: Adapter, reader: BackgroundReader, lost: Exception
+    ) -> Completion:
+        """Fetch an answer in the background once it is whole.
+
+        OpenAI continues a stream for five minutes only. Raises the loss of the connection if the
+        provider does not know the answer.
+        """
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            built = adapter.build_continuation(reader, self.upstream, stream=False)
+            status, body = await self._fetch(built)
+            if status is not None and status not in _AGAIN:
+                if status != _OK:
+                    raise lost
+                if (chunks := self._read_whole(reader, body)) is not None:
+                    for chunk in chunks:
+                        self.assembly.add(chunk)
+                    return self.assembly.completion()
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    async def _fetch(self, built: HttpRequest) -> tuple[int | None, bytes]:
+        """Return status and body; no status where the connection is lost."""
+        try:
+            async with self.send(built) as response:
+                return response.status, await read_body(response, self.watch, self.max_bytes)
+        except LOST:
+            return None, b""
+        except AnswerTooLargeError as error:
+            raise UnreadableError(self.assembly.usage) from error
+        finally:
+            self.watch.note_bytes(is_background=True)
+
+    def _read_whole(self, reader: BackgroundReader, body: bytes) -> list[Chunk] | None:
+        try:
+            return reader.read_whole(body)
+        except (MalformedAnswerError, *SHAPE_ERRORS) as error:
+            raise UnreadableError(self.assembly.usage) from error
 
     async def _cancel(self) -> None:
         """Request the end of an answer in the background, for which nobody waits."""

@@ -20,6 +20,7 @@ from broker.completion import (
 from broker.settings import Settings
 from workers.adapters.base import Upstream
 from workers.adapters.responses import ResponsesAdapter
+from workers.simulator import responses_store
 from workers.simulator.background import Simulator, running
 from workers.simulator.replies import STORY
 from workers.upstream.answer_body import Deadlines, Stopwatch
@@ -151,8 +152,8 @@ async def test_an_answer_that_the_provider_has_lost_is_unknown(
 ) -> None:
     built = ResponsesAdapter.build_continuation
 
-    def build_elsewhere(adapter: Any, reader: Any, upstream: Upstream) -> Any:
-        request = built(adapter, reader, upstream)
+    def build_elsewhere(adapter: Any, reader: Any, upstream: Upstream, **more: Any) -> Any:
+        request = built(adapter, reader, upstream, **more)
         return type(request)(
             request.url.replace("/resp_", "/resp_lost_"), request.headers, b"", "GET"
         )
@@ -163,3 +164,15 @@ async def test_an_answer_that_the_provider_has_lost_is_unknown(
     assert answer.outcome is AttemptOutcome.UNKNOWN
     assert answer.error_type is ErrorType.PROVIDER_UNAVAILABLE
     assert asking.simulator.counters.total == 1
+
+
+@pytest.mark.parametrize("model", ["sim-story-cut", "sim-story-cut-lat500"])
+async def test_an_answer_whose_stream_is_not_continued_is_fetched_when_it_is_whole(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    monkeypatch.setattr(responses_store, "STREAM_SECONDS", 0)
+    assert said(await asking.ask(model, idle=0.3)) == STORY
+    assert asking.text == STORY
+    counters = asking.simulator.counters
+    assert counters.total == 1
+    assert counters.retrieved >= 2

@@ -46,9 +46,14 @@ class ResponsesAdapter(Adapter):
             body=orjson.dumps(build_body(request, background=background)),
         )
 
-    def build_continuation(self, reader: BackgroundReader, upstream: Upstream) -> HttpRequest:
+    def build_continuation(
+        self, reader: BackgroundReader, upstream: Upstream, *, stream: bool = True
+    ) -> HttpRequest:
         upstream = self._with_address(upstream)
-        url = f"{_stored_url(reader, upstream)}?stream=true"
+        url = _stored_url(reader, upstream)
+        if not stream:
+            return HttpRequest(url, build_headers(upstream), b"", "GET")
+        url += "?stream=true"
         if reader.last_event is not None:
             url += f"&starting_after={reader.last_event}"
         return HttpRequest(url, build_headers(upstream, accept=EVENTS), b"", "GET")

@@ -11,7 +11,7 @@ from workers.adapters.json_shapes import as_object, as_objects, text_field
 from workers.adapters.openai.usage import read_usage as read_chat_usage
 from workers.adapters.responses.output import Output
 
-_UNFINISHED = ("queued", "in_progress")
+UNFINISHED = ("queued", "in_progress")
 _FAILED = ("failed", "cancelled")
 
 
@@ -71,7 +71,7 @@ def read_response(payload: Any, request: CompletionRequest) -> Completion:
     payload = require_success(payload)
     if not isinstance(payload.get("output"), list):
         raise MalformedAnswerError("the provider's answer has no output")
-    if payload.get("status") in _UNFINISHED:
+    if payload.get("status") in UNFINISHED:
         raise CutOffError(f"the response is still {payload['status']}")
     choice = SingleChoice(request)
     output = Output(request, choice)

@@ -14,6 +14,7 @@ from workers.adapters.json_shapes import as_object, as_objects, as_text, parse, 
 from workers.adapters.openai.stream import chunks_of
 from workers.adapters.responses.output import Output
 from workers.adapters.responses.response import (
+    UNFINISHED,
     read_native_reason,
     read_response,
     read_usage,
@@ -74,6 +75,16 @@ class ResponsesStreamReader(EventReader, BackgroundReader):
         self._framing = Framing()
         self._pairs = SplitPairs()
         self._failure = None
+
+    def read_whole(self, body: bytes) -> list[Chunk] | None:
+        """Return the chunks that the whole response adds, or None while it is not whole."""
+        answer = require_success(parse(body))
+        if answer.get("status") in UNFINISHED:
+            return None
+        self._note(answer)
+        chunks: list[Chunk] = []
+        self._finish(answer, chunks)
+        return chunks
 
     def _take(self, event: ServerSentEvent, chunks: list[Chunk]) -> None:
         if self._is_over or not event.data or event.data.strip() == _DONE:
