@@ -7,6 +7,7 @@ from api.comparisons import routes as comparisons
 from api.completions import routes as completions
 from api.files import routes as files
 from api.jobs import routes as jobs
+from api.messages import batches as message_batches
 from api.messages import routes as messages
 from api.models import routes as models
 from api.presets import routes as presets
@@ -20,6 +21,7 @@ ROUTERS = (
     responses.calls_router,
     responses.router,
     messages.router,
+    message_batches.router,
     messages.stored_router,
     jobs.router,
     completions.plan_router,

@@ -47,6 +47,16 @@ def message_id(job_id: str) -> str:
     return f"msg_{job_id.removeprefix('job_')}"
 
 
+def message_batch_id(batch_id: str) -> str:
+    """Return the id of a batch in Anthropic's dialect."""
+    return f"msgbatch_{batch_id.removeprefix('batch_')}"
+
+
+def batch_of_messages(message_batch: str) -> str:
+    """Return the id of the batch with this id in Anthropic's dialect."""
+    return f"batch_{message_batch.removeprefix('msgbatch_')}"
+
+
 def job_of_message(message: str) -> str:
     """Return the id of the job that brings this message."""
     return f"job_{message.removeprefix('msg_')}"

@@ -26,8 +26,8 @@ from broker.batches import (
 )
 from broker.batches.creation import check_size, find_earlier_batch, usable_lines
 from broker.batches.forecast import forecast
-from broker.batches.lines import operation_of
-from broker.batches.options import MAX_BYTES, OPERATIONS, window_ms
+from broker.batches.lines import Target, find_target, list_paths
+from broker.batches.options import MAX_BYTES, window_ms
 from broker.batches.reading import raw_lines
 from broker.batches.results import failed_lines
 from broker.batches.rows import BatchRow
@@ -160,14 +160,33 @@ async def _with_input_file(new: NewBatch, draft: Draft) -> NewBatch:
 async def _write_batch(
     services: Services, principal: Principal, new: NewBatch, draft: Draft, status: int
 ) -> Response:
+    found, replayed = await _insert(services, principal, new, draft)
+    headers = {"Idempotent-Replayed": "true"} if replayed else {}
+    headers["Location"] = f"/api/v1/batches/{found.row.id}"
+    return json_response(view(found), status, headers)
+
+
+async def _insert(
+    services: Services, principal: Principal, new: NewBatch, draft: Draft
+) -> tuple[BatchReport, bool]:
+    """Insert a batch; return it, and whether an earlier request created it."""
     created = await draft.used_by(services.database, insert_batch, new)
     draft.is_in_use = not created.replayed
     found = await services.database.read(reports.find, principal.workspace_id, created.batch_id)
     if found is None:
         raise ConflictError(f"Batch {created.batch_id} was deleted.")
-    headers = {"Idempotent-Replayed": "true"} if created.replayed else {}
-    headers["Location"] = f"/api/v1/batches/{created.batch_id}"
-    return json_response(view(found), status, headers)
+    return found, created.replayed
+
+
+async def create_inline_batch(
+    services: Services, principal: Principal, draft: Draft, options: BatchOptions
+) -> BatchReport:
+    """Store a draft as the input of a new batch; return the batch."""
+    new = new_batch(
+        options, principal, now_ms(), input_file_id=draft.id, content=draft.digest, inline=True
+    )
+    found, _ = await _insert(services, principal, await _with_input_file(new, draft), draft)
+    return found
 
 
 async def _forecast_batch(services: Services, principal: Principal, new: NewBatch) -> Response:
@@ -196,8 +215,9 @@ def _batch_options(services: Services, wanted: BatchRequest, key: str | None) ->
     networks = services.settings.allowed_networks
     window_ms(wanted.completion_window)
     expires = wanted.output_expires_after
+    target = _read_target(wanted.endpoint)
     return BatchOptions(
-        endpoint=_read_operation(wanted.endpoint),
+        endpoint=target.operation,
         completion_window=wanted.completion_window,
         options=Options(
             metadata=wanted.metadata,
@@ -207,6 +227,7 @@ def _batch_options(services: Services, wanted: BatchRequest, key: str | None) ->
             model=wanted.model,
             provider=wanted.provider,
             output_expires_seconds=None if expires is None else expires.seconds,
+            dialect=target.dialect,
         ),
         priority=wanted.priority,
         max_concurrency=wanted.max_concurrency,
@@ -216,14 +237,15 @@ def _batch_options(services: Services, wanted: BatchRequest, key: str | None) ->
     )
 
 
-def _read_operation(path: str | None) -> Operation:
+def _read_target(path: str | None) -> Target:
     if path is None:
-        return Operation.CHAT
-    operation = operation_of(path)
-    if operation is None:
-        known = ", ".join(each.value for each in OPERATIONS)
-        raise InvalidRequestError(f"endpoint: {path!r} is none of {known}.", param="endpoint")
-    return operation
+        return Target(Operation.CHAT)
+    target = find_target(path)
+    if target is None:
+        raise InvalidRequestError(
+            f"endpoint: {path!r} is none of {list_paths()}.", param="endpoint"
+        )
+    return target
 
 
 def _to_nanos(dollars: float | None) -> int | None:

@@ -9,9 +9,10 @@ import orjson
 from api.jobs.streaming import render_frame, skip_failed_attempts
 from api.jobs.styles import CallStyle
 from broker.completion import Json
-from broker.dialects.base import DialectJob, StreamTranslator
+from broker.dialects.base import DialectJob
 from broker.dialects.messages.answer import render_message
 from broker.dialects.messages.stream import MessageStream
+from broker.dialects.streams import StreamTranslator
 from broker.enums import Dialect
 from broker.events import job_events
 from broker.events.job_events import Event

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, insert, select
 from broker.accounts import Principal, Scope
 from broker.batches.options import MAX_BYTES, MAX_LINES, OPEN, Options, window_ms
 from broker.batches.rows import BatchRow
+from broker.completion import Json
 from broker.enums import BatchState, FilePurpose
 from broker.errors import IdempotencyMismatchError, InvalidRequestError
 from broker.ids import new_id
@@ -146,7 +147,7 @@ def new_batch(
         input_file_id=input_file_id,
         inline=inline,
         completion_window=options.completion_window,
-        options=orjson.dumps(asdict(options.options)).decode(),
+        options=orjson.dumps(_encode_options(options.options)).decode(),
         priority=options.priority,
         max_concurrency=options.max_concurrency,
         max_cost_nanos=options.max_cost_nanos,
@@ -201,12 +202,21 @@ def find_earlier_batch(connection: Connection, row: BatchRow) -> Created | None:
     return Created(known.id, replayed=True)
 
 
+def _encode_options(options: Options) -> Json:
+    """Return options as they are stored; without a dialect, the previous version reads them."""
+    encoded = asdict(options)
+    if options.dialect is None:
+        del encoded["dialect"]
+    return encoded
+
+
 def _fingerprint(options: BatchOptions, content: str, principal: Principal) -> str:
     """Return a digest of the request, by which a repeated request is recognized.
 
     It contains the key if that sees only its own batches.
     """
     request = asdict(options) | {"idempotency_key": None}
+    request["options"] = _encode_options(options.options)
     owner = principal.owner_filter(Scope.JOBS)
     identity = [request, content] if owner is None else [request, content, owner]
     canonical = orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)

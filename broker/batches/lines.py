@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from broker.batches.options import MAX_CUSTOM_ID, OPERATIONS, Options
+from broker.batches.options import DIALECT_PATHS, MAX_CUSTOM_ID, OPERATIONS, Options
 from broker.completion import Json
+from broker.enums import Dialect
 from broker.requests import whole_numbers
 from broker.requests.operations import Operation
 
@@ -29,11 +30,19 @@ class LineError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """What a URL names: an operation, and the dialect of its bodies."""
+
+    operation: Operation
+    dialect: Dialect | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """A parsed line. Whether its model exists is not checked."""
 
     custom_id: str
-    operation: Operation | None  # None: the batch's
+    target: "Target | None"  # None: the batch's
     body: Json
 
 
@@ -53,7 +62,7 @@ def read(raw: bytes) -> Line:
         )
     if value.get("method", "POST") != "POST":
         raise LineError("invalid_method", "method: only POST.", "method", custom_id)
-    return Line(custom_id, _operation(value.get("url"), custom_id), body)
+    return Line(custom_id, _target(value.get("url"), custom_id), body)
 
 
 def _custom_id(value: object) -> str:
@@ -70,20 +79,27 @@ def _custom_id(value: object) -> str:
     return value
 
 
-def operation_of(url: object) -> Operation | None:
-    """Return the operation that a URL names, with or without `/api` before it; None for others."""
+def find_target(url: object) -> Target | None:
+    """Return the target of a URL, with or without `/api` before it; None for others."""
     path = str(url).removeprefix("/api")
-    return next((each for each in OPERATIONS if each.value == path), None)
+    if dialect := DIALECT_PATHS.get(path):
+        return Target(Operation.CHAT, dialect)
+    return next((Target(each) for each in OPERATIONS if each.value == path), None)
 
 
-def _operation(url: object, custom_id: str) -> Operation | None:
+def list_paths() -> str:
+    """Return the paths that lines may request, in words."""
+    return ", ".join([*(each.value for each in OPERATIONS), *DIALECT_PATHS])
+
+
+def _target(url: object, custom_id: str) -> Target | None:
     if url is None:
         return None
-    operation = operation_of(url)
-    if operation is None:
-        known = ", ".join(each.value for each in OPERATIONS)
-        raise LineError("invalid_url", f"url: {url!r} is none of {known}.", "url", custom_id)
-    return operation
+    target = find_target(url)
+    if target is None:
+        message = f"url: {url!r} is none of {list_paths()}."
+        raise LineError("invalid_url", message, "url", custom_id)
+    return target
 
 
 def add_defaults(own: Json, options: Options) -> Json:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from broker.completion import Json
-from broker.enums import BatchState, StopReason
+from broker.enums import BatchState, Dialect, StopReason
 from broker.errors import InvalidRequestError
 from broker.requests.operations import Operation
 
@@ -27,6 +27,9 @@ OPERATIONS = (
     Operation.SPEECH,
 )
 """The operations that a line may request."""
+
+DIALECT_PATHS = {"/v1/messages": Dialect.MESSAGES}
+"""Paths of chats in another dialect, which a line may request."""
 
 
 OPEN = (
@@ -82,6 +85,9 @@ class Options:
     model: str | None = None  # for lines that name none
     provider: Json | None = None  # routing preferences, for lines that name none
     output_expires_seconds: int | None = None
+    dialect: Dialect | None = (
+        None  # of lines that name no URL; `has_dialect` reads it, so it is last
+    )
 
 
 def window_ms(text: str) -> int:

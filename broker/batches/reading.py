@@ -9,11 +9,21 @@ import orjson
 from broker import presets
 from broker.accounts import Principal
 from broker.batches.line_submission import ReadLine, refusal
-from broker.batches.lines import Line, LineError, Splitter, add_defaults, digest, read
+from broker.batches.lines import (
+    Line,
+    LineError,
+    Splitter,
+    Target,
+    add_defaults,
+    digest,
+    read,
+)
 from broker.batches.options import OnError, Options
 from broker.batches.rows import BatchRow
 from broker.catalog import Catalog
 from broker.completion import ErrorType, Json
+from broker.dialects.translation import TRANSLATORS
+from broker.enums import Dialect
 from broker.errors import WaybillError
 from broker.jobs.error_envelope import envelope
 from broker.providers.endpoint_stats import NO_SNAPSHOT, Snapshot
@@ -60,7 +70,8 @@ class Reader:
 
     def job(self, line: Line, batch: BatchRow, principal: Principal, options: Options) -> NewJob:
         """Return the job of a line. Raises WaybillError."""
-        return self._job(line, self._body(line, batch, options), batch, principal)
+        line, caller_body = _translate(line, batch, options)
+        return self._job(line, self._body(line, batch, options), batch, principal, caller_body)
 
     def _body(self, line: Line, batch: BatchRow, options: Options) -> Json:
         """Return the body of a line: its own fields, then its preset's, then the batch's."""
@@ -76,7 +87,14 @@ class Reader:
         content = self.database.read_now(presets.get_content, batch.workspace_id, slug)
         return presets.merge(body, content)
 
-    def _job(self, line: Line, body: Json, batch: BatchRow, principal: Principal) -> NewJob:
+    def _job(
+        self,
+        line: Line,
+        body: Json,
+        batch: BatchRow,
+        principal: Principal,
+        caller_body: Json | None,
+    ) -> NewJob:
         options = JobOptions(
             operation=_operation(line, batch),
             lane=Lane.BATCH,
@@ -85,6 +103,8 @@ class Reader:
             batch_id=batch.id,
             priority=batch.priority,
             extra={"custom_id": line.custom_id},
+            dialect=None if line.target is None else line.target.dialect,
+            caller_body=caller_body,
             preset_prompt=(
                 _operation(line, batch) is Operation.CHAT and presets.is_prompted(line.body, body)
             ),
@@ -103,8 +123,9 @@ class Reader:
         except LineError as error:
             return ReadLine(end, error.custom_id, error=line_refusal(error))
         try:
+            line, caller_body = _translate(line, batch, options)
             body = self._body(line, batch, options)
-            job = self._job(line, body, batch, principal)
+            job = self._job(line, body, batch, principal, caller_body)
         except WaybillError as error:
             return ReadLine(end, line.custom_id, error=refusal(error))
         same = digest(_operation(line, batch), body) if options.dedupe else None
@@ -122,7 +143,20 @@ def raw_lines(store: FileStore, file_id: str, cursor: int = 0) -> Iterator[tuple
 
 
 def _operation(line: Line, batch: BatchRow) -> Operation:
-    return line.operation or batch.endpoint
+    return batch.endpoint if line.target is None else line.target.operation
+
+
+def _translate(line: Line, batch: BatchRow, options: Options) -> tuple[Line, Json | None]:
+    """Return a line with a body in the internal form, and its body in a dialect, if it has one.
+
+    Raises InvalidRequestError that names the field of the body.
+    """
+    target = line.target or Target(batch.endpoint, options.dialect)
+    if target.dialect is None:
+        return replace(line, target=target), None
+    given = add_defaults(line.body, replace(options, service_tier=None))
+    body = TRANSLATORS[target.dialect].translate(given).body
+    return replace(line, target=target, body=body), given
 
 
 def _lines_webhook(batch: BatchRow) -> str | None:
@@ -144,7 +178,14 @@ def _with_largest_hold(job: NewJob) -> NewJob:
 def options_of(batch: BatchRow) -> Options:
     """Return the options of a batch."""
     stored = orjson.loads(batch.options)
-    return Options(**stored | {"on_error": OnError(stored["on_error"])})
+    dialect = stored.get("dialect")
+    return Options(
+        **stored
+        | {
+            "on_error": OnError(stored["on_error"]),
+            "dialect": None if dialect is None else Dialect(dialect),
+        }
+    )
 
 
 def line_refusal(error: LineError) -> str:

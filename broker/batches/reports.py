@@ -12,7 +12,7 @@ from sqlalchemy import Connection, and_, func, or_, select
 
 from broker.batches.options import OPEN
 from broker.batches.rows import BatchRow, LineRow
-from broker.enums import BatchState, JobState, StopReason
+from broker.enums import BatchState, Dialect, JobState, StopReason
 from broker.jobs.states import INACTIVE, TERMINAL, WAITING
 from broker.queues import NATIVE_LANE
 from broker.storage.tables import Batch, BatchLine, Generation, Job, JobPayload, columns, table
@@ -65,6 +65,7 @@ class BatchPage:
     created_after: int | None = None
     created_before: int | None = None
     api_key_id: str | None = None  # None: of all keys
+    dialect: Dialect | None = None  # None: of all dialects
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,8 @@ def page(connection: Connection, wanted: BatchPage) -> list[BatchReport]:
         query = query.where(_batches.c.id < wanted.after)
     if wanted.api_key_id is not None:
         query = query.where(_batches.c.api_key_id == wanted.api_key_id)
+    if wanted.dialect is not None:
+        query = query.where(_batches.c.options.endswith(f'"dialect":"{wanted.dialect.value}"}}'))
     if wanted.states:
         query = query.where(_batches.c.state.in_(wanted.states))
     if wanted.created_after is not None:
@@ -172,6 +175,11 @@ def _counts(connection: Connection, batch_id: str) -> dict[JobState | None, int]
         .group_by(_jobs.c.state)
     )
     return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def count_states(connection: Connection, row: BatchRow) -> dict[JobState | None, int]:
+    """Return the number of read lines in each job state; None stands for refused lines."""
+    return _counts(connection, row.id)
 
 
 def _usage(connection: Connection, batch_id: str) -> dict[str, int]:
@@ -255,6 +263,10 @@ def lines(
             _jobs.c.error,
             _jobs.c.operation,
             _payloads.c.response,
+            _jobs.c.dialect,
+            _jobs.c.model,
+            _jobs.c.created_at,
+            _payloads.c.caller_body,
         )
         .select_from(
             _lines.outerjoin(_jobs, _jobs.c.id == _lines.c.job_id).outerjoin(

@@ -8,7 +8,9 @@ import orjson
 from broker.batches.options import line_stop_message
 from broker.batches.rows import BatchRow, LineRow
 from broker.completion import Json
-from broker.enums import JobState, StopReason
+from broker.dialects.base import DialectJob
+from broker.dialects.translation import TRANSLATORS
+from broker.enums import Dialect, JobState, StopReason
 from broker.jobs.error_envelope import describe_job_failure, envelope
 from broker.presets.merging import MARK
 from broker.requests.operations import Operation
@@ -80,6 +82,8 @@ def _answer(line: LineRow, public_url: str) -> Any:
     """Return an answer's body; pictures and sound as addresses that the workspace's key opens."""
     if line.response is None:
         return DELETED
+    if line.dialect is not None:
+        return _render_in_dialect(line, line.dialect, line.response)
     if line.operation not in WITH_FILES:
         return orjson.Fragment(line.response)
     body: Json = orjson.loads(line.response)
@@ -89,6 +93,16 @@ def _answer(line: LineRow, public_url: str) -> Any:
             path = CONTENT_URL.format(file_id=entry["file_id"])
             entry["url"] = public_url.rstrip("/") + path
     return body
+
+
+def _render_in_dialect(line: LineRow, dialect: Dialect, response: bytes) -> Any:
+    """Return an answer in the dialect of its line, if the dialect has lines."""
+    translator = TRANSLATORS.get(dialect)
+    if translator is None:
+        return orjson.Fragment(response)
+    body = orjson.loads(line.caller_body) if line.caller_body else {}
+    job = DialectJob(line.job_id or "", line.model or "", (line.created_at or 0) // 1000, body)
+    return translator.render(job, orjson.loads(response))
 
 
 def failed_lines(

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from broker.enums import BatchState, JobState, StopReason
+from broker.enums import BatchState, Dialect, JobState, StopReason
 from broker.requests.operations import Operation
 
 
@@ -53,3 +53,7 @@ class LineRow(NamedTuple):
     error: str | None  # JSON: the error of the job
     operation: Operation | None
     response: bytes | None  # JSON
+    dialect: Dialect | None = None  # of the answer
+    model: str | None = None  # the model requested first
+    created_at: int | None = None
+    caller_body: bytes | None = None  # JSON: the body in the dialect

@@ -2,6 +2,7 @@
 
 import orjson
 
+from broker.batches.options import DIALECT_PATHS
 from broker.batches.reports import BatchReport, BatchTotals
 from broker.batches.rows import BatchRow
 from broker.clock import seconds
@@ -25,7 +26,7 @@ def batch(report: BatchReport) -> Json:
     return {
         "id": row.id,
         "object": "batch",
-        "endpoint": row.endpoint,
+        "endpoint": _find_path(row, options.get("dialect")),
         "model": options["model"] or "",  # lines may name their own; clients need a text
         "provider": None,  # each line has its own route
         "errors": _errors(row),
@@ -62,6 +63,11 @@ def batch(report: BatchReport) -> Json:
         "results": None,
         "error": _error(row),
     }  # fmt: skip
+
+
+def _find_path(row: BatchRow, dialect: str | None) -> str:
+    paths = (path for path, each in DIALECT_PATHS.items() if each.value == dialect)
+    return next(paths, row.endpoint.value)
 
 
 def usage(totals: BatchTotals) -> Json:

@@ -9,7 +9,7 @@ import anthropic
 import pytest
 
 from tests.e2e.conftest import PDF, PNG
-from tests.installation import KEY, Installation
+from tests.installation import KEY, Installation, until
 
 HELLO: list[Any] = [{"role": "user", "content": "one two three"}]
 WEATHER: Any = {
@@ -224,6 +224,64 @@ def test_fields_of_anthropic_are_named_for_others(wires: Installation) -> None:
         )
         assert answer.status_code == 200, answer.text
         assert answer.headers.get("X-Waybill-Warnings", "").startswith(expected)
+
+
+def test_a_batch(client: anthropic.Anthropic) -> None:
+    def request(custom_id: str, model: str, **more: Any) -> Any:
+        params = {"model": model, "max_tokens": 99, "messages": HELLO} | more
+        return {"custom_id": custom_id, "params": params}
+
+    batch = client.messages.batches.create(
+        requests=[
+            request("a", "openai/sim-echo"),
+            request("b", "anthropic/sim-echo", system="Be brief."),
+            request("c", "no/such"),
+            request("d", "openai/sim", max_tokens=0),
+            request("e", "openai/sim-401"),
+        ]
+    )
+    assert batch.id.startswith("msgbatch_")
+    assert batch.processing_status == "in_progress"
+
+    def ended() -> Any:
+        found = client.messages.batches.retrieve(batch.id)
+        return found if found.processing_status == "ended" else None
+
+    counts = until(ended, 60, "not ended").request_counts
+    assert (counts.succeeded, counts.errored, counts.processing) == (2, 3, 0)
+    results = {each.custom_id: each.result for each in client.messages.batches.results(batch.id)}
+    for custom_id in ("a", "b"):
+        assert results[custom_id].message.content[0].text == "one two three"
+        assert results[custom_id].message.usage.output_tokens > 0
+    assert results["c"].error.error.type == "not_found_error"
+    assert results["d"].error.error.type == "invalid_request_error"
+    assert "max_tokens" in results["d"].error.error.message
+    assert batch.id in [each.id for each in client.messages.batches.list(limit=5)]
+    client.messages.batches.delete(batch.id)
+    with pytest.raises(anthropic.NotFoundError):
+        client.messages.batches.retrieve(batch.id)
+
+
+def test_a_cancelled_batch(client: anthropic.Anthropic) -> None:
+    params: Any = {"model": "openai/sim", "max_tokens": 9, "messages": HELLO}
+    batch = client.messages.batches.create(requests=[{"custom_id": "a", "params": params}])
+    assert client.messages.batches.cancel(batch.id).processing_status in ("canceling", "ended")
+
+
+def test_lines_of_a_batch_are_messages(wires: Installation) -> None:
+    line = {"custom_id": "a", "body": {"model": "openai/sim-echo", "max_tokens": 9}}
+    line["body"]["messages"] = HELLO
+    batch = wires.http.post(
+        "/batches", json={"endpoint": "/v1/messages", "requests": [line]}
+    ).json()
+    assert batch["endpoint"] == "/v1/messages"
+
+    def ended() -> Any:
+        found = wires.http.get(f"/batches/{batch['id']}").json()
+        return found if found["status"] == "completed" else None
+
+    [result] = until(ended, 60, "not ended")["results"]
+    assert result["response"]["body"]["content"] == [{"type": "text", "text": "one two three"}]
 
 
 def test_a_stored_message_and_its_stream(wires: Installation) -> None:
