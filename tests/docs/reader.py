@@ -19,7 +19,7 @@ REFUSED = re.compile(r'"error": ?[{"]|"type": ?"urn:waybill:error')
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """What runs the blocks of a page."""
+    """The programs that run the blocks of a page."""
 
     python: str = sys.executable
     modules: str | None = None  # a `node_modules` directory; without it, no `js` is run
