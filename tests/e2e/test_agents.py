@@ -4,7 +4,11 @@ They know only the address, the key and the model's slug.
 """
 
 import json
+import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.e2e import programs
 from tests.installation import KEY, Installation
@@ -22,27 +26,91 @@ wire_api = "responses"
 """
 
 
-def test_codex_runs_a_command(installation: Installation, tmp_path: Path) -> None:
-    codex = f"{programs.find_package('@openai/codex')}/.bin/codex"
-    (tmp_path / "config.toml").write_text(CODEX.format(url=installation.url))
-    (tmp_path / "work").mkdir()
-    options = ["--skip-git-repo-check", "--sandbox", "danger-full-access", "--json"]
-    task = """exec_command({"cmd": "echo Good day > said.txt; cat said.txt"})"""
-    environment = {"CODEX_HOME": str(tmp_path), "WAYBILL_API_KEY": KEY}
-    with programs.charged_once(installation) as calls:
-        printed = programs.run(
-            installation, [codex, "exec", *options, task], tmp_path / "work", environment
-        )
-    events = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+MCP_SERVER = """
+import json, sys
+for line in sys.stdin:
+    asked = json.loads(line)
+    schema = {"type": "object", "properties": {"what": {"type": "string"}}}
+    about = {"protocolVersion": asked.get("params", {}).get("protocolVersion"),
+             "capabilities": {"tools": {}}, "serverInfo": {"name": sys.argv[1], "version": "1"}}
+    results = {
+        "initialize": about,
+        "tools/list": {"tools": [{"name": "find", "description": "Find.", "inputSchema": schema}]},
+        "tools/call": {"content": [{"type": "text", "text": sys.argv[1] + " found it"}]},
+    }
+    if "id" in asked:
+        result = results.get(asked["method"], {})
+        print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result}), flush=True)
+"""
+
+
+class Codex:
+    """Codex with an own configuration and directory."""
+
+    def __init__(self, installation: Installation, directory: Path) -> None:
+        self._installation = installation
+        self._home = directory
+        self._program = f"{programs.find_package('@openai/codex')}/.bin/codex"
+        self._config = CODEX.format(url=installation.url)
+        self.work = directory / "work"
+        self.work.mkdir()
+        self.calls = programs.Calls()
+
+    def add_mcp_server(self, name: str) -> None:
+        server = self._home / "server.py"
+        server.write_text(MCP_SERVER)
+        command = f'command = "{sys.executable}"\nargs = ["{server}", "{name}"]\n'
+        self._config += f"\n[mcp_servers.{name}]\n{command}"
+
+    def run(self, task: str, *, model: str = "sim/sim-tools") -> list[dict[str, Any]]:
+        """Run a task to its end; return the events that it printed."""
+        (self._home / "config.toml").write_text(self._config)
+        options = ["--skip-git-repo-check", "--sandbox", "danger-full-access", "--json"]
+        environment = {"CODEX_HOME": str(self._home), "WAYBILL_API_KEY": KEY}
+        command = [self._program, "exec", *options, "--model", model, task]
+        with programs.charged_once(self._installation) as self.calls:
+            printed = programs.run(self._installation, command, self.work, environment)
+        return [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+
+
+@pytest.fixture
+def codex(installation: Installation, tmp_path: Path) -> Codex:
+    return Codex(installation, tmp_path)
+
+
+def completed(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     items = [each["item"] for each in events if each["type"] == "item.completed"]
-    [ran] = [each for each in items if each["type"] == "command_execution"]
+    return [each for each in items if each["type"] == kind]
+
+
+def test_codex_runs_a_command(codex: Codex) -> None:
+    events = codex.run("""exec_command({"cmd": "echo Good day > said.txt; cat said.txt"})""")
+    [ran] = completed(events, "command_execution")
     assert (ran["exit_code"], ran["aggregated_output"].strip()) == (0, "Good day")
-    assert (tmp_path / "work/said.txt").read_text() == "Good day\n"
-    assert items[-1]["type"] == "agent_message"
-    assert items[-1]["text"].startswith("The tool answered: ")
+    assert (codex.work / "said.txt").read_text() == "Good day\n"
+    [said] = completed(events, "agent_message")
+    assert said["text"].startswith("The tool answered: ")
     usage = events[-1]["usage"]
-    assert usage["input_tokens"] + usage["output_tokens"] == calls.tokens
-    assert len(calls.jobs) == 2
+    assert usage["input_tokens"] + usage["output_tokens"] == codex.calls.tokens
+    assert len(codex.calls.jobs) == 2
+
+
+def test_codex_calls_tools_of_mcp_servers_with_the_same_name(codex: Codex) -> None:
+    codex.add_mcp_server("one")
+    codex.add_mcp_server("two")
+    events = codex.run("""mcp__two__find({"what": "it"})""")
+    [called] = completed(events, "mcp_tool_call")
+    assert (called["server"], called["tool"], called["status"]) == ("two", "find", "completed")
+    assert "two found it" in completed(events, "agent_message")[0]["text"]
+    assert len(codex.calls.jobs) == 2
+
+
+def test_codex_searches_for_tools(codex: Codex) -> None:
+    codex.add_mcp_server("one")
+    events = codex.run("""tool_search({"query": "find"})""", model="openai/gpt-5.5")
+    [said] = completed(events, "agent_message")
+    assert said["text"] == 'The tool answered: {"tools":["find"]}'
+    assert len(codex.calls.jobs) == 2
 
 
 OPENAI_AGENTS = """

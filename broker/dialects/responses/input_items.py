@@ -8,23 +8,30 @@ the results must follow it directly.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from broker.completion import Json
 from broker.dialects.responses import parts, reasoning
 from broker.dialects.responses.item_schemas import KINDS
+from broker.dialects.responses.tool_names import NO_NAMES, SEARCH, ToolNames, list_offered
 from broker.errors import InvalidRequestError
 
 NO_ITEMS: Mapping[str, Json] = {}
 
 
 def translate_items(
-    items: Sequence[Json], history: Iterable[Json] = (), known: Mapping[str, Json] = NO_ITEMS
+    items: Sequence[Json],
+    history: Iterable[Json] = (),
+    known: Mapping[str, Json] = NO_ITEMS,
+    names: ToolNames = NO_NAMES,
 ) -> list[Json]:
     """Return the messages of these items.
 
-    `history` are the messages before them, and `known` the items that references may name, by id.
+    `history` are the messages before them, `known` the items that references may name, by id, and
+    `names` the names of tools.
     Raises InvalidRequestError that names the item.
     """
-    conversation = _Conversation(history, known)
+    conversation = _Conversation(history, known, names)
     for place, item in enumerate(items):
         conversation.add(item, f"input.{place}")
     return conversation.messages
@@ -47,9 +54,12 @@ def list_references(items: Any) -> Sequence[str]:
 class _Conversation:
     """Messages that grow item by item."""
 
-    def __init__(self, history: Iterable[Json], known: Mapping[str, Json]) -> None:
+    def __init__(
+        self, history: Iterable[Json], known: Mapping[str, Json], names: ToolNames
+    ) -> None:
         self.messages: list[Json] = []
         self._known = known
+        self._names = names
         self._open: Json | None = None  # the assistant's message that items are added to
         self._calls = {
             call.get("id")
@@ -66,13 +76,18 @@ class _Conversation:
             case "reasoning":
                 self._add_reasoning(item, field)
             case "function_call":
-                call = {"name": item["name"], "arguments": item["arguments"]}
+                call = {"name": self._name(item), "arguments": item["arguments"]}
                 self._add_call(item, {"type": "function", "function": call})
             case "custom_tool_call":
-                call = {"name": item["name"], "input": item["input"]}
+                call = {"name": self._name(item), "input": item["input"]}
                 self._add_call(item, {"type": "custom", "custom": call})
+            case "tool_search_call":
+                call = {"name": SEARCH, "arguments": _write_json(item["arguments"])}
+                self._add_call(item, {"type": "function", "function": call})
             case "function_call_output" | "custom_tool_call_output":
                 self._add_output(item, field)
+            case "tool_search_output":
+                self._add_output(item | {"output": self._list_found(item)}, field)
             case "item_reference":
                 self._add_reference(item, field)
             case _:
@@ -81,6 +96,15 @@ class _Conversation:
                     f"{', '.join(sorted(KINDS))}.",
                     param=f"{field}.type",
                 )
+
+    def _name(self, item: Json) -> str:
+        return self._names.to_chat(item["name"], item.get("namespace"))
+
+    def _list_found(self, item: Json) -> str:
+        """Return the result of a search. The tools themselves are offered with the others."""
+        found = list_offered({"tools": item["tools"]})
+        names = [self._names.to_chat(each.name, each.namespace) for each in found]
+        return _write_json({"tools": names})
 
     def _add_message(self, item: Json, field: str) -> None:
         content = parts.translate_content(item["content"], f"{field}.content")
@@ -146,3 +170,7 @@ class _Conversation:
 
 def _as_parts(content: Any) -> list[Json]:
     return content if isinstance(content, list) else [{"type": "text", "text": content}]
+
+
+def _write_json(value: Any) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()

@@ -104,6 +104,26 @@ class CustomCallOutputItem(OpenBody):
     output: Content = Field(description="The result.")
 
 
+class ToolSearchCallItem(OpenBody):
+    """A search for tools in an earlier answer, which the client ran."""
+
+    type: Literal["tool_search_call"] = Field(description="The kind of the item.")
+    id: str | None = Field(None, description="The id of the item.")
+    call_id: Annotated[str, Field(min_length=1)] = Field(description="The id of the call.")
+    arguments: dict[str, Any] | str = Field(description="The arguments of the search.")
+
+
+class ToolSearchOutputItem(OpenBody):
+    """The tools that a search has found. The model may call them from now on."""
+
+    type: Literal["tool_search_output"] = Field(description="The kind of the item.")
+    id: str | None = Field(None, description="The id of the item.")
+    call_id: Annotated[str, Field(min_length=1)] = Field(description="The id of the call.")
+    tools: Annotated[list[dict[str, Any]], Field(max_length=10_000)] = Field(
+        description="The tools, as in `tools` of a request."
+    )
+
+
 class ReasoningItem(OpenBody):
     """The reasoning of an earlier answer."""
 
@@ -140,7 +160,8 @@ def _kind(item: Any) -> str:
 
 KINDS = frozenset({
     "message", "function_call", "function_call_output", "custom_tool_call",
-    "custom_tool_call_output", "reasoning", "item_reference",
+    "custom_tool_call_output", "reasoning", "item_reference", "tool_search_call",
+    "tool_search_output",
 })  # fmt: skip
 """The kinds of items that can be translated."""
 
@@ -150,6 +171,8 @@ InputItem = Annotated[
     | Annotated[FunctionCallOutputItem, Tag("function_call_output")]
     | Annotated[CustomCallItem, Tag("custom_tool_call")]
     | Annotated[CustomCallOutputItem, Tag("custom_tool_call_output")]
+    | Annotated[ToolSearchCallItem, Tag("tool_search_call")]
+    | Annotated[ToolSearchOutputItem, Tag("tool_search_output")]
     | Annotated[ReasoningItem, Tag("reasoning")]
     | Annotated[ReferenceItem, Tag("item_reference")]
     | Annotated[OtherItem, Tag("other")],

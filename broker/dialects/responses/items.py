@@ -14,6 +14,7 @@ _CONTINUED = ("role", "content", "refusal", "tool_calls", "reasoning_details")
 _PREFIXES = {
     "function_call": "fc", "function_call_output": "fco", "custom_tool_call": "ctc",
     "custom_tool_call_output": "ctco", "reasoning": "rs",
+    "tool_search_call": "tsc", "tool_search_output": "tso",
 }  # fmt: skip
 
 

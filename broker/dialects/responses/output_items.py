@@ -13,7 +13,7 @@ import orjson
 from broker.completion import Json
 from broker.dialects.base import DialectJob
 from broker.dialects.responses import ids, reasoning
-from broker.dialects.responses.tools import list_custom, list_namespaces
+from broker.dialects.responses.tool_names import CLIENT, ToolNames, list_offered
 
 COMPLETED, INCOMPLETE, IN_PROGRESS = "completed", "incomplete", "in_progress"
 
@@ -24,20 +24,17 @@ class OutputStyle:
 
     job_id: str
     attempt: int
-    custom: frozenset[str]  # the names of custom tools
-    namespaces: Json  # the namespace of a function, by its name
+    names: ToolNames
     as_summary: bool  # reasoning is shown as its summary
 
     @classmethod
     def of(cls, job: DialectJob, attempt: int) -> "OutputStyle":
         options = job.body.get("reasoning")
         options = options if isinstance(options, dict) else {}
-        tools = job.body.get("tools")
         return cls(
             job.id,
             attempt,
-            list_custom(tools),
-            list_namespaces(tools),
+            ToolNames(list_offered(job.body)),
             as_summary=bool(options.get("summary") or options.get("generate_summary")),
         )
 
@@ -126,29 +123,41 @@ def render_annotation(annotation: Any) -> Any:
 def render_call(call: Json, index: int, style: OutputStyle) -> Json:
     """Return the item of a tool call.
 
-    A function that stands for a custom tool is shown as a call of this tool.
+    A function that stands for a custom tool, or for a search, is shown as a call of this tool.
     """
     custom, function = call.get("custom"), call.get("function") or {}
     name = (custom or function).get("name") or ""
+    tool = style.names.find(name)
+    space = {"namespace": tool.namespace} if tool.namespace else {}
     extra = {"extra_content": call["extra_content"]} if call.get("extra_content") else {}
-    if isinstance(custom, dict) or name in style.custom:
+    if tool.is_search:
+        return {
+            "id": style.id("tsc", index),
+            "type": "tool_search_call",
+            "status": COMPLETED,
+            "call_id": call.get("id"),
+            "execution": CLIENT,
+            "arguments": read_arguments(function),
+            **extra,
+        }
+    if isinstance(custom, dict) or tool.kind == "custom":
         text = custom.get("input") if isinstance(custom, dict) else read_input(function)
         return {
             "id": style.id("ctc", index),
             "type": "custom_tool_call",
             "status": COMPLETED,
             "call_id": call.get("id"),
-            "name": name,
+            "name": tool.name or name,
+            **space,
             "input": text or "",
             **extra,
         }
-    space = {"namespace": style.namespaces[name]} if name in style.namespaces else {}
     return {
         "id": style.id("fc", index),
         "type": "function_call",
         "status": COMPLETED,
         "call_id": call.get("id"),
-        "name": name,
+        "name": tool.name or name,
         **space,
         "arguments": function.get("arguments") or "",
         **extra,
@@ -164,6 +173,15 @@ def read_input(function: Json) -> str:
         return str(arguments)
     text = parsed.get("input") if isinstance(parsed, dict) else None
     return text if isinstance(text, str) else str(arguments)
+
+
+def read_arguments(function: Json) -> Json:
+    """Return the arguments of a function as an object; an empty one if they are none."""
+    try:
+        parsed = orjson.loads(function.get("arguments") or "{}")
+    except orjson.JSONDecodeError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
 
 
 def render_image(image: Json, index: int, style: OutputStyle) -> Json:

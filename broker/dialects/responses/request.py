@@ -8,6 +8,7 @@ from broker.dialects.base import TranslatedRequest
 from broker.dialects.responses import tools
 from broker.dialects.responses.input_items import NO_ITEMS, translate_items
 from broker.dialects.responses.schemas import ResponseRequest
+from broker.dialects.responses.tool_names import OfferedTool, ToolNames, list_offered
 from broker.errors import InvalidRequestError
 from broker.requests import plugins
 from broker.requests.bodies import validated
@@ -70,12 +71,14 @@ def translate_request(
         if name not in _TRANSLATED and name not in _REFUSED and value is not None
     }
     warnings += [f"{name}: ignored" for name in _IGNORED if chat.pop(name, None) is not None]
-    chat["messages"] = _translate_messages(body, history, items)
+    offered = list_offered(body)
+    names = ToolNames(offered)
+    chat["messages"] = _translate_messages(body, history, items, names)
     if (most := body.get("max_output_tokens")) is not None:
         chat["max_completion_tokens"] = most
     if body.get("store") is False:
         chat["store"] = False
-    _add_tools(chat, body, warnings)
+    _add_tools(chat, body, offered, names, warnings)
     _add_text_options(chat, body.get("text") or {})
     _add_logprobs(chat, body)
     _add_plugins(chat, body)
@@ -84,27 +87,33 @@ def translate_request(
 
 
 def _translate_messages(
-    body: Json, history: Sequence[Json], items: Mapping[str, Json]
+    body: Json, history: Sequence[Json], items: Mapping[str, Json], names: ToolNames
 ) -> list[Json]:
     given = body.get("input") or []
     if isinstance(given, str):
         given = [{"role": "user", "content": given}]
     instructions = body.get("instructions")
     first = [{"role": "system", "content": instructions}] if instructions else []
-    messages = [*first, *history, *translate_items(given, history, items)]
+    messages = [*first, *history, *translate_items(given, history, items, names)]
     if not messages:
         raise InvalidRequestError("input: is needed", param="input")
     return messages
 
 
-def _add_tools(chat: Json, body: Json, warnings: list[str]) -> None:
-    offered = tools.translate_tools(body.get("tools") or (), warnings)
-    if offered:
-        chat["tools"] = offered
-    choice = tools.translate_choice(body.get("tool_choice"), offered)
+def _add_tools(
+    chat: Json,
+    body: Json,
+    offered: Sequence[OfferedTool],
+    names: ToolNames,
+    warnings: list[str],
+) -> None:
+    translated = tools.translate_tools(offered, names, warnings)
+    if translated:
+        chat["tools"] = translated
+    choice = tools.translate_choice(body.get("tool_choice"), translated, names)
     if choice is not None:
         chat["tool_choice"] = choice
-    if not offered:
+    if not translated:
         chat.pop("parallel_tool_calls", None)  # refused without tools
 
 

@@ -177,7 +177,7 @@ class OutputStream:
     def _take_call(self, call: Json) -> None:
         index = call.get("index") or 0
         custom, function = call.get("custom"), call.get("function") or {}
-        known = [self._style.id(prefix, index) for prefix in ("fc", "ctc")]
+        known = [self._style.id(prefix, index) for prefix in ("fc", "ctc", "tsc")]
         item = next((self._items[id_] for id_ in known if id_ in self._items), None)
         if item is None:
             opening = {**call, "function": {**function, "arguments": ""}}
@@ -185,7 +185,9 @@ class OutputStream:
                 opening["custom"] = {**custom, "input": ""}
             item = self._open(render_call(opening, index, self._style) | {"status": IN_PROGRESS})
             item.shown.pop("extra_content", None)
-            item.is_buffered = _is_custom(item) and not isinstance(custom, dict)
+            item.is_buffered = _is_search(item) or (
+                _is_custom(item) and not isinstance(custom, dict)
+            )
         text = (custom or {}).get("input") or function.get("arguments") or ""
         item.text.write(text)
         if text and not item.is_buffered:
@@ -314,6 +316,10 @@ def _place(item: _Item) -> Json:
 
 def _is_custom(item: _Item) -> bool:
     return bool(item.shown["type"] == "custom_tool_call")
+
+
+def _is_search(item: _Item) -> bool:
+    return bool(item.shown["type"] == "tool_search_call")
 
 
 def _call_text(item: _Item) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from broker.completion import Json
+from broker.dialects.responses.tool_names import OfferedTool, ToolNames
 from broker.errors import InvalidRequestError
 
 WEB_SEARCH = ("web_search",)
@@ -14,23 +15,24 @@ _UNCLEAR = ("defer_loading", "async")
 """Flags that change when a tool is called, and that no chat body has."""
 
 
-def translate_tools(tools: Sequence[Json], warnings: list[str]) -> list[Json]:
+def translate_tools(
+    offered: Sequence[OfferedTool], names: ToolNames, warnings: list[str]
+) -> list[Json]:
     """Return the tools in chat's nested form. Raises InvalidRequestError for hosted tools."""
     translated = []
-    for position, tool in enumerate(tools):
-        kind, field = tool["type"], f"tools.{position}"
-        if kind.startswith(WEB_SEARCH):
-            warnings.append(f"{field}: the hosted tool {kind!r} is left out")
-        elif kind == "namespace":
-            translated += _translate_namespace(tool, field)
+    for each in offered:
+        if each.kind.startswith(WEB_SEARCH):
+            warnings.append(f"{each.field}: the hosted tool {each.kind!r} is left out")
         else:
-            translated.append(_translate_tool(tool, field))
+            _check(each)
+            name = names.to_chat(each.name, each.namespace)
+            translated.append(_translate_tool(each.tool | {"name": name}))
     _refuse_repeated(translated)
     return translated
 
 
 def _refuse_repeated(tools: Sequence[Json]) -> None:
-    """Raise InvalidRequestError for two tools with one name, also in different namespaces."""
+    """Raise InvalidRequestError for two tools with one name in a chat body."""
     names = Counter(tool[tool["type"]]["name"] for tool in tools)
     name, count = max(names.items(), key=lambda item: item[1], default=("", 1))
     if count > 1:
@@ -40,15 +42,15 @@ def _refuse_repeated(tools: Sequence[Json]) -> None:
         )
 
 
-def _translate_tool(tool: Json, field: str) -> Json:
-    kind = tool["type"]
-    if kind not in ("function", "custom"):
+def _check(offered: OfferedTool) -> None:
+    tool, kind, field = offered.tool, offered.kind, offered.field
+    if kind not in ("function", "custom") and not offered.is_search:
         raise InvalidRequestError(
             f"{field}.type: {kind[:64]!r} runs on OpenAI's servers or has no form in other APIs. "
             "Give the model a tool of type `function` or `custom`, and run it yourself.",
             param=f"{field}.type",
         )
-    if not tool.get("name"):
+    if not offered.name:
         raise InvalidRequestError(f"{field}.name: is needed", param=f"{field}.name")
     for flag in _UNCLEAR:
         if tool.get(flag):
@@ -56,7 +58,10 @@ def _translate_tool(tool: Json, field: str) -> Json:
                 f"{field}.{flag}: only OpenAI's servers can do this; leave it out.",
                 param=f"{field}.{flag}",
             )
-    if kind == "custom":
+
+
+def _translate_tool(tool: Json) -> Json:
+    if tool["type"] == "custom":
         return {"type": "custom", "custom": _translate_custom(tool)}
     names = ("name", "description", "parameters", "strict")
     function = {name: tool[name] for name in names if tool.get(name) is not None}
@@ -75,17 +80,7 @@ def _translate_custom(tool: Json) -> Json:
     return custom
 
 
-def _translate_namespace(tool: Json, field: str) -> list[Json]:
-    """Return the tools of a namespace, which have their own names already."""
-    held = tool.get("tools")
-    inner = [each for each in held if isinstance(each, dict)] if isinstance(held, list) else []
-    return [
-        _translate_tool({"type": "", **each}, f"{field}.tools.{position}")
-        for position, each in enumerate(inner)
-    ]
-
-
-def translate_choice(choice: Any, tools: Sequence[Json]) -> Any:
+def translate_choice(choice: Any, tools: Sequence[Json], names: ToolNames) -> Any:
     """Return a tool choice in chat's form. Raises InvalidRequestError for a hosted tool.
 
     `tools` are the translated tools: without any, a chat body has no choice.
@@ -94,10 +89,16 @@ def translate_choice(choice: Any, tools: Sequence[Json]) -> Any:
         return choice if tools else None
     kind = choice.get("type")
     if kind in ("function", "custom"):
-        return {"type": kind, kind: {"name": _read_name(choice)}}
+        name = names.to_chat(_read_name(choice), choice.get("namespace"))
+        return {"type": kind, kind: {"name": name}}
     if kind == "allowed_tools":
         allowed = [
-            {"type": each.get("type"), str(each.get("type")): {"name": each.get("name")}}
+            {
+                "type": each.get("type"),
+                str(each.get("type")): {
+                    "name": names.to_chat(str(each["name"]), each.get("namespace"))
+                },
+            }
             for each in choice.get("tools") or ()
             if isinstance(each, dict) and each.get("name")
         ]
@@ -113,27 +114,3 @@ def _read_name(choice: Json) -> str:
     if not isinstance(name, str) or not name:
         raise InvalidRequestError("tool_choice.name: is needed", param="tool_choice.name")
     return name
-
-
-def list_custom(tools: Any) -> frozenset[str]:
-    """Return the names of the custom tools in a caller's body.
-
-    Where a provider has no custom tools, the model calls a function with `input` in their place.
-    """
-    entries = tools if isinstance(tools, list) else ()
-    return frozenset(
-        tool["name"]
-        for tool in entries
-        if isinstance(tool, dict) and tool.get("type") == "custom" and tool.get("name")
-    )
-
-
-def list_namespaces(tools: Any) -> Json:
-    """Return the namespace of each function of a namespace in a caller's body, by its name."""
-    return {
-        each["name"]: tool.get("name")
-        for tool in (tools if isinstance(tools, list) else ())
-        if isinstance(tool, dict) and tool.get("type") == "namespace"
-        for each in tool.get("tools") or ()
-        if isinstance(each, dict) and isinstance(each.get("name"), str)
-    }

@@ -262,13 +262,82 @@ def test_what_only_a_provider_reads_comes_back_unchanged(details):
     assert read_item(item, "input.0", 0) == details
 
 
+def function(name, **more):
+    return {"type": "function", "name": name, "parameters": {"type": "object"}, **more}
+
+
+def namespace(name, *tools, **more):
+    return {"type": "namespace", "name": name, "tools": list(tools), **more}
+
+
+def names_of(request):
+    return [tool["function"]["name"] for tool in request.body["tools"]]
+
+
+def shown_call(body, name, arguments="{}"):
+    call = {"id": "c1", "function": {"name": name, "arguments": arguments}}
+    return render_call(call, 0, OutputStyle.of(DialectJob("job_1", "a/b", 0, body), 1))
+
+
 def test_the_tools_of_a_namespace_are_tools_and_their_calls_name_it():
-    inner = {"type": "function", "name": "spawn", "parameters": {"type": "object"}}
-    space = {"type": "namespace", "name": "agents", "tools": [inner]}
-    [tool] = translated(tools=[space]).body["tools"]
-    assert tool["function"]["name"] == "spawn"
-    call = {"id": "c1", "function": {"name": "spawn", "arguments": "{}"}}
-    job = DialectJob("job_1", "a/b", 0, {"tools": [space]})
-    item = render_call(call, 0, OutputStyle.of(job, 1))
+    space = namespace("agents", function("spawn", description="Start."), description="Agents.")
+    request = translated(tools=[space])
+    assert names_of(request) == ["spawn"]
+    assert request.body["tools"][0]["function"]["description"] == "Agents.\n\nStart."
+    item = shown_call({"tools": [space]}, "spawn")
     assert (item["name"], item["namespace"]) == ("spawn", "agents")
-    assert refusal(tools=[space, inner]).param == "tools"
+
+
+def test_tools_of_several_namespaces_may_have_one_name():
+    one, two = namespace("mcp__one", function("find")), namespace("mcp__two", function("find"))
+    tools = [one, two, function("find")]
+    call = {
+        "type": "function_call", "call_id": "c1", "name": "find", "namespace": "mcp__two",
+        "arguments": "{}",
+    }  # fmt: skip
+    request = translated(tools=tools, input=[USER, call])
+    assert names_of(request) == ["mcp__one__find", "mcp__two__find", "find"]
+    [called] = request.body["messages"][-1]["tool_calls"]
+    assert called["function"]["name"] == "mcp__two__find"
+    item = shown_call({"tools": tools}, "mcp__two__find")
+    assert (item["name"], item["namespace"]) == ("find", "mcp__two")
+    assert "namespace" not in shown_call({"tools": tools}, "find")
+    assert refusal(tools=[namespace("a", function("f"), function("f"))]).param == "tools"
+
+
+def test_a_long_name_is_cut():
+    long = namespace("n" * 80, function("find"))
+    [name, _] = names_of(translated(tools=[long, function("find")]))
+    assert (len(name), name[-6:]) == (64, "__find")
+
+
+SEARCH = {"type": "tool_search", "execution": "client", "parameters": {"type": "object"}}
+
+
+def test_the_search_of_a_client_is_a_function_and_what_it_found_can_be_called():
+    found = namespace("agents", function("spawn", defer_loading=True))
+    items = [
+        USER,
+        {"type": "tool_search_call", "call_id": "c1", "execution": "client",
+         "arguments": {"query": "agents"}},
+        {"type": "tool_search_output", "call_id": "c1", "execution": "client", "tools": [found]},
+        {"type": "tool_search_call", "call_id": "c2", "arguments": {}},
+        {"type": "tool_search_output", "call_id": "c2", "tools": [found]},
+    ]  # fmt: skip
+    body = {"tools": [SEARCH], "input": items}
+    request = translated(**body)
+    assert names_of(request) == ["tool_search", "spawn"]
+    [_, call, result, *_] = request.body["messages"]
+    assert call["tool_calls"][0]["function"] == {
+        "name": "tool_search", "arguments": '{"query":"agents"}',
+    }  # fmt: skip
+    assert result == {"role": "tool", "tool_call_id": "c1", "content": '{"tools":["spawn"]}'}
+    item = shown_call(body, "tool_search", '{"query": "x"}')
+    assert (item["type"], item["execution"], item["arguments"]) == (
+        "tool_search_call", "client", {"query": "x"},
+    )  # fmt: skip
+    assert shown_call(body, "spawn")["namespace"] == "agents"
+
+
+def test_the_search_of_a_server_is_refused():
+    assert refusal(tools=[{"type": "tool_search"}]).param == "tools.0.type"
