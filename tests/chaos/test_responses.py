@@ -1,5 +1,6 @@
 """kill -9 of API and worker in the middle of a background response."""
 
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -71,4 +72,21 @@ def test_a_background_stream_outlives_its_worker(
     items = {each.item.id for each in (*seen, *rest) if each.type == "response.output_item.added"}
     assert len(items) == 2
     assert list(client.responses.retrieve(id_, stream=True)) == rest
+    assert client.responses.retrieve(id_) == rest[-1].response
+
+
+def test_a_response_is_resumed_long_after_its_end(
+    installation: Installation, client: openai.OpenAI
+) -> None:
+    """OpenAI resumes a stream for five minutes. Here all processes are new, and Valkey is empty."""
+    seen = read_until_text(iter(client.responses.create(**SLOW)), 5)
+    id_, last = seen[0].response.id, seen[-1].sequence_number
+    installation.await_job(f"job_{id_.removeprefix('resp_')}")
+    installation.stop()
+    shutil.rmtree(installation.data_dir / "appendonlydir", ignore_errors=True)
+    installation.start()
+    rest = list(client.responses.retrieve(id_, stream=True, starting_after=last))
+    events = [*seen, *rest]
+    assert [each.sequence_number for each in events] == list(range(len(events)))
+    assert join_text(events) == rest[-1].response.output_text
     assert client.responses.retrieve(id_) == rest[-1].response

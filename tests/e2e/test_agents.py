@@ -1,4 +1,4 @@
-"""Coding agents and agent frameworks as they are published, over POST /responses.
+"""Coding agents and agent frameworks as they are published, mostly over POST /responses.
 
 They know only the address, the key and the model's slug.
 """
@@ -246,14 +246,15 @@ def test_pydantic_ai(installation: Installation, tmp_path: Path) -> None:
 
 
 AI_SDK = """
-import { createOpenAI } from '@ai-sdk/openai';
+import { %(create)s as create } from '%(package)s';
 import { generateObject, generateText, stepCountIs, streamText, tool } from 'ai';
 import { z } from 'zod';
 
-const waybill = createOpenAI({ baseURL: process.env.URL, apiKey: process.env.KEY });
-const prompt = 'one two three';
-const whole = await generateText({ model: waybill('sim/sim-echo'), prompt });
-const stream = streamText({ model: waybill('sim/sim-echo'), prompt });
+const waybill = create({ baseURL: process.env.URL, apiKey: process.env.KEY });
+const limit = { maxOutputTokens: 200 };
+const echo = { model: waybill('sim/sim-echo'), prompt: 'one two three', ...limit };
+const whole = await generateText(echo);
+const stream = streamText(echo);
 const parts = [];
 for await (const part of stream.textStream) parts.push(part);
 const weather = tool({
@@ -263,24 +264,30 @@ const weather = tool({
 });
 const agent = await generateText({
   model: waybill('sim/sim-tools'), prompt: 'The weather in Paris?', tools: { weather },
-  stopWhen: stepCountIs(3),
+  stopWhen: stepCountIs(3), ...limit,
 });
 const person = await generateObject({
   model: waybill('sim/sim-json'), prompt: 'Ada',
-  schema: z.object({ name: z.string(), age: z.number() }),
+  schema: z.object({ name: z.string(), age: z.number() }), ...limit,
 });
 const usages = [whole.usage, await stream.usage, agent.totalUsage, person.usage];
+const warned = (whole.warnings ?? []).filter(({ feature }) => feature !== 'maxOutputTokens');
 console.log(JSON.stringify([
   whole.text, parts.join(''), parts.length > 1,
   agent.steps[0].toolCalls.map((call) => [call.toolName, call.input]), agent.text, person.object,
-  whole.warnings ?? [], usages.reduce((sum, usage) => sum + usage.totalTokens, 0),
+  warned, usages.reduce((sum, usage) => sum + usage.totalTokens, 0),
 ]));
 """
 
 
-def test_the_ai_sdk(installation: Installation, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("package", "create"),
+    [("@ai-sdk/openai", "createOpenAI"), ("@ai-sdk/anthropic", "createAnthropic")],
+)
+def test_the_ai_sdk(installation: Installation, tmp_path: Path, package: str, create: str) -> None:
+    source = AI_SDK % {"package": package, "create": create}
     with programs.charged_once(installation) as calls:
-        told = programs.run_node(installation, tmp_path, "@ai-sdk/openai", AI_SDK)
+        told = programs.run_node(installation, tmp_path, package, source)
     assert told == [
         "one two three", "one two three", True, [["weather", {"city": "Paris"}]], ANSWER,
         {"name": "Ada", "age": 3}, [], calls.tokens,
