@@ -19,6 +19,9 @@ from broker.requests.data_uris import canonical_base64, is_data_uri, read_data_u
 _ADDRESS = re.compile(r"\s*(data:|https?://|gs://|s3://)", re.IGNORECASE)
 
 
+UNTITLED = "document"
+"""The file name of a document without one, where a wire requires a name."""
+
 _SOUNDS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "x-flac": "flac", "mp4": "m4a"}
 
 
@@ -107,6 +110,7 @@ def _audio(held: Json) -> AttachedMedia | None:
 
 def _file(held: Json) -> AttachedMedia | None:
     data, title = held.get("file_data"), _word(held.get("filename"))
+    title = None if title == UNTITLED else title
     if not isinstance(data, str) or not data:
         file_id = _word(held.get("file_id"))
         return AttachedMedia(MediaKind.DOCUMENT, file_id=file_id, title=title) if file_id else None

@@ -9,7 +9,7 @@ from broker.requests.plugins import FileParser
 from broker.routing.requirements import READABLE
 from broker.values import immutable
 from workers.adapters.base import Adapter
-from workers.adapters.media import AttachedMedia, MediaKind, sound_format
+from workers.adapters.media import UNTITLED, AttachedMedia, MediaKind, sound_format
 from workers.adapters.openai.quirks import OpenAiQuirk
 from workers.media.formats import PDF, UnfitError
 
@@ -138,7 +138,7 @@ def _audio(media: AttachedMedia) -> Json:
 def _file(media: AttachedMedia) -> Json:
     if media.file_id:
         return {"file_id": media.file_id}
-    return {"filename": media.title or "document", "file_data": _address(media)}
+    return {"filename": media.title or UNTITLED, "file_data": _address(media)}
 
 
 def _address(media: AttachedMedia) -> str:

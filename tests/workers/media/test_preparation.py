@@ -19,6 +19,7 @@ from broker.lifecycle.retries import REACTIONS
 from broker.requests.plugins import FileParser, read_file_parser
 from tests.workers.media.pdfs import data_uri, make_pdf, read_here
 from workers.adapters.base import Upstream
+from workers.adapters.media import read_media
 from workers.adapters.registry import ADAPTERS
 from workers.media import Annotator, Prepared, prepare
 
@@ -202,6 +203,12 @@ DOCUMENTS = [
 @pytest.mark.parametrize("part", DOCUMENTS, ids=["document", "file", "bare base64"])
 async def test_every_form_of_a_file_becomes_one(part):
     assert await parts_of(part, modalities=ALL) == [file(data_uri(PDF))]
+
+
+async def test_a_document_without_a_title_gets_none_on_a_wire_that_needs_none():
+    source = {"type": "text", "media_type": "text/plain", "data": "Text."}
+    [part] = await parts_of({"type": "document", "source": source}, modalities=ALL)
+    assert read_media(part).title is None
 
 
 @pytest.mark.parametrize("part", DOCUMENTS, ids=["document", "file", "bare base64"])

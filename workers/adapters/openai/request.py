@@ -5,6 +5,7 @@ from typing import Any
 from broker.completion import CompletionRequest, Json
 from workers.adapters.base import read_stop_sequences, refuse_rare_formats
 from workers.adapters.openai.quirks import OpenAiQuirk
+from workers.adapters.openai.tool_media import move_result_media
 from workers.adapters.reasoning import read_history_reasoning, read_reasoning_options
 from workers.adapters.tool_history import nine_character_id, unrestricted_id, with_matched_calls
 
@@ -93,6 +94,8 @@ def build_body(request: CompletionRequest, quirks: frozenset[str]) -> Json:
         _drop_cache_marks(body)
     if isinstance(body.get("messages"), list):
         messages = _with_tool_calls(body, quirks)
+        if OpenAiQuirk.OPENROUTER_FIELDS not in quirks:
+            messages = move_result_media(messages)
         body["messages"] = [_message(message, quirks) for message in messages]
     return body
 

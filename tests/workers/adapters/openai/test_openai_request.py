@@ -126,6 +126,24 @@ def test_short_tool_ids_agree_between_call_and_result():
     assert call["id"] == "call_0123456789abcdef", "the caller's own body is left alone"
 
 
+def test_attachments_of_tool_results_follow_the_results():
+    def result(call_id, content):
+        return {"role": "tool", "tool_call_id": call_id, "content": content}
+
+    calls = [{"id": each, "type": "function", "function": {"name": "f"}} for each in "ab"]
+    assistant = {"role": "assistant", "content": None, "tool_calls": calls}
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}
+    text = {"type": "text", "text": "done"}
+    messages = [TURN, assistant, result("a", [picture]), result("b", [text, picture]), TURN]
+    *_, first, second, attached, last = body_of({"messages": messages})["messages"]
+    assert first["content"] == "The result is attached to the next message of the user."
+    assert second["content"] == [text]
+    assert attached == {"role": "user", "content": [picture, picture]}
+    assert last == TURN
+    kept = body_of({"messages": messages}, OpenAiQuirk.OPENROUTER_FIELDS)["messages"]
+    assert kept == messages
+
+
 def test_cache_markers_go_only_to_vendors_that_take_them():
     mark = {"cache_control": {"type": "ephemeral"}}
     part, function = {"type": "text", "text": "a"}, {"name": "f"}
