@@ -123,9 +123,7 @@ class _Conversation:
         is_late = bool(details) and all(map(reasoning.is_late, details))
         message = self._assistant(is_after_text=not is_late)
         known = message.setdefault("reasoning_details", [])
-        if details and details[0].get("format") == reasoning.FORMAT:
-            details = reasoning.read_item(item, field, len(known))
-        known.extend(details)
+        known.extend(reasoning.read_item(item, field, len(known)))
 
     def _add_call(self, item: Json, call: Json) -> None:
         extra = {"extra_content": item["extra_content"]} if item.get("extra_content") else {}

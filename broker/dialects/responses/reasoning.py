@@ -24,7 +24,9 @@ SUMMARY, TEXT, ENCRYPTED = "reasoning.summary", "reasoning.text", "reasoning.enc
 TEXTS = {SUMMARY: "summary", TEXT: "text"}
 """The fields with the text of a detail, by its type."""
 
-_READABLE = frozenset({"type", "id", "index", "format", *TEXTS.values()})
+_READABLE = frozenset({"type", "index", *TEXTS.values()})
+"""The fields of a detail that a reasoning item shows, or that its place there shows."""
+
 _LATE = ("google-gemini",)
 """Formats whose encrypted details belong to the text and the calls before them."""
 
@@ -82,7 +84,8 @@ def pack_details(details: Sequence[Json]) -> str | None:
 def read_item(item: Mapping[str, Any], field: str, index: int) -> Sequence[Json]:
     """Return the details of a reasoning item of the input; `index` numbers the first one.
 
-    Raises InvalidRequestError for packed details that were changed.
+    An item without encrypted content is text of any provider: one that stores its items would not
+    find it by its id. Raises InvalidRequestError for packed details that were changed.
     """
     encrypted = item.get("encrypted_content")
     if isinstance(encrypted, str) and encrypted.startswith(PACKED):
@@ -91,11 +94,10 @@ def read_item(item: Mapping[str, Any], field: str, index: int) -> Sequence[Json]
         *({"type": SUMMARY, "summary": part["text"]} for part in item.get("summary") or ()),
         *({"type": TEXT, "text": part["text"]} for part in item.get("content") or ()),
     ]
+    common: Json = {}
     if encrypted:
         details.append({"type": ENCRYPTED, "data": encrypted})
-    common: Json = {"format": FORMAT}
-    if id_ := item.get("id"):
-        common["id"] = id_
+        common = {"format": FORMAT} | ({"id": item["id"]} if item.get("id") else {})
     return [
         detail | common | {"index": number} for number, detail in enumerate(details, start=index)
     ]

@@ -341,3 +341,10 @@ def test_the_search_of_a_client_is_a_function_and_what_it_found_can_be_called():
 
 def test_the_search_of_a_server_is_refused():
     assert refusal(tools=[{"type": "tool_search"}]).param == "tools.0.type"
+
+
+def test_reasoning_that_anybody_can_read_has_no_provider():
+    content = [{"type": "reasoning_text", "text": "Hm"}]
+    thought = {"type": "reasoning", "id": "rs_1", "summary": [], "content": content}
+    [_, message] = messages(USER, thought)
+    assert message["reasoning_details"] == [{"type": "reasoning.text", "text": "Hm", "index": 0}]

@@ -12,6 +12,9 @@ from pydantic import TypeAdapter
 from broker.dialects.accumulation import ChoiceCollector
 from broker.dialects.base import DialectJob
 from broker.dialects.responses.answer import render_answer
+from broker.dialects.responses.input_items import translate_items
+from broker.dialects.responses.items import continue_turn
+from broker.dialects.responses.output_items import read_content
 from broker.dialects.responses.stream import ResponseStream, RunTracker
 from broker.events.job_events import ATTEMPT_STEP, Event
 
@@ -200,6 +203,24 @@ def test_a_resumed_reader_gets_the_rest(deltas, data):
     cut = data.draw(st.integers(0, len(whole)))
     again = [each for each in translate(events) if each["sequence_number"] > cut]
     assert again == whole[cut + 1 :]
+
+
+@FEW
+@given(DELTAS)
+def test_the_items_of_an_answer_become_its_message_again(deltas):
+    answer = answer_of(chunks(*deltas))
+    [said] = continue_turn({}, {}, answer)
+    output = render_answer(job(), answer, 1)["output"]
+    [message] = translate_items(output)
+    assert read_content({"content": message["content"]}) == read_content(said)
+    assert message.get("reasoning_details", []) == said.get(
+        "reasoning_details", message.get("reasoning_details", [])
+    )
+    for item, call in zip(message.get("tool_calls", ()), said.get("tool_calls", ()), strict=True):
+        assert item["id"] == call["id"]
+        custom = item.get("custom")
+        if call["type"] == "custom" or custom is None:
+            assert item == call
 
 
 def broken_log(*, gap):
