@@ -18,6 +18,7 @@ AUDIO = {"data": base64.b64encode(WAV).decode(), "format": "wav"}
 PICTURE = {"model": "acme/paint", "prompt": "A lighthouse at dawn"}
 CALLS = {
     "POST /chat/completions": CHAT,
+    "POST /responses": {"model": "acme/small", "input": "Say hello in one sentence."},
     "POST /completions": {"model": "acme/base", "prompt": "Once upon a time"},
     "POST /embeddings": {"model": "acme/embed", "input": ["first", "second"], "dimensions": 4},
     "POST /images": PICTURE,
@@ -40,6 +41,17 @@ def call(walk: Walk) -> None:
         with walk.nobody_works():
             ask(operation, json=body, headers=LATER)
     ask("POST /chat/completions", json=CHAT | {"stream": True})
+    use_responses(ask)
+
+
+def use_responses(ask: Caller) -> None:
+    asked = CALLS["POST /responses"]
+    id_ = ask("POST /responses", json=asked)["id"]
+    ask("GET /responses/{response_id}", response_id=id_)
+    ask("GET /responses/{response_id}/input_items", response_id=id_)
+    ask("POST /responses/{response_id}/cancel", response_id=id_)
+    ask("POST /responses/input_tokens", json=asked)
+    ask("DELETE /responses/{response_id}", response_id=id_)
 
 
 def look_at_a_generation(walk: Walk) -> None:
