@@ -143,7 +143,9 @@ METADATA = re.compile(r"metadata\[(.{1,64})\]")
 ANY_METADATA = "metadata[name]"
 """The query parameter that declares such filters."""
 
-IGNORED_PARAMETERS = frozenset({"api-version", "beta", "use_rss", "use_rss_chat_links"})
+IGNORED_PARAMETERS = frozenset(
+    {"api-version", "beta", "include[]", "use_rss", "use_rss_chat_links"}
+)
 """Query parameters that clients of OpenAI, Anthropic and OpenRouter send."""
 
 

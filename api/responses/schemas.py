@@ -19,12 +19,9 @@ ResponseId: TypeAlias = Annotated[
 
 
 async def _ignore_include(
-    _include: Annotated[
+    _: Annotated[
         list[str] | None,
-        Query(alias="include[]", description="Accepted, without effect: all is returned."),
-    ] = None,
-    _plain: Annotated[
-        list[str] | None, Query(alias="include", description="The same as `include[]`.")
+        Query(alias="include", description="Accepted, without effect: all is returned."),
     ] = None,
 ) -> None:
     """Read nothing."""

@@ -37,7 +37,8 @@ def test_an_answer(client: openai.OpenAI) -> None:
     assert response.metadata == {"a": "b"}
     assert response.usage.total_tokens == response.usage.input_tokens + response.usage.output_tokens
     assert response.usage.cost >= 0
-    assert client.responses.retrieve(response.id) == response
+    include = ["message.output_text.logprobs"]
+    assert client.responses.retrieve(response.id, include=include) == response
 
 
 def test_a_stream_has_every_event_in_order_and_ends_with_the_answer(client: openai.OpenAI) -> None:
