@@ -205,6 +205,13 @@ def test_a_resumed_reader_gets_the_rest(deltas, data):
     assert again == whole[cut + 1 :]
 
 
+def without_index(message):
+    return [
+        {name: value for name, value in detail.items() if name != "index"}
+        for detail in message["reasoning_details"]
+    ]
+
+
 @FEW
 @given(DELTAS)
 def test_the_items_of_an_answer_become_its_message_again(deltas):
@@ -213,9 +220,8 @@ def test_the_items_of_an_answer_become_its_message_again(deltas):
     output = render_answer(job(), answer, 1)["output"]
     [message] = translate_items(output)
     assert read_content({"content": message["content"]}) == read_content(said)
-    assert message.get("reasoning_details", []) == said.get(
-        "reasoning_details", message.get("reasoning_details", [])
-    )
+    if "reasoning_details" in said:
+        assert without_index(message) == without_index(said)
     for item, call in zip(message.get("tool_calls", ()), said.get("tool_calls", ()), strict=True):
         assert item["id"] == call["id"]
         custom = item.get("custom")
