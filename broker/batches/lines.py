@@ -31,7 +31,7 @@ class LineError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a URL names: an operation, and the dialect of its bodies."""
+    """The operation that a URL names, and the dialect of its bodies."""
 
     operation: Operation
     dialect: Dialect | None = None

@@ -36,7 +36,7 @@ class OfferedTool(NamedTuple):
 
     @property
     def is_search(self) -> bool:
-        """Whether it is a search that the client runs."""
+        """True for a search that the client runs."""
         return self.kind == SEARCH and self.tool.get("execution") == CLIENT
 
 
