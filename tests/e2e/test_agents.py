@@ -107,7 +107,7 @@ def test_codex_calls_tools_of_mcp_servers_with_the_same_name(codex: Codex) -> No
 
 def test_codex_searches_for_tools(codex: Codex) -> None:
     codex.add_mcp_server("one")
-    events = codex.run("""tool_search({"query": "find"})""", model="openai/gpt-5.5")
+    events = codex.run("""tool_search({"query": "find"})""", model="codex/gpt-5.5")
     [said] = completed(events, "agent_message")
     assert said["text"] == 'The tool answered: {"tools":["find"]}'
     assert len(codex.calls.jobs) == 2
