@@ -29,6 +29,7 @@ One OpenAI-compatible API for all providers.
 TAGS = {
     "chat": "Chat completions: answered, streamed, or accepted for later.",
     "responses": "Responses (OpenAI): answered, streamed, or created in the background.",
+    "messages": "Messages (Anthropic): answered or streamed, and batches of them.",
     "operations": "The other operations: embeddings, images, reranking, moderation, audio.",
     "jobs": "Jobs, each with its answer, attempts and numbered events.",
     "batches": "Many requests at once, from a file or in the body.",

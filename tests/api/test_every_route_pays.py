@@ -14,8 +14,12 @@ from tests.api.conftest import Api, running, settings_for
 from tests.api.test_permissions import ROUTES, RUNS
 from tests.stacks import NewDatabase
 
-LATER = {"POST /batches", "POST /batches/{batch_id}/retry"}  # their lines wait for money
-DRY = {"POST /route"}  # it says what would be done
+LATER = {
+    "POST /batches",
+    "POST /batches/{batch_id}/retry",
+    "POST /messages/batches",
+}  # their lines wait for money
+DRY = {"POST /route", "POST /messages/count_tokens"}  # it says what would be done
 PAYING = [route for route, (served, _) in ROUTES.items() if served == RUNS]
 TOO_LITTLE = {402, 403}
 

@@ -23,6 +23,7 @@ from tests.stacks import NewDatabase
 
 TABLES = {
     "job_id": ("jobs", "job_"),
+    "message_id": ("jobs", "job_"),
     "response_id": ("jobs", "job_"),
     "endpoint_id": ("webhook_endpoints", "whep_"),
     "delivery_id": ("deliveries", "dlv_"),
