@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.completions.call import answer_call, ignore_disconnect
+from api.completions.schemas import LATER
 from api.core import request as reading
 from api.core.bodies import DescribedBody, DirectRoute, Route
 from api.core.dependencies import (
@@ -70,6 +71,7 @@ MessageId: TypeAlias = Annotated[str, Path(description="The id of the message (`
     "",
     response_model=Message,
     dependencies=[Dependency(DescribedBody(MessagesBody, EXAMPLE)), *BETA_HEADERS, *CALL_HEADERS],
+    responses=LATER,
 )
 async def create_message(request: Request) -> Response:
     """Create a message over any model: as an answer or a stream (Anthropic's Messages API).

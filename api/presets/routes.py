@@ -19,7 +19,12 @@ from api.presets.response_schemas import (
     PresetVersionAnswer,
     PresetVersionList,
 )
-from api.presets.schemas import PRESET_BODY, PRESET_RESPONSE_BODY, PresetChoiceBody
+from api.presets.schemas import (
+    PRESET_BODY,
+    PRESET_MESSAGE_BODY,
+    PRESET_RESPONSE_BODY,
+    PresetChoiceBody,
+)
 from broker import presets
 from broker.accounts import Principal
 from broker.accounts.audit import Actor
@@ -27,7 +32,8 @@ from broker.administration import carry_out
 from broker.administration import presets as administration
 from broker.clock import now_ms
 from broker.completion import Json
-from broker.dialects.responses.request import check_request, translate_request
+from broker.dialects.messages.request import translate_request
+from broker.dialects.responses import request as responses
 from broker.errors import InvalidRequestError, NotFoundError
 from broker.presets import NewVersion, PresetName
 from broker.presets.merging import check_slug
@@ -129,8 +135,31 @@ async def save_preset_of_response(
     """
     body = await reading.read_json(request, services.settings.max_body_bytes)
     whole = body if body.get("input") else body | {"input": "(none)"}
-    check_request(whole)
-    return await _save_version(services, principal, actor, slug, translate_request(whole).body)
+    responses.check_request(whole)
+    chat = responses.translate_request(whole).body
+    return await _save_version(services, principal, actor, slug, chat)
+
+
+@router.post(
+    "/{slug}/messages", response_model=PresetAnswer, dependencies=[Depends(PRESET_MESSAGE_BODY)]
+)
+async def save_preset_of_message(
+    request: Request,
+    services: ServicesDep,
+    principal: PresetCaller,
+    actor: CallingActor,
+    slug: Slug,
+) -> Response:
+    """Save the model, system prompt and parameters of a body of POST /messages as a version.
+
+    A preset that does not exist is created. Calls in every dialect use the new version.
+    """
+    body = await reading.read_json(request, services.settings.max_body_bytes)
+    whole = {"max_tokens": 1, **body}
+    chat = translate_request(whole if body.get("messages") else whole | _ANY_MESSAGES).body
+    if body.get("max_tokens") is None:
+        del chat["max_tokens"]
+    return await _save_version(services, principal, actor, slug, chat)
 
 
 async def _save_version(

@@ -6,6 +6,7 @@ from fastapi import Depends
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from api.core.bodies import DescribedBody, JsonBody
+from broker.dialects.messages.schemas import PromptBody
 from broker.dialects.responses.schemas import ResponseRequest
 from broker.requests.bodies import SCHEMAS
 from broker.requests.operations import Operation
@@ -19,6 +20,10 @@ PRESET_BODY = DescribedBody(
     },
 )
 
+PRESET_MESSAGE_BODY = DescribedBody(
+    PromptBody,
+    {"model": "acme/small", "system": "Answer in one sentence.", "temperature": 0.2},
+)
 PRESET_RESPONSE_BODY = DescribedBody(
     ResponseRequest,
     {"model": "acme/small", "instructions": "Answer in one sentence.", "temperature": 0.2},

@@ -28,7 +28,7 @@ OPERATIONS = (
 )
 """The operations that a line may request."""
 
-DIALECT_PATHS = {"/v1/messages": Dialect.MESSAGES}
+DIALECT_PATHS = {"/v1/responses": Dialect.RESPONSES, "/v1/messages": Dialect.MESSAGES}
 """Paths of chats in another dialect, which a line may request."""
 
 

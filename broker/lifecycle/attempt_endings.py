@@ -34,7 +34,6 @@ from broker.usage import Consumption, CountedJob, GenerationRow
 _jobs = table(Job)
 _payloads = table(JobPayload)
 _attempts = table(Attempt)
-_generations = table(Generation)
 
 FREE = frozenset({AttemptOutcome.INTERRUPTED, AttemptOutcome.SKIPPED})
 """Attempts that do not count against a job's max_attempts."""
@@ -124,7 +123,7 @@ _END_ATTEMPT = FrequentUpdate(
         }
     )
 )
-_INSERT_GENERATIONS = FrequentInsert(insert(_generations), GenerationRow._fields)
+_INSERT_GENERATIONS = FrequentInsert(insert(table(Generation)), GenerationRow._fields)
 END_VALUES = {"error": bindparam("error"), "ended_at": bindparam("ended_at")} | _NO_LEASE
 """The columns that every end of a job sets, see `build_end_values`."""
 

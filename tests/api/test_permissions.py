@@ -86,6 +86,7 @@ ROUTES = {
     "PATCH /byok/{id}": (ADMINISTERS, {}),
     "DELETE /byok/{id}": (ADMINISTERS, {}),
     "POST /presets/{slug}/chat/completions": (USES, CHAT),
+    "POST /presets/{slug}/messages": (USES, {"model": "acme/small", "system": "Hi."}),
     "POST /presets/{slug}/responses": (USES, {"model": "acme/small", "instructions": "Hi."}),
     "PATCH /presets/{slug}": (USES, {}),
     "DELETE /presets/{slug}": (USES, {}),

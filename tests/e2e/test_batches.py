@@ -185,3 +185,36 @@ def test_a_dry_run_tells_and_writes_nothing(installation: Installation) -> None:
     body = {"input_file_id": file["id"], "endpoint": "/v1/chat/completions", "dry_run": True}
     again = installation.http.post("/batches", json=body).json()
     assert again["request_counts"] == told["request_counts"]
+
+
+def test_lines_in_other_dialects(installation: Installation) -> None:
+    def of(custom_id: str, path: str, **body: object) -> dict:
+        asked = {"model": "sim/sim-echo", **body}
+        return {"custom_id": custom_id, "url": f"/v1/{path}", "body": asked}
+
+    spoken = [{"role": "user", "content": "hello"}]
+    batch = create(
+        installation,
+        [
+            of("response", "responses", input="hello", instructions="Be brief."),
+            of("message", "messages", messages=spoken, max_tokens=9),
+            of("chained", "responses", input="hello", previous_response_id="resp_x"),
+            of("wrong", "responses", input=[{"role": "user", "content": [{"type": "nothing"}]}]),
+        ],
+    )
+    assert ended(installation, batch["id"])["request_counts"]["completed"] == 2
+    found = results(installation, batch["id"])
+    response = found["response"]["response"]["body"]
+    assert (response["object"], response["status"]) == ("response", "completed")
+    assert response["id"].startswith("resp_")
+    assert response["output"][0]["content"][0]["text"] == "hello"
+    assert response["instructions"] == "Be brief."
+    message = found["message"]["response"]["body"]
+    assert (message["type"], message["content"]) == (
+        "message",
+        [{"type": "text", "text": "hello"}],
+    )
+    for custom_id, field in (("chained", "previous_response_id"), ("wrong", "input.0.content.0")):
+        refused = found[custom_id]["response"]
+        assert refused["status_code"] == 400
+        assert field in refused["body"]["error"]["message"]

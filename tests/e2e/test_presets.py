@@ -63,7 +63,18 @@ def test_made_of_a_response_and_used_in_two_dialects(
         "/chat/completions", json={"preset": "terse", "messages": [HELLO]}
     )
     assert answer.json()["choices"][0]["message"]["content"] == "hello"
-    assert installation.calls("Be terse.")["matching"] == 2
+    message = installation.http.post(
+        "/messages", json={"model": "@preset/terse", "max_tokens": 9, "messages": [HELLO]}
+    )
+    assert message.json()["content"] == [{"type": "text", "text": "hello"}]
+    assert installation.calls("Be terse.")["matching"] == 3
+
+
+def test_made_of_a_message(installation: Installation) -> None:
+    body = {"model": "sim/sim-echo", "max_tokens": 9, "system": "Be kind.", "messages": [HELLO]}
+    made = installation.http.post("/presets/kind/messages", json=body).json()["data"]
+    assert made["designated_version"]["system_prompt"] == "Be kind."
+    assert made["designated_version"]["config"] == {"model": "sim/sim-echo", "max_tokens": 9}
 
 
 def test_versions(installation: Installation) -> None:
@@ -93,6 +104,8 @@ def test_versions(installation: Installation) -> None:
         ("POST", "/presets/empty/chat/completions", {"messages": [HELLO]}, 400),
         ("POST", "/presets/x/chat/completions", {"model": "@preset/y", "messages": [HELLO]}, 400),
         ("POST", "/presets/x/chat/completions", chat(temperature=9), 400),
+        ("POST", "/presets/x/messages", {"messages": [HELLO]}, 400),
+        ("POST", "/presets/x/messages", {"model": "m", "temperature": "hot"}, 400),
         ("POST", "/presets/x/responses", {"input": "hi"}, 400),
         ("POST", "/presets/x/responses", {"model": "m", "temperature": 9}, 400),
         ("POST", "/embeddings", {"model": "@preset/mail", "input": "x"}, 400),

@@ -16,8 +16,14 @@ CHAT = {
 }
 AUDIO = {"data": base64.b64encode(WAV).decode(), "format": "wav"}
 PICTURE = {"model": "acme/paint", "prompt": "A lighthouse at dawn"}
+MESSAGE = {
+    "model": "acme/small",
+    "max_tokens": 100,
+    "messages": [{"role": "user", "content": "Say hello in one sentence."}],
+}
 CALLS = {
     "POST /chat/completions": CHAT,
+    "POST /messages": MESSAGE,
     "POST /responses": {"model": "acme/small", "input": "Say hello in one sentence."},
     "POST /completions": {"model": "acme/base", "prompt": "Once upon a time"},
     "POST /embeddings": {"model": "acme/embed", "input": ["first", "second"], "dimensions": 4},
@@ -42,6 +48,19 @@ def call(walk: Walk) -> None:
             ask(operation, json=body, headers=LATER)
     ask("POST /chat/completions", json=CHAT | {"stream": True})
     use_responses(ask)
+    use_messages(walk)
+
+
+def use_messages(walk: Walk) -> None:
+    ask = walk.caller
+    prompt = {name: value for name, value in MESSAGE.items() if name != "max_tokens"}
+    ask("POST /messages/count_tokens", json=prompt)
+    id_ = ask("POST /messages", json=MESSAGE)["id"]
+    ask("GET /messages/{message_id}", message_id=id_)
+    with walk.nobody_works():
+        job = ask.http.post("/api/v1/messages", json=MESSAGE, headers=LATER).json()
+        waiting = job["id"].replace("job_", "msg_")
+        ask("GET /messages/{message_id}", message_id=waiting)
 
 
 def use_responses(ask: Caller) -> None:

@@ -1,6 +1,6 @@
 """Recorded answers of models, providers and presets."""
 
-from tests.api.answers.calls import CHAT
+from tests.api.answers.calls import CHAT, MESSAGE
 from tests.api.answers.walking import Walk
 
 SMALL = {"author": "acme", "slug": "small"}
@@ -27,6 +27,7 @@ def keep_presets(walk: Walk) -> None:
         ask("POST /presets/{slug}/chat/completions", json=body, **one)
     spoken = {"model": "acme/small", "instructions": "Answer in one word."}
     ask("POST /presets/{slug}/responses", json=spoken, slug="terse")
+    ask("POST /presets/{slug}/messages", json=MESSAGE | {"system": "Be brief."}, slug="terse")
     ask("DELETE /presets/{slug}", slug="terse")
     ask("GET /presets/{slug}", **one)
     ask("GET /presets")

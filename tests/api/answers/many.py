@@ -2,7 +2,7 @@
 
 import json
 
-from tests.api.answers.calls import CHAT
+from tests.api.answers.calls import CHAT, MESSAGE
 from tests.api.answers.walking import Walk
 from tests.e2e.batching import ENDED, jsonl
 
@@ -37,6 +37,24 @@ def run_batches(walk: Walk) -> None:
         ask("POST /batches/{batch_id}/cancel", batch_id=again["id"])
     ask("DELETE /batches/{batch_id}", batch_id=batch["id"])
     ask("DELETE /files/{file_id}", file_id=walk.made["input"])
+
+
+def run_message_batches(walk: Walk) -> None:
+    ask = walk.caller
+    wanted = {"requests": [{"custom_id": "first", "params": MESSAGE}]}
+    with walk.nobody_works():
+        made = ask("POST /messages/batches", json=wanted)["id"]
+    ask("GET /messages/batches")
+    ask.until(
+        lambda found: found["processing_status"] == "ended",
+        "GET /messages/batches/{batch_id}",
+        batch_id=made,
+    )
+    ask("GET /messages/batches/{batch_id}/results", batch_id=made)
+    ask("DELETE /messages/batches/{batch_id}", batch_id=made)
+    with walk.nobody_works():
+        other = ask.http.post("/api/v1/messages/batches", json=wanted).json()["id"]
+        ask("POST /messages/batches/{batch_id}/cancel", batch_id=other)
 
 
 def compare(walk: Walk) -> None:

@@ -54,6 +54,7 @@ def _whole(mask: "Mask", media: str, answer: Any) -> Any:
         "text/csv": _table,
         "text/event-stream": _stream,
         "application/jsonl": _lines,
+        "application/x-jsonl": _lines,
         "text/plain": _samples,
     }
     return texts[media](mask, answer) if media in texts else mask(answer)

@@ -120,5 +120,5 @@ def _told(answer: httpx.Response) -> Any:
     media = answer.headers.get("content-type", "").partition(";")[0]
     if media == "application/json":
         return answer.json()
-    is_text = media.startswith("text/") or media == "application/jsonl"
+    is_text = media.startswith("text/") or media in ("application/jsonl", "application/x-jsonl")
     return answer.text if is_text else None
