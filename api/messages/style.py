@@ -24,6 +24,9 @@ PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 class MessageEvents:
     """See `StreamRenderer`. The `id:` of an event is the number of the job's event.
 
+    Of several events with the same number only the last has it: a reader that is cut off between
+    them gets all of them again.
+
     A reader that resumes has the events up to the number `after` already.
     """
 
@@ -49,9 +52,12 @@ class MessageEvents:
                 self.queued_ms = orjson.loads(event.data).get("queued_ms")
             translated = self.translator.translate(event)
             if event.number > self.after:
+                last = len(translated) - 1
                 frames += [
-                    render_frame(orjson.dumps(each), event.number, each["type"])
-                    for each in translated
+                    render_frame(
+                        orjson.dumps(each), event.number if place == last else None, each["type"]
+                    )
+                    for place, each in enumerate(translated)
                 ]
         return b"".join(frames)
 
