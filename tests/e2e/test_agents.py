@@ -12,6 +12,9 @@ import pytest
 
 from tests.e2e import programs
 from tests.installation import KEY, Installation
+from tests.stacks import any_stack
+
+pytestmark = any_stack
 
 CODEX = """
 model = "sim/sim-tools"

@@ -14,12 +14,16 @@ from typing import Any
 import pytest
 
 from tests.installation import KEY, Installation
+from tests.stacks import any_stack
 
 MODULES = os.environ.get("WAYBILL_TEST_NODE_MODULES")
 NODE = shutil.which("node")
-pytestmark = pytest.mark.skipif(
-    not (MODULES and NODE), reason="WAYBILL_TEST_NODE_MODULES is not set, or there is no node"
-)
+pytestmark = [
+    any_stack,
+    pytest.mark.skipif(
+        not (MODULES and NODE), reason="WAYBILL_TEST_NODE_MODULES is not set, or there is no node"
+    ),
+]
 OPENAI = """
 import OpenAI from 'openai';
 const client = new OpenAI({baseURL: process.env.URL, apiKey: process.env.KEY, maxRetries: 0});
