@@ -1,6 +1,7 @@
 """The enumerations whose values are stored in columns of the database, each as its text."""
 
 from enum import StrEnum
+from typing import Literal, TypeAlias
 
 
 class JobState(StrEnum):
@@ -21,6 +22,10 @@ class Dialect(StrEnum):
 
     RESPONSES = "responses"  # OpenAI's POST /responses
     MESSAGES = "messages"  # Anthropic's POST /messages
+
+
+DialectPath: TypeAlias = Literal["/v1/responses", "/v1/messages"]
+"""The path of a chat in another dialect."""
 
 
 class OnUnknown(StrEnum):

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from broker.batches import BatchState, OnError
+from broker.enums import DialectPath
 from broker.requests.operations import Operation
 
 
@@ -113,7 +114,9 @@ class Batch(BaseModel):
 
     id: str = Field(description="The id of the batch (`batch_…`).")
     object: str = Field(description="`batch`.")
-    endpoint: Operation = Field(description="The operation of lines that name none.")
+    endpoint: Operation | DialectPath = Field(
+        description="The path of lines that name none: an operation, or a chat in another dialect."
+    )
     model: str = Field(description="The model of lines that name none; empty without one.")
     provider: str | None = Field(description="Null: each line has its own plan.")
     errors: BatchProblemList | None = Field(description="Why the batch failed or stopped.")

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from broker.enums import JobState, Kept, OnUnknown, Store
+from broker.enums import DialectPath, JobState, Kept, OnUnknown, Store
 from broker.queues import Lane
 from broker.requests.operations import Operation
 
@@ -40,7 +40,9 @@ class JobSummary(BaseModel):
     id: str = Field(description="The id of the job (`job_…`).")
     object: str = Field(description="`job`.")
     status: JobState = Field(description="The state of the job.")
-    endpoint: Operation = Field(description="The operation that the job runs.")
+    endpoint: Operation | DialectPath = Field(
+        description="The path of the call: an operation, or a chat in another dialect."
+    )
     model: str = Field(description="The slug of the requested model.")
     provider: str = Field(description="The provider of the current or last plan step.")
     lane: Lane = Field(description="The queue lane.")

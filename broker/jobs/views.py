@@ -1,11 +1,13 @@
 """A job as its owner sees it: in GET /jobs/{id}, in webhooks, and as `openrouter_metadata`."""
 
+from collections.abc import Mapping
+
 import orjson
 
 from broker import routing
 from broker.clock import seconds
 from broker.completion import AttemptOutcome, Json
-from broker.enums import Dialect, JobState, Store
+from broker.enums import Dialect, DialectPath, JobState, Store
 from broker.ids import generation_id
 from broker.jobs.reports import JobReport
 from broker.jobs.rows import JobAttemptRow, JobRow
@@ -14,7 +16,10 @@ from broker.pricing import render_prices
 from broker.routing import Plan, PlanStep
 from broker.usage import render_usage
 
-DIALECT_PATHS = {Dialect.RESPONSES: "/v1/responses", Dialect.MESSAGES: "/v1/messages"}
+DIALECT_PATHS: Mapping[Dialect, DialectPath] = {
+    Dialect.RESPONSES: "/v1/responses",
+    Dialect.MESSAGES: "/v1/messages",
+}
 
 
 def job(report: JobReport) -> Json:

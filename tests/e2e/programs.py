@@ -96,7 +96,7 @@ def charged_once(installation: Installation) -> Iterator[Calls]:
     assert {after[job_id] for job_id in calls.jobs} == {"completed"}
     installation.audit(calls.jobs)
     tokens = {
-        job_id: read + written
+        job_id: (read or 0) + (written or 0)  # some calls have no output
         for job_id, read, written in installation.ask(
             "SELECT job_id, input_tokens, output_tokens FROM generations"
         )

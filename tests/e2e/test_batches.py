@@ -196,7 +196,7 @@ def test_lines_in_other_dialects(installation: Installation) -> None:
     batch = create(
         installation,
         [
-            of("response", "responses", input="hello", instructions="Be brief."),
+            of("response", "responses", input="hello", instructions="Be quick."),
             of("message", "messages", messages=spoken, max_tokens=9),
             of("chained", "responses", input="hello", previous_response_id="resp_x"),
             of("wrong", "responses", input=[{"role": "user", "content": [{"type": "nothing"}]}]),
@@ -208,7 +208,7 @@ def test_lines_in_other_dialects(installation: Installation) -> None:
     assert (response["object"], response["status"]) == ("response", "completed")
     assert response["id"].startswith("resp_")
     assert response["output"][0]["content"][0]["text"] == "hello"
-    assert response["instructions"] == "Be brief."
+    assert response["instructions"] == "Be quick."
     message = found["message"]["response"]["body"]
     assert (message["type"], message["content"]) == (
         "message",

@@ -225,6 +225,8 @@ def models(sdks: Clients) -> None:
     "GET /presets/{slug}/versions",
     "GET /presets/{slug}/versions/{version}",
     "POST /presets/{slug}/chat/completions",
+    "POST /presets/{slug}/responses",
+    "POST /presets/{slug}/messages",
 )
 def presets(sdks: Clients) -> None:
     api, slug = sdks.calls.presets, f"p-{uuid.uuid4().hex[:8]}"
@@ -236,6 +238,17 @@ def presets(sdks: Clients) -> None:
     assert api.get_version(slug=slug, version="1").data.config["model"] == "openai/sim-echo"
     answer = sdks.calls.chat.send(model=f"@preset/{slug}", messages=HELLO)
     assert answer.model == "openai/sim-echo"
+    other = {"slug": slug, "model": "openai/sim-echo"}
+    made = api.create_presets_responses(**other, instructions="Be brief.")
+    assert made.data.designated_version.system_prompt == "Be brief."
+    made = api.create_presets_messages(**other, messages=HELLO, max_tokens=9, system="Be kind.")
+    assert made.data.designated_version.system_prompt == "Be kind."
+
+
+@operation("POST /responses")
+def responses(sdks: Clients) -> None:
+    answer = sdks.calls.beta.responses.send(model="openai/sim-echo", input="one two three")
+    assert answer.output[0].content[0].text == "one two three"
 
 
 @operation("GET /activity", "GET /analytics/meta", "POST /analytics/query")

@@ -7,7 +7,7 @@ from openrouter import OpenRouter
 
 from tests.installation import KEY, Installation, chat
 
-SYSTEM = {"role": "system", "content": "Be brief."}
+SYSTEM = {"role": "system", "content": "Be brief as a preset."}
 HELLO = {"role": "user", "content": "hello"}
 
 
@@ -22,7 +22,7 @@ def test_made_by_the_sdk_and_used_in_every_way(installation: Installation, sdk: 
         slug="mail", messages=[SYSTEM, HELLO], model="sim/sim-echo", temperature=0.5
     ).data
     assert made.designated_version.version == 1
-    assert made.designated_version.system_prompt == "Be brief."
+    assert made.designated_version.system_prompt == "Be brief as a preset."
     assert made.designated_version.config == {"model": "sim/sim-echo", "temperature": 0.5}
     assert sdk.presets.get(slug="mail").data.id == made.id
     for body in (
@@ -34,7 +34,7 @@ def test_made_by_the_sdk_and_used_in_every_way(installation: Installation, sdk: 
         assert answer.status_code == 200, answer.text
         assert answer.json()["choices"][0]["message"]["content"] == "hello"
     assert answer.json()["model"] == "spare/sim-echo"
-    sent = installation.calls("Be brief.")
+    sent = installation.calls("Be brief as a preset.")
     assert sent["matching"] == 3
     accepted = installation.http.post(
         "/jobs", json={"body": {"preset": "mail", "messages": [HELLO]}}
@@ -46,9 +46,12 @@ def test_made_of_a_response_and_used_in_two_dialects(
     installation: Installation, sdk: OpenRouter
 ) -> None:
     made = sdk.presets.create_presets_responses(
-        slug="terse", model="sim/sim-echo", instructions="Be terse.", max_output_tokens=5
+        slug="terse",
+        model="sim/sim-echo",
+        instructions="Be terse as a preset.",
+        max_output_tokens=5,
     ).data.designated_version
-    assert made.system_prompt == "Be terse."
+    assert made.system_prompt == "Be terse as a preset."
     assert made.config | {"service_tier": "auto"} == {
         "model": "sim/sim-echo",
         "max_completion_tokens": 5,
@@ -67,7 +70,7 @@ def test_made_of_a_response_and_used_in_two_dialects(
         "/messages", json={"model": "@preset/terse", "max_tokens": 9, "messages": [HELLO]}
     )
     assert message.json()["content"] == [{"type": "text", "text": "hello"}]
-    assert installation.calls("Be terse.")["matching"] == 3
+    assert installation.calls("Be terse as a preset.")["matching"] == 3
 
 
 def test_made_of_a_message(installation: Installation) -> None:

@@ -4,6 +4,7 @@ import time
 
 import psutil
 import pytest
+from starlette.requests import Request
 
 from api.jobs import responses
 from tests.installation import Installation, chat
@@ -42,7 +43,10 @@ def test_a_caller_is_told_how_long_to_wait(installation: Installation) -> None:
 
 def test_a_failed_calls_answer_says_how_long_the_provider_wants() -> None:  # litellm 27823
     error = {"error_type": "rate_limit_exceeded", "message": "Slow down.", "retry_after": 3599.2}
-    answer = responses.failed_response("job_1", {"status": "failed", "error": error})
+    scope = {"type": "http", "path": "/v1/chat/completions", "headers": [], "query_string": b""}
+    answer = responses.failed_response(
+        Request(scope), "job_1", {"status": "failed", "error": error}
+    )
     assert answer.status_code == 429
     assert answer.headers["retry-after"] == "3600"
 

@@ -16,7 +16,8 @@ _DEFAULTS: Mapping[str, Any] = {
     "background": False, "instructions": None, "max_output_tokens": None, "max_tool_calls": None,
     "metadata": {}, "parallel_tool_calls": True, "previous_response_id": None,
     "prompt_cache_key": None, "reasoning": {"effort": None, "summary": None},
-    "safety_identifier": None, "service_tier": "auto", "store": True, "temperature": None,
+    "frequency_penalty": 0.0, "presence_penalty": 0.0, "safety_identifier": None,
+    "service_tier": "auto", "store": True, "temperature": None,
     "text": {"format": {"type": "text"}}, "tool_choice": "auto", "tools": [], "top_logprobs": 0,
     "top_p": None, "truncation": "disabled", "user": None,
 }  # fmt: skip
@@ -123,6 +124,7 @@ def _render(job: DialectJob, status: str, facts: Mapping[str, Any] | None = None
         "id": ids.response_id(job.id),
         "object": "response",
         "created_at": job.created,
+        "completed_at": None,
         "status": status,
         "error": None,
         "incomplete_details": None,
