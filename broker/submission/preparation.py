@@ -263,6 +263,8 @@ def compute_fingerprint(body: Json, options: JobOptions, principal: Principal) -
         if each.name not in NOT_FINGERPRINTED
     }
     owner = principal.owner_filter(Scope.JOBS)
+    if options.dialect is not None:  # the same body may be valid in several dialects
+        requested["dialect"] = options.dialect
     details = [body, requested] if owner is None else [body, requested, owner]
     canonical = orjson.dumps(details, option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(canonical).hexdigest()

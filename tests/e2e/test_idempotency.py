@@ -106,3 +106,16 @@ def test_jobs_know_the_key_too(installation: Installation) -> None:
     other = installation.http.post("/jobs", json={"body": chat("sim-words")}, headers=headers)
     assert other.status_code == 422
     assert other.headers["content-type"] == "application/problem+json"
+
+
+def test_the_same_body_in_another_dialect_is_another_request(installation: Installation) -> None:
+    body = chat("sim-echo", "in two dialects", max_tokens=9)
+    headers = {"Idempotency-Key": "two dialects"}
+    first, again = (
+        installation.http.post("/messages", json=body, headers=headers) for _ in range(2)
+    )
+    assert first.status_code == again.status_code == 200
+    assert first.json() == again.json()
+    assert again.headers["idempotent-replayed"] == "true"
+    assert post(installation, "two dialects", body).status_code == 422
+    assert installation.calls("in two dialects")["matching"] == 1
