@@ -170,6 +170,17 @@ class Completion:
 
 
 @immutable
+class BackgroundAnswer:
+    """An answer that a provider makes without a connection, such as OpenAI's background response.
+
+    It holds what an adapter needs to request the answer from another process.
+    """
+
+    id: str  # the provider's id of the answer
+    url: str | None = None  # where the provider says that it can be fetched
+
+
+@immutable
 class Media:
     """Bytes that an answer refers to by id: an image, spoken audio."""
 

@@ -7,13 +7,15 @@ meanwhile are excluded from the update, and the result shows it. The update must
 all other jobs, or the transaction is rolled back.
 
 `claims` starts attempts and `attempt_endings` records their ends: answer, settlement and state in
-one transaction. `retries` decides what follows a failure. `leases`, `extensions` and `deferrals`
-act on jobs between these. `cancellation_and_expiry` ends jobs that no worker runs, and reopens
-those under review. `ended_jobs` has the end of a job as a value; `announcements` and `coalescing`
-do what follows from it. `retention` deletes contents later.
+one transaction. `retries` decides what follows a failure. `background_answers` hands the answer of
+an interrupted attempt to the next one. `leases`, `extensions` and `deferrals` act on jobs between
+these. `cancellation_and_expiry` ends jobs that no worker runs, and reopens those under review.
+`ended_jobs` has the end of a job as a value; `announcements` and `coalescing` do what follows from
+it. `retention` deletes contents later.
 """
 
 from broker.lifecycle.attempt_endings import Ending, Failed, Finished, decide, record_many
+from broker.lifecycle.background_answers import BegunAnswer, store_begun_answers
 from broker.lifecycle.cancellation_and_expiry import Cancellation, cancel_many, expire, reopen
 from broker.lifecycle.claims import Claim, ClaimedJob, claim_many, claim_waiting, mark_published
 from broker.lifecycle.deferrals import Deferral, defer_many
@@ -22,6 +24,7 @@ from broker.lifecycle.extensions import Extension, extend_many, needs_extension
 from broker.lifecycle.leases import Renewal, has_open_jobs, renew, rescue
 
 __all__ = [
+    "BegunAnswer",
     "Cancellation",
     "Claim",
     "ClaimedJob",
@@ -46,4 +49,5 @@ __all__ = [
     "renew",
     "reopen",
     "rescue",
+    "store_begun_answers",
 ]

@@ -8,7 +8,14 @@ import orjson
 from sqlalchemy import Connection, bindparam, case, insert, select
 
 from broker import routing
+from broker.completion import BackgroundAnswer
 from broker.enums import JobState, OnUnknown
+from broker.lifecycle.background_answers import (
+    LeftAnswer,
+    choose_answer,
+    encode,
+    find_left_answers,
+)
 from broker.lifecycle.transitions import UNCLAIMED, apply, of_job, transition
 from broker.providers.endpoints import Endpoint
 from broker.requests.operations import Operation
@@ -60,6 +67,7 @@ class ClaimedJob:
     plan: Plan
     quotes: Sequence[int] = ()  # the hold of each plan step
     queued_ms: int = 0  # from becoming available to being claimed
+    background: BackgroundAnswer | None = None  # begun by the attempt before, and to be fetched
 
     @property
     def endpoint(self) -> Endpoint:
@@ -131,7 +139,7 @@ _INSERT_ATTEMPTS = FrequentInsert(
     insert(_attempts),
     (
         *("job_id", "number", "provider", "model", "credential_id", "worker"),
-        *("queued_ms", "started_at"),
+        *("queued_ms", "started_at", "background"),
     ),
 )
 
@@ -162,8 +170,12 @@ def claim_many(connection: Connection, claims: Sequence[Claim]) -> Sequence[Clai
         read_bodies = _BODIES.send(connection, {"ids": ids})
         rows = read_jobs()
         bodies = {body.job_id: body for body in read_bodies()}
+        left = find_left_answers(connection, [row.id for row in rows if row.attempt > 1])
         claimed = {
-            row.id: build_claimed_job(row, bodies[row.id], queued_ms=_queued_ms(row, now))
+            row.id: build_claimed_job(
+                *(row, bodies[row.id], left.get((row.id, row.attempt - 1))),
+                queued_ms=_queued_ms(row, now),
+            )
             for row in rows
         }
         attempts = [_attempt(claimed[row.id], first.owner, now) for row in rows]
@@ -178,7 +190,11 @@ def claim_waiting(connection: Connection, claims: Sequence[Claim]) -> list[Claim
     return [job for job in claim_many(connection, claims) if job is not None]
 
 
-def build_claimed_job(row: JobToRun, body: Body, *, queued_ms: int = 0) -> ClaimedJob:
+def build_claimed_job(
+    row: JobToRun, body: Body, left: LeftAnswer | None = None, *, queued_ms: int = 0
+) -> ClaimedJob:
+    """Return a job with all that its attempt needs; `left` is what the attempt before has left."""
+    plan = routing.decode_plan(body.plan)
     return ClaimedJob(
         id=row.id,
         workspace_id=row.workspace_id,
@@ -196,9 +212,10 @@ def build_claimed_job(row: JobToRun, body: Body, *, queued_ms: int = 0) -> Claim
         hold_nanos=row.hold_nanos,
         created_at=row.created_at,
         request=body.request,
-        plan=routing.decode_plan(body.plan),
+        plan=plan,
         quotes=orjson.loads(body.quotes or "[]"),
         queued_ms=queued_ms,
+        background=choose_answer(left, plan[row.position]),
     )
 
 
@@ -218,4 +235,5 @@ def _attempt(job: ClaimedJob, owner: str, now: int) -> dict[str, Any]:
         "worker": owner,
         "queued_ms": job.queued_ms,
         "started_at": now,
+        "background": None if job.background is None else encode(job.background),
     }

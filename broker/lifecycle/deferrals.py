@@ -16,6 +16,7 @@ from broker.billing.funds import FundsCheck, Payer
 from broker.billing.ledger import HeldJob
 from broker.completion import AttemptOutcome, ErrorType
 from broker.enums import JobState
+from broker.lifecycle.background_answers import find_left_answers
 from broker.lifecycle.step_costs import StepCosts
 from broker.lifecycle.transitions import apply, change, of_attempt, transition
 from broker.providers.endpoint_stats import EndpointKey
@@ -117,7 +118,8 @@ def defer_many(connection: Connection, deferrals: Sequence[Deferral]) -> Sequenc
     """
     ids = sorted({deferral.job_id for deferral in deferrals})
     rows: dict[str, MovableJob] = {row.id: row for row in connection.execute(_FOUND, {"ids": ids})}
-    failed = _find_failed_endpoints(connection, [row.id for row in rows.values() if row.attempt])
+    tried = [row.id for row in rows.values() if row.attempt]
+    failed, left = _find_failed_endpoints(connection, tried), find_left_answers(connection, tried)
     now = max(deferral.now for deferral in deferrals)
     funds = _load_funds(
         connection, rows.values(), now
@@ -132,7 +134,10 @@ def defer_many(connection: Connection, deferrals: Sequence[Deferral]) -> Sequenc
         if row is None or not _applies_to(deferral, row) or _has_moved(row, locked.get(row.id)):
             results.append(None)
             continue
-        move = _choose_move(deferral, row, failed.get(row.id, frozenset()), funds)
+        is_bound = (row.id, row.attempt - (deferral.attempt is not None)) in left
+        move = _choose_move(
+            *(deferral, row, failed.get(row.id, frozenset()), funds), is_bound=is_bound
+        )
         moves.append(move)
         is_free = move.step.at <= deferral.now
         results.append(Ready(row.id, move.provider, choose_lane(row.lane)) if is_free else None)
@@ -195,13 +200,21 @@ class _Move:
 
 
 def _choose_move(
-    deferral: Deferral, row: MovableJob, failed: Collection[EndpointKey], funds: FundsCheck
+    deferral: Deferral,
+    row: MovableJob,
+    failed: Collection[EndpointKey],
+    funds: FundsCheck,
+    *,
+    is_bound: bool,
 ) -> _Move:
-    """Choose the soonest plan step that can be paid; the current step always can."""
+    """Choose the soonest plan step that can be paid; the current step always can.
+
+    A job whose answer a provider makes in the background is bound to the current step.
+    """
     plan = routing.decode_plan(row.plan)
     costs = StepCosts(orjson.loads(row.quotes or "[]"), row.position, row.hold_nanos)
     payer, congestion = Payer.of(row), _find_congestion(deferral)
-    closed = {position for position in range(len(plan)) if plan[position].key in failed}
+    closed = {place for place in range(len(plan)) if is_bound or plan[place].key in failed}
     while True:
         step = choose_step(plan, row.position, congestion, deferral.now, closed)
         more = costs.reserve(step.position, payer, funds)

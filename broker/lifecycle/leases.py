@@ -4,18 +4,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from sqlalchemy import Connection, bindparam, literal, select
+from sqlalchemy import Connection, and_, bindparam, literal, select
 
 from broker.completion import AttemptOutcome, ErrorType, Failure, Timings
 from broker.enums import JobState
 from broker.jobs.states import WAITING
 from broker.lifecycle.attempt_endings import Failed, decide, record_many
+from broker.lifecycle.background_answers import MOST_CONTINUATIONS
 from broker.lifecycle.claims import Body, JobToRun, build_claimed_job
 from broker.lifecycle.retries import Retry
 from broker.lifecycle.transitions import apply, change, of_attempt
 from broker.queues import Lane, Ready, choose_lane
 from broker.storage.frequent_statements import FrequentUpdate
-from broker.storage.tables import Job, JobPayload, columns, table
+from broker.storage.tables import Attempt, Job, JobPayload, columns, table
 
 RESCUE_GROUP = 500
 
@@ -23,6 +24,7 @@ _jobs = table(Job)
 _ANY_LEASE = select(literal(1)).where(_jobs.c.lease_expires_at.is_not(None)).limit(1)
 _ANY_WAITING = select(literal(1)).where(_jobs.c.state.in_(WAITING)).limit(1)
 _payloads = table(JobPayload)
+_attempts = table(Attempt)
 
 
 class LeasedJob(Protocol):
@@ -35,6 +37,8 @@ class LeasedJob(Protocol):
 
 class LostJob(JobToRun, Body, LeasedJob, Protocol):
     """A row of `jobs` whose worker was lost, with its body."""
+
+    background: str | None  # JSON: an answer that the provider still makes
 
 
 _LEASED = (
@@ -98,8 +102,9 @@ def has_open_jobs(connection: Connection) -> bool:
 
 
 def rescue(connection: Connection, now: int, owner: str | None = None) -> list[Ready]:
-    """End the attempts of lost workers as `unknown`; `retries.decide` chooses what follows.
+    """End the attempts of lost workers; `retries.decide` chooses what follows.
 
+    They are `unknown`, or `interrupted` where the provider goes on and the answer can be fetched.
     These are the attempts of `owner`, a worker that has stopped, or those whose lease expired.
     Returns the jobs that are queued again, at most RESCUE_GROUP: if it returns as many, there may
     be more. The dispatcher publishes them. It also republishes unclaimed jobs, because their
@@ -107,8 +112,12 @@ def rescue(connection: Connection, now: int, owner: str | None = None) -> list[R
     """
     lost = _jobs.c.lease_expires_at < now if owner is None else _jobs.c.lease_owner == owner
     rows: Sequence[LostJob] = connection.execute(
-        select(*columns(LostJob, _jobs, _payloads))
+        select(*columns(LostJob, _jobs, _payloads, _attempts))
         .join(_payloads, _payloads.c.job_id == _jobs.c.id)
+        .outerjoin(
+            _attempts,
+            and_(_attempts.c.job_id == _jobs.c.id, _attempts.c.number == _jobs.c.attempt),
+        )
         .where(_jobs.c.state == JobState.RUNNING.value, lost)
         .order_by(_jobs.c.id)
         .limit(RESCUE_GROUP)
@@ -129,7 +138,7 @@ def rescue(connection: Connection, now: int, owner: str | None = None) -> list[R
 def _lost_attempt(row: LostJob, now: int) -> Failed:
     job = build_claimed_job(row, row)
     failure = Failure(
-        outcome=AttemptOutcome.CANCELLED if row.cancel_requested else AttemptOutcome.UNKNOWN,
+        outcome=_choose_outcome(row),
         error_type=ErrorType.WORKER_LOST,
         message="The worker that ran this attempt was lost before it could report.",
     )
@@ -138,3 +147,12 @@ def _lost_attempt(row: LostJob, now: int) -> Failed:
     if isinstance(decision, Retry):
         decision = replace(decision, position=job.position, delay=0.0)
     return Failed(job, now, failure, decision, Timings(duration_ms=0), announced=False)
+
+
+def _choose_outcome(row: LostJob) -> AttemptOutcome:
+    if row.cancel_requested:
+        return AttemptOutcome.CANCELLED
+    goes_on = row.background is not None
+    if goes_on and row.attempt - row.attempts_used < MOST_CONTINUATIONS:
+        return AttemptOutcome.INTERRUPTED
+    return AttemptOutcome.UNKNOWN

@@ -127,6 +127,7 @@ async def runner_of(
             pacing=pacing,
             circuits=CircuitCheck(redis, observer, routes),
             calls=ProviderCalls(
+                database=database,
                 client=client,
                 routes=routes,
                 credentials=credentials,

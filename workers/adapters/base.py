@@ -111,6 +111,10 @@ class BackgroundReader(ABC):
         """Return the number of the last event that was read."""
 
     @abstractmethod
+    def adopt(self, background_id: str) -> None:
+        """Begin to read an answer in the background that another process has requested."""
+
+    @abstractmethod
     def restart(self) -> None:
         """Begin to read another body, which continues the answer after the last event."""
 

@@ -133,7 +133,7 @@ class JobRunner:
         answer: AttemptAnswer | None = None
         try:
             with self.pacing.count_call(run.job):
-                answer = await self.circuits.skip_if_open(run) or await self._call(run)
+                answer = await self._skip_if_open(run) or await self._call(run)
                 self.pacing.learn(permit, run.job, answer)
             self.outcomes.record(run, answer)
             answer = await repair_answer(self.sandbox, run, answer)
@@ -148,6 +148,10 @@ class JobRunner:
             log.exception("attempt.crashed", job=run.job.id, attempt=run.job.attempt)
             run.events.discard_pending()
             return answer if isinstance(answer, Failure) else crash_failure(run, answer)
+
+    async def _skip_if_open(self, run: JobRun) -> Failure | None:
+        """Check the endpoint's circuit, unless the endpoint already makes the answer."""
+        return None if run.job.background else await self.circuits.skip_if_open(run)
 
     async def _call(self, run: JobRun) -> AttemptAnswer:
         """Call the provider in a task, which is the only part of a run that can be stopped."""
@@ -211,11 +215,12 @@ def _stop_failure(run: JobRun) -> Failure:
     """Return the failure of an attempt that a cancellation or a shutdown stopped.
 
     After the request was sent, the provider may bill a call that a shutdown stopped. It is not
-    repeated unless `on_unknown` is retry.
+    repeated unless `on_unknown` is retry, or the next attempt fetches the same answer.
     """
     if run.handle.is_cancelled:
         return Failure(AttemptOutcome.CANCELLED, ErrorType.CANCELLED, "Cancelled by the caller.")
-    if run.watch.sent and run.job.on_unknown is not OnUnknown.RETRY:
+    is_repeated = run.job.on_unknown is OnUnknown.RETRY
+    if run.watch.sent and not is_repeated and run.handle.background is None:
         message = "The worker was shut down while it waited for the provider's answer."
         return Failure(AttemptOutcome.UNKNOWN, ErrorType.WORKER_LOST, message)
     return Failure(AttemptOutcome.INTERRUPTED, ErrorType.WORKER_LOST, "The worker was shut down.")

@@ -3,9 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from broker.completion import AttemptAnswer, AttemptOutcome, Chunk, ErrorType, Failure
-from broker.lifecycle import ClaimedJob
+import structlog
+from sqlalchemy.exc import OperationalError
+
+from broker.completion import (
+    AttemptAnswer,
+    AttemptOutcome,
+    BackgroundAnswer,
+    Chunk,
+    ErrorType,
+    Failure,
+)
+from broker.lifecycle import BegunAnswer, ClaimedJob, store_begun_answers
 from broker.providers.health import Recorder
+from broker.storage.database import Database
 from workers.adapters.base import Adapter, Upstream
 from workers.attempt.attachments import Attachments
 from workers.attempt.credentials import CallCredentials
@@ -19,12 +30,17 @@ from workers.operations.base import OperationAdapter
 from workers.provider_routes import ProviderRoute
 from workers.upstream.assembly import Assembly
 from workers.upstream.client import ProviderClient, call
+from workers.upstream.handover import Handover
+from workers.upstream.provider_call import ProviderCall
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderCalls:
     """Calls the providers of attempts."""
 
+    database: Database
     client: ProviderClient
     routes: Mapping[str, ProviderRoute]
     credentials: CallCredentials
@@ -82,18 +98,38 @@ class ProviderCalls:
         def read_limits(headers: Mapping[str, str]) -> None:
             self.pacing.pause_if_exhausted(job, headers)
 
+        async def store(answer: BackgroundAnswer) -> None:
+            await self._store(run, answer)
+
         run.assembly = Assembly(show)
         with self.recorder.in_flight(job.endpoint.key):
             return await call(
-                self.client,
-                adapter,
-                run.request,
-                upstream,
-                run.watch,
-                max_bytes=self.max_answer_bytes,
-                on_headers=read_limits,
-                assembly=run.assembly,
+                ProviderCall(
+                    self.client.send,
+                    adapter,
+                    run.request,
+                    upstream,
+                    run.watch,
+                    max_bytes=self.max_answer_bytes,
+                    on_headers=read_limits,
+                    assembly=run.assembly,
+                    handover=Handover(job.background, store, lambda: run.handle.goes_on),
+                )
             )
+
+    async def _store(self, run: JobRun, answer: BackgroundAnswer) -> None:
+        """Store an answer in the background, so that the next attempt can fetch it.
+
+        Without the database the call goes on; `on_unknown` then decides if this worker is lost.
+        """
+        job = run.job
+        try:
+            begun = BegunAnswer(job.id, job.attempt, answer)
+            await self.database.write_grouped(store_begun_answers, begun)
+        except OperationalError as error:
+            log.warning("background.not_stored", job=job.id, error=str(error)[:500])
+        else:
+            run.handle.background = answer
 
 
 def _unserved_failure(job: ClaimedJob) -> Failure:

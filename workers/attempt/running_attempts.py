@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from broker.completion import AttemptAnswer
+from broker.completion import AttemptAnswer, BackgroundAnswer
 from broker.lifecycle import ClaimedJob
 
 log = structlog.get_logger()
@@ -22,6 +22,13 @@ class AttemptHandle:
     is_streaming: bool = False  # the caller has received a part of the answer
     is_cancelled: bool = False  # the caller cancelled the job
     awaits_usage: bool = False  # the provider of the cancelled call may still state its usage
+    background: BackgroundAnswer | None = None  # stored, so that the next attempt can fetch it
+    is_left: bool = False  # the call is stopped here, and the next attempt continues it
+
+    @property
+    def goes_on(self) -> bool:
+        """Return whether the provider goes on with the answer of the stopped call."""
+        return self.is_left and self.background is not None
 
     def stop(self) -> None:
         """Stop the call, if there is one now."""
@@ -39,7 +46,7 @@ class RunningAttempts:
     @contextmanager
     def add(self, job: ClaimedJob) -> Iterator[AttemptHandle]:
         """Renew the lease of the job and accept its cancellation, for the block."""
-        handle = self._handles[job.id] = AttemptHandle(job.attempt)
+        handle = self._handles[job.id] = AttemptHandle(job.attempt, background=job.background)
         try:
             yield handle
         finally:
@@ -71,6 +78,7 @@ class RunningAttempts:
         handle = self._handles.get(job_id)
         if handle is not None and handle.call is not None:
             log.warning("worker.lease_lost", job=job_id)
+            handle.is_left = True
             handle.stop()
 
     def interrupt(self, *, streams: bool) -> None:
@@ -78,6 +86,7 @@ class RunningAttempts:
         self.is_stopping = True
         for handle in self._handles.values():
             if streams or not handle.is_streaming:
+                handle.is_left = True
                 handle.stop()
 
     async def wait(self, seconds: float) -> None:

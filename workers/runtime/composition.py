@@ -81,6 +81,7 @@ def build_job_runner(context: WorkerContext, shared: SharedParts) -> JobRunner:
         pacing=shared.pacing,
         circuits=CircuitCheck(redis, observer, routes),
         calls=ProviderCalls(
+            database=database,
             client=context.client,
             routes=routes,
             credentials=credentials,

@@ -5,7 +5,7 @@ import json
 import math
 import re
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -108,6 +108,11 @@ class Stopwatch:
         self._timeout.reschedule(until + 1.0)
         return until
 
+    def note_continued(self) -> None:
+        """Note that an earlier attempt has sent the request, and that its answer is awaited."""
+        self.sent = True
+        self.note_bytes(is_background=True)
+
     def note_content(self) -> None:
         """Note that a chunk with content arrived."""
         if self.first_token_ms is None:
@@ -176,10 +181,12 @@ async def read_stream(
     watch: Stopwatch,
     most: int,
     assembly: Assembly,
+    on_background: Callable[[], Awaitable[None]],
 ) -> None:
     """Read a streamed answer of at most `most` bytes into `assembly`.
 
-    Pieces that follow each other fast are read together.
+    Pieces that follow each other fast are read together. `on_background` is awaited after each
+    piece of an answer in the background.
     """
     pieces, pace = response.pieces(), _Pace()
     size, stage = 0, Stage.OPEN
@@ -196,6 +203,8 @@ async def read_stream(
                 is_background = is_in_background(reader)
                 watch.note_bytes(is_background=is_background)
                 until = watch.find_idle_end() if is_background else None
+                if is_background:
+                    await on_background()
                 await pace.gather()
             elif chunks or stage is not before:
                 until = watch.end_within(_WAITS[stage])

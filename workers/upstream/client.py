@@ -5,7 +5,7 @@ request was sent. Only a request that was not sent can be repeated without the r
 charge.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import lru_cache
 
@@ -34,7 +34,6 @@ from workers.adapters.base import (
 )
 from workers.operations.base import OperationAdapter
 from workers.upstream.answer_body import AnswerTooLargeError, Stopwatch
-from workers.upstream.assembly import Assembly
 from workers.upstream.connection import (
     HEADER_LIMIT,
     ReportingRequest,
@@ -141,26 +140,17 @@ def _refuse_unwritable(headers: Mapping[str, str]) -> None:
             raise ValueError(f"the header {name!r} is not ASCII")
 
 
-async def call(
-    wire: ProviderClient,
-    adapter: Adapter | OperationAdapter,
-    request: CompletionRequest,
-    upstream: Upstream,
-    watch: Stopwatch,
-    *,
-    max_bytes: int,
-    on_headers: Callable[[Mapping[str, str]], None],
-    assembly: Assembly,
-) -> AttemptAnswer:
-    """Send `request` and return the whole answer. A streamed one also grows in `assembly`."""
-    built = build_request(adapter, request, upstream)
+async def call(made: ProviderCall) -> AttemptAnswer:
+    """Send the request and return the whole answer. A streamed one also grows in its assembly.
+
+    An answer in the background that was handed over is fetched; no request for another is sent.
+    """
+    upstream, watch = made.upstream, made.watch
+    built = build_request(made.adapter, made.request, upstream)
     if isinstance(built, Failure):
         return built
     try:
         async with watch.running():
-            made = ProviderCall(
-                wire.send, adapter, request, upstream, watch, max_bytes, on_headers, assembly
-            )
             return await made.run(built)
     except (aiohttp.ClientError, OSError) as error:
         if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):

@@ -10,6 +10,7 @@ import structlog
 
 from broker.completion import (
     AttemptAnswer,
+    BackgroundAnswer,
     Chunk,
     Completion,
     CompletionRequest,
@@ -38,6 +39,7 @@ from workers.upstream.answer_body import (
     read_stream,
 )
 from workers.upstream.assembly import Assembly
+from workers.upstream.handover import NOTHING, Handover
 from workers.upstream.response import ProviderResponse
 
 MAX_ERROR_BYTES = 64 * 1024
@@ -85,23 +87,44 @@ class ProviderCall:
     max_bytes: int
     on_headers: Callable[[Mapping[str, str]], None]
     assembly: Assembly
+    handover: Handover = NOTHING
     reader: StreamReader | None = None  # of the stream, once it has begun
+    stored: str | None = None  # id of the answer in the background that the handover has
 
     async def run(self, built: HttpRequest) -> AttemptAnswer:
         """Send the request and return the answer.
 
         Where the provider makes it in the background, a lost connection is replaced by another one,
-        and a call that is stopped is cancelled at the provider. Raises aiohttp.ClientError,
+        and a call that is stopped is cancelled at the provider, unless the next attempt continues
+        it. Raises aiohttp.ClientError,
         OSError, CutOffError, ProviderFailureError and UnreadableError.
         """
         try:
             try:
+                if self.handover.received is not None:
+                    return await self._fetch_received(self.handover.received)
                 return await self._exchange(built)
             except LOST as error:
                 return await self._continue(error)
         except asyncio.CancelledError:
-            await self._cancel()
+            if not self.handover.goes_on():
+                await self._cancel()
             raise
+
+    async def _fetch_received(self, answer: BackgroundAnswer) -> AttemptAnswer:
+        """Fetch the answer that the attempt before has begun, from its first event.
+
+        Raises CutOffError if this wire has no such answers, or the provider has lost it.
+        """
+        self.watch.note_continued()
+        lost = CutOffError("the answer that it made in the background cannot be fetched")
+        if not isinstance(self.adapter, Adapter):
+            raise lost
+        reader = self.adapter.create_stream_reader(self.request)
+        if isinstance(reader, BackgroundReader):
+            reader.adopt(answer.id)
+            self.reader, self.stored = reader, answer.id
+        return await self._continue(lost)
 
     async def _exchange(self, built: HttpRequest) -> AttemptAnswer:
         async with self.send(built) as response:
@@ -160,6 +183,14 @@ class ProviderCall:
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
+    async def _store_background(self) -> None:
+        """Store the answer in the background as soon as its id is known."""
+        reader = self.reader
+        known = reader.background_id if isinstance(reader, BackgroundReader) else None
+        if known is not None and known != self.stored:
+            self.stored = known
+            await self.handover.store(BackgroundAnswer(known))
+
     async def _fetch(self, built: HttpRequest) -> tuple[int | None, bytes]:
         """Return status and body; no status where the connection is lost."""
         try:
@@ -199,7 +230,10 @@ class ProviderCall:
         try:
             if self.reader or self.request.stream or is_event_stream(response.headers):
                 self.reader = self.reader or adapter.create_stream_reader(self.request)
-                await read_stream(response, self.reader, self.watch, self.max_bytes, self.assembly)
+                await read_stream(
+                    *(response, self.reader, self.watch, self.max_bytes, self.assembly),
+                    on_background=self._store_background,
+                )
                 return self.assembly.completion()
             body = await read_body(response, self.watch, self.max_bytes)
             if isinstance(adapter, Adapter) and looks_like_events(body):

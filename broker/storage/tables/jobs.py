@@ -151,6 +151,9 @@ class Attempt(TableModel, table=True):
     first_token_ms: int | None = None
     duration_ms: int | None = None
     upstream_id: str | None = None
+    background: str | None = Field(  # JSON: an answer that the provider makes in the background
+        default=None, sa_column=Column(Text)
+    )
     credential_id: str | None = None  # the workspace's own key; None = the installation's
 
 

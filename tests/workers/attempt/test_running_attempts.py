@@ -10,7 +10,7 @@ from workers.attempt.running_attempts import RunningAttempts
 
 def claimed(job_id="job_1", attempt=1):
     """A claimed job, as far as leases need it."""
-    return SimpleNamespace(id=job_id, attempt=attempt)
+    return SimpleNamespace(id=job_id, attempt=attempt, background=None)
 
 
 def start_call(handle):

@@ -15,6 +15,7 @@ from workers.adapters.registry import ADAPTERS
 from workers.upstream.answer_body import Deadlines, Stopwatch
 from workers.upstream.assembly import Assembly
 from workers.upstream.client import ProviderClient, call
+from workers.upstream.provider_call import ProviderCall
 
 
 class End(Enum):
@@ -122,8 +123,8 @@ async def ask(
     shown: list[Chunk] = []
     used = transport or ProviderClient(Settings())
     try:
-        answer = await call(
-            used,
+        answer = await call(ProviderCall(
+            used.send,
             ADAPTERS[wire],
             request,
             Upstream(slug="p", base_url=address, api_key="us-east-1:k", wire=wire,
@@ -132,7 +133,7 @@ async def ask(
             max_bytes=most,
             on_headers=lambda _: None,
             assembly=Assembly(shown.append),
-        )  # fmt: skip
+        ))  # fmt: skip
     finally:
         if transport is None:
             await used.aclose()

@@ -11,6 +11,7 @@ import pytest_asyncio
 from broker.completion import (
     AttemptAnswer,
     AttemptOutcome,
+    BackgroundAnswer,
     Chunk,
     Completion,
     CompletionRequest,
@@ -26,6 +27,8 @@ from workers.simulator.replies import STORY
 from workers.upstream.answer_body import Deadlines, Stopwatch
 from workers.upstream.assembly import Assembly
 from workers.upstream.client import ProviderClient, call
+from workers.upstream.handover import NOTHING, Handover
+from workers.upstream.provider_call import ProviderCall
 
 SAID = {"messages": [{"role": "user", "content": "Tell me."}]}
 
@@ -59,24 +62,34 @@ class Asking:
     assembly: Assembly | None = None  # of the last call
 
     async def ask(
-        self, model: str, *, stream: bool = True, idle: float = 30, total: float = 60, **body: Any
+        self,
+        model: str,
+        *,
+        stream: bool = True,
+        idle: float = 30,
+        total: float = 60,
+        handover: Handover = NOTHING,
+        **body: Any,
     ) -> AttemptAnswer:
         self.assembly = Assembly(self.shown.append)
         return await call(
-            self.client,
-            ResponsesAdapter(),
-            CompletionRequest({**SAID, **body}, model, stream=stream),
-            Upstream(
-                "openai",
-                self.simulator.base_url,
-                "key",
-                options={"background": True},
-                quirks=frozenset({"background"}),
-            ),
-            Stopwatch(Deadlines(first_byte=30, idle=idle, total=total)),
-            max_bytes=1_000_000,
-            on_headers=lambda _: None,
-            assembly=self.assembly,
+            ProviderCall(
+                self.client.send,
+                ResponsesAdapter(),
+                CompletionRequest({**SAID, **body}, model, stream=stream),
+                Upstream(
+                    "openai",
+                    self.simulator.base_url,
+                    "key",
+                    options={"background": True},
+                    quirks=frozenset({"background"}),
+                ),
+                Stopwatch(Deadlines(first_byte=30, idle=idle, total=total)),
+                max_bytes=1_000_000,
+                on_headers=lambda _: None,
+                assembly=self.assembly,
+                handover=handover,
+            )
         )
 
     @property
@@ -120,15 +133,50 @@ async def test_an_answer_may_take_longer_than_a_connection_may_be_silent(asking:
     assert counters.retrieved >= 1
 
 
-async def test_a_call_that_is_stopped_is_cancelled_at_the_provider(asking: Asking) -> None:
-    task = asyncio.create_task(asking.ask("sim-story-chunk50"))
+async def stop_once_shown(asking: Asking, **more: Any) -> None:
+    task = asyncio.create_task(asking.ask("sim-story-chunk50", **more))
     async with asyncio.timeout(10):
         while not asking.shown:
             await asyncio.sleep(0.01)
     task.cancel()
     await asyncio.wait({task})
     assert task.cancelled()
+
+
+async def test_a_call_that_is_stopped_is_cancelled_at_the_provider(asking: Asking) -> None:
+    await stop_once_shown(asking)
     assert asking.simulator.counters.cancelled == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("seconds", [0, 300])
+async def test_the_next_attempt_fetches_an_answer_that_was_left(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch, stream: bool, seconds: int
+) -> None:
+    monkeypatch.setattr(responses_store, "STREAM_SECONDS", seconds)
+    stored: list[BackgroundAnswer] = []
+
+    async def store(answer: BackgroundAnswer) -> None:
+        assert not asking.shown
+        stored.append(answer)
+
+    await stop_once_shown(asking, handover=Handover(store=store, goes_on=lambda: True))
+    (left,) = stored
+    asking.shown.clear()
+    again = Handover(received=left, store=store)
+    assert said(await asking.ask("sim-story-chunk50", stream=stream, handover=again)) == STORY
+    assert asking.text == STORY
+    assert stored == [left]
+    counters = asking.simulator.counters
+    assert (counters.total, counters.cancelled) == (1, 0)
+
+
+async def test_an_answer_that_was_left_and_is_lost_is_not_requested_again(asking: Asking) -> None:
+    left = Handover(received=BackgroundAnswer("resp_lost"))
+    answer = await asking.ask("sim-story", handover=left)
+    assert isinstance(answer, Failure)
+    assert answer.outcome is AttemptOutcome.UNKNOWN
+    assert asking.simulator.counters.total == 0
 
 
 async def test_a_call_that_takes_too_long_is_cancelled_at_the_provider(asking: Asking) -> None:

@@ -23,6 +23,7 @@ from workers.adapters.registry import ADAPTERS
 from workers.upstream.answer_body import Deadlines, Stopwatch
 from workers.upstream.assembly import Assembly
 from workers.upstream.client import call
+from workers.upstream.provider_call import ProviderCall
 
 BODY = {"messages": [{"role": "user", "content": "Hi"}]}
 ANSWER = {
@@ -85,14 +86,16 @@ async def make_call(client: Client, *, stream: bool = False) -> Result:
     chunks: list[Chunk] = []
     headers: list[Mapping[str, str]] = []
     answer = await call(
-        client,  # type: ignore[arg-type]  # only `send` is used
-        ADAPTERS["openai"],
-        CompletionRequest(BODY, "m", stream=stream),
-        Upstream(slug="acme", base_url="https://acme.test/v1", api_key="key"),
-        client.watch,
-        max_bytes=LIMIT,
-        on_headers=headers.append,
-        assembly=Assembly(chunks.append),
+        ProviderCall(
+            client.send,  # type: ignore[arg-type]  # only `send` is used
+            ADAPTERS["openai"],
+            CompletionRequest(BODY, "m", stream=stream),
+            Upstream(slug="acme", base_url="https://acme.test/v1", api_key="key"),
+            client.watch,
+            max_bytes=LIMIT,
+            on_headers=headers.append,
+            assembly=Assembly(chunks.append),
+        )
     )
     return Result(answer, chunks, headers)
 

@@ -13,6 +13,7 @@ from workers.adapters.registry import ADAPTERS
 from workers.upstream.answer_body import Deadlines, Stopwatch
 from workers.upstream.assembly import Assembly
 from workers.upstream.client import ProviderClient, call
+from workers.upstream.provider_call import ProviderCall
 
 BODY = {"messages": [{"role": "user", "content": "x"}]}
 KEY = "sk-nl-secret-0123456789"
@@ -23,14 +24,16 @@ async def attempt(upstream, *, seconds=5.0):
     watch = Stopwatch(Deadlines(seconds, seconds, seconds))
     try:
         answer = await call(
-            wire,
-            ADAPTERS[upstream.wire],
-            CompletionRequest(BODY, "m"),
-            upstream,
-            watch,
-            max_bytes=10_000,
-            on_headers=lambda *_: None,
-            assembly=Assembly(lambda _: None),
+            ProviderCall(
+                wire.send,
+                ADAPTERS[upstream.wire],
+                CompletionRequest(BODY, "m"),
+                upstream,
+                watch,
+                max_bytes=10_000,
+                on_headers=lambda *_: None,
+                assembly=Assembly(lambda _: None),
+            )
         )
     finally:
         await wire.aclose()

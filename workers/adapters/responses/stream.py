@@ -38,7 +38,7 @@ _REASONING = {
 class ResponsesStreamReader(EventReader, BackgroundReader):
     """See `EventReader`. The choice finishes when the whole answer has come."""
 
-    __slots__ = ("_choice", "_is_background", "_is_over", "_last", "_output", "_request", "_usage")
+    __slots__ = ("_background_id", "_choice", "_is_over", "_last", "_output", "_request", "_usage")
 
     def __init__(self, request: CompletionRequest) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class ResponsesStreamReader(EventReader, BackgroundReader):
         self._output = Output(request, self._choice)
         self._usage: Any = None
         self._is_over = False
-        self._is_background = False
+        self._background_id: str | None = None
         self._last: int | None = None
 
     @property
@@ -63,12 +63,16 @@ class ResponsesStreamReader(EventReader, BackgroundReader):
     @property
     def background_id(self) -> str | None:
         """Return the id of the response if it runs in the background."""
-        return self._choice.upstream_id if self._is_background else None
+        return self._background_id
 
     @property
     def last_event(self) -> int | None:
         """Return the `sequence_number` of the last event that was read."""
         return self._last
+
+    def adopt(self, background_id: str) -> None:
+        """Begin to read a response that another process has requested."""
+        self._background_id = background_id
 
     def restart(self) -> None:
         """Begin to read another body, which continues the answer after the last event."""
@@ -114,7 +118,8 @@ class ResponsesStreamReader(EventReader, BackgroundReader):
         choice.upstream_model = text_field(answer, "model") or choice.upstream_model
         choice.service_tier = text_field(answer, "service_tier") or choice.service_tier
         self._usage = answer.get("usage") or self._usage
-        self._is_background = self._is_background or answer.get("background") is True
+        if answer.get("background") is True:
+            self._background_id = choice.upstream_id
 
     def _read_event(self, kind: str, payload: Json) -> list[Chunk]:
         """Return the chunks of an event within the answer."""

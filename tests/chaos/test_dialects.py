@@ -1,4 +1,4 @@
-"""kill -9 of API and worker in the middle of a background response."""
+"""kill -9 of API and worker in the middle of a response."""
 
 import shutil
 from collections.abc import Iterator
@@ -8,15 +8,42 @@ import openai
 import pytest
 
 from tests.installation import KEY, Installation, until
+from workers.simulator.replies import STORY
 
 pytestmark = pytest.mark.chaos
 
 SLOW = {"model": "sim/sim-tok60-chunk50", "input": "Hi", "background": True, "stream": True}
+APART = """
+[[providers]]
+slug = "apart"
+wire = "openai"
+base_url = "http://127.0.0.1:{port}/v1"
+api_key = "any"
+quirks = ["background"]
+options = {{ background = true }}
+[[models]]
+slug = "apart/story"
+[[models.endpoints]]
+provider = "apart"
+model = "sim-story-chunk100"
+interface = "responses"
+prompt = "1"
+completion = "2"
+"""
+"""A provider that answers in the background."""
 
 
 @pytest.fixture(scope="module")
 def installation() -> Iterator[Installation]:
-    with Installation({"WAYBILL_LEASE_SECONDS": "3", "WAYBILL_HEARTBEAT_SECONDS": "1"}) as running:
+    made = Installation(
+        {
+            "WAYBILL_LEASE_SECONDS": "3",
+            "WAYBILL_HEARTBEAT_SECONDS": "1",
+            "WAYBILL_SOFT_SHUTDOWN_SECONDS": "1",
+        }
+    )
+    made.config.write_text(made.config.read_text() + APART.format(port=made.simulator_port))
+    with made as running:
         yield running
         running.await_idle()
         running.audit()
@@ -73,6 +100,25 @@ def test_a_background_stream_outlives_its_worker(
     assert len(items) == 2
     assert list(client.responses.retrieve(id_, stream=True)) == rest
     assert client.responses.retrieve(id_) == rest[-1].response
+
+
+@pytest.mark.parametrize(("end", "stream"), [("kill", True), ("terminate", False)])
+def test_an_answer_that_the_provider_makes_in_the_background_is_requested_once(
+    installation: Installation, end: str, stream: bool
+) -> None:
+    before = installation.calls()
+    body = {"model": "apart/story", "messages": [{"role": "user", "content": "A story."}]}
+    asked = {"body": body | {"stream": stream}, "on_unknown": "fail", "max_attempts": 1}
+    job_id = installation.http.post("/jobs", json=asked).json()["id"]
+    begun = "SELECT 1 FROM attempts WHERE job_id = ? AND background IS NOT NULL"
+    until(lambda: installation.ask(begun, job_id), 20, "the answer was not begun")
+    getattr(installation.child("worker"), end)()
+    job = installation.await_job(job_id)
+    assert [each["outcome"] for each in job["attempts"]] == ["interrupted", "ok"]
+    assert job["response"]["choices"][0]["message"]["content"] == STORY
+    after = installation.calls()
+    assert after["total"] == before["total"] + 1
+    assert after["cancelled"] == before["cancelled"]
 
 
 def test_a_response_is_resumed_long_after_its_end(
