@@ -1,12 +1,16 @@
-"""kill -9 of API and worker in the middle of a response."""
+"""kill -9 of API and worker in the middle of a response, and of a message as Claude Code asks."""
 
+import contextlib
 import shutil
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import openai
 import pytest
 
+from tests.e2e.sse import Frame, frames, read
 from tests.installation import KEY, Installation, until
 from workers.simulator.replies import STORY
 
@@ -29,8 +33,26 @@ model = "sim-story-chunk100"
 interface = "responses"
 prompt = "1"
 completion = "2"
+[[models]]
+slug = "sim/agent"
+[[models.endpoints]]
+provider = "sim"
+model = "sim-reason-tok60-chunk50"
+prompt = "1"
+completion = "2"
 """
-"""A provider that answers in the background."""
+"""A provider that answers in the background, and a model that thinks before it speaks."""
+
+TURN = {
+    "model": "sim/agent",
+    "max_tokens": 4000,
+    "stream": True,
+    "system": [{"type": "text", "text": "You write code.", "cache_control": {"type": "ephemeral"}}],
+    "thinking": {"type": "enabled", "budget_tokens": 2000},
+    "tools": [{"name": "Bash", "description": "Run.", "input_schema": {"type": "object"}}],
+    "messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}],
+}
+"""A turn as Claude Code asks for it."""
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +87,45 @@ def read_until_text(events: Iterator[Any], count: int) -> list[Any]:
     raise AssertionError(seen)
 
 
+def lose_api(installation: Installation) -> None:
+    """Kill the API, and wait for the one that is started in its place."""
+    api = installation.child("api").pid
+    installation.kill("api")
+    until(lambda: installation.await_child("api").pid != api, 20, "not started again")
+    installation.await_ready()
+
+
+def begin_message(installation: Installation, end: Callable[[], None]) -> list[Frame]:
+    """Read a stream of a message until `end` is called in its middle; return whole events."""
+    seen: list[Frame] = []
+    with (
+        contextlib.suppress(httpx.TransportError),
+        httpx.stream(
+            "POST", f"{installation.root}/v1/messages", headers={"x-api-key": KEY}, json=TURN
+        ) as answer,
+    ):
+        for frame in read(answer.iter_lines()):
+            seen += [] if frame.name == "ping" else [frame]
+            if [each.json.get("delta", {}).get("type") for each in seen].count("text_delta") == 5:
+                end()
+    return seen[: max(place for place, each in enumerate(seen, 1) if each.number)]
+
+
+def follow_message(installation: Installation, id_: str, after: int = 0) -> list[Frame]:
+    query = {"stream": "true", "starting_after": after}
+    told = frames(installation.http.get(f"/messages/{id_}", params=query).text)
+    return [each for each in told if each.name != "ping"]
+
+
+def join_blocks(told: list[Frame]) -> dict[str, str]:
+    """Return the text of each kind of delta."""
+    joined: dict[str, str] = defaultdict(str)
+    for delta in (each.json.get("delta", {}) for each in told):
+        kind = delta.get("type", "").removesuffix("_delta")
+        joined[kind] += delta.get(kind, "")
+    return joined
+
+
 def join_text(events: list[Any]) -> str:
     return "".join(each.delta for each in events if each.type == "response.output_text.delta")
 
@@ -73,10 +134,7 @@ def test_a_background_stream_outlives_the_api(
     installation: Installation, client: openai.OpenAI
 ) -> None:
     seen = read_until_text(iter(client.responses.create(**SLOW)), 5)
-    api = installation.child("api").pid
-    installation.kill("api")
-    until(lambda: installation.await_child("api").pid != api, 20, "not started again")
-    installation.await_ready()
+    lose_api(installation)
     last = seen[-1].sequence_number
     rest = list(client.responses.retrieve(seen[0].response.id, stream=True, starting_after=last))
     events = [*seen, *rest]
@@ -100,6 +158,37 @@ def test_a_background_stream_outlives_its_worker(
     assert len(items) == 2
     assert list(client.responses.retrieve(id_, stream=True)) == rest
     assert client.responses.retrieve(id_) == rest[-1].response
+
+
+def test_a_message_outlives_the_api(installation: Installation) -> None:
+    seen = begin_message(installation, lambda: lose_api(installation))
+    id_ = seen[0].json["message"]["id"]
+    rest = follow_message(installation, id_, seen[-1].number)
+    assert [*seen, *rest] == follow_message(installation, id_)
+    assert rest[-1].name == "message_stop"
+    check_message(installation, id_, [*seen, *rest])
+
+
+def test_a_message_outlives_its_worker(installation: Installation) -> None:
+    *seen, error = begin_message(installation, lambda: installation.kill("worker"))
+    assert error.json["error"]["type"] == "api_error"
+    id_ = seen[0].json["message"]["id"]
+    rest = follow_message(installation, id_, error.number)
+    assert [rest[0].name, rest[-1].name] == ["message_start", "message_stop"]
+    assert min(each.number for each in rest if each.number) > error.number
+    assert rest == follow_message(installation, id_)
+    check_message(installation, id_, rest)
+
+
+def check_message(installation: Installation, id_: str, told: list[Frame]) -> None:
+    """Check that a stream has the stored message, and that it was charged once."""
+    message = installation.http.get(f"/messages/{id_}").json()
+    blocks = {block["type"]: block[block["type"]] for block in message["content"]}
+    joined = join_blocks(told)
+    assert blocks == {kind: joined[kind] for kind in ("thinking", "text")}
+    job_id = f"job_{id_.removeprefix('msg_')}"
+    charged = "SELECT kind FROM ledger_entries WHERE job_id = ? ORDER BY kind"
+    assert installation.ask(charged, job_id) == [("hold",), ("settle",)]
 
 
 @pytest.mark.parametrize(("end", "stream"), [("kill", True), ("terminate", False)])
