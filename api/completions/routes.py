@@ -4,12 +4,15 @@ Each call is a job; its caller waits, streams, or fetches the answer later. POST
 plan that a request would get now; nothing is written, sent, or charged.
 """
 
+from collections.abc import Awaitable, Callable
+
 import orjson
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.completions.call import answer_call
+from api.completions.forms import is_form, read_image_form, read_sound_form
 from api.completions.response_schemas import (
     ChatCompletion,
     DocumentRanking,
@@ -20,8 +23,14 @@ from api.completions.response_schemas import (
     TextCompletion,
     Transcript,
 )
-from api.completions.schemas import LATER, TRANSCRIPTION_FORM, describe_body, describe_call
-from api.completions.transcription_form import read_sound_form
+from api.completions.schemas import (
+    IMAGE_EDIT_FORM,
+    IMAGE_VARIATION_FORM,
+    LATER,
+    TRANSCRIPTION_FORM,
+    describe_body,
+    describe_call,
+)
 from api.core import request as reading
 from api.core.bodies import DirectRoute, Route
 from api.core.dependencies import SESSION_ID, Caller, ServicesDep
@@ -34,6 +43,8 @@ from broker.jobs import views
 from broker.money import usd
 from broker.requests.operations import Operation
 from broker.submission import JobOptions
+
+FormReader = Callable[[Request, int], Awaitable[Json]]
 
 chat_router = APIRouter(route_class=DirectRoute, tags=["chat"])
 
@@ -96,6 +107,28 @@ async def create_image(request: Request) -> Response:
 
 
 @operations_router.post(
+    "/images/edits",
+    response_model=GeneratedImages,
+    dependencies=[*describe_call(Operation.IMAGE_EDITS), IMAGE_EDIT_FORM],
+    responses=LATER,
+)
+async def edit_images(request: Request) -> Response:
+    """Change images as a prompt says: a form with `image` (OpenAI), or JSON with `images`."""
+    return await _serve_form(request, Operation.IMAGE_EDITS, read_image_form)
+
+
+@operations_router.post(
+    "/images/variations",
+    response_model=GeneratedImages,
+    dependencies=[*describe_call(Operation.IMAGE_VARIATIONS), IMAGE_VARIATION_FORM],
+    responses=LATER,
+)
+async def vary_image(request: Request) -> Response:
+    """Make variations of an image: a form with `image` (OpenAI), or JSON with `images`."""
+    return await _serve_form(request, Operation.IMAGE_VARIATIONS, read_image_form)
+
+
+@operations_router.post(
     "/rerank",
     response_model=DocumentRanking,
     dependencies=describe_call(Operation.RERANK),
@@ -133,12 +166,17 @@ async def create_speech(request: Request) -> Response:
 )
 async def create_transcription(request: Request) -> Response:
     """Transcribe sound: a form with a `file` (OpenAI), or JSON with `input_audio`."""
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        return await _serve_json(request, Operation.TRANSCRIPTIONS)
+    return await _serve_form(request, Operation.TRANSCRIPTIONS, read_sound_form)
+
+
+async def _serve_form(request: Request, operation: Operation, read_form: FormReader) -> Response:
+    """Serve a call whose body is a form, or JSON."""
+    if not is_form(request):
+        return await _serve_json(request, operation)
     services = get_services(request)
     await services.keyring.principal(request)  # before anything is read
-    body = await read_sound_form(request, services.settings.max_body_bytes)
-    return await _serve_body(request, services, Operation.TRANSCRIPTIONS, body)
+    body = await read_form(request, services.settings.max_body_bytes)
+    return await _serve_body(request, services, operation, body)
 
 
 async def _serve_json(request: Request, operation: Operation) -> Response:

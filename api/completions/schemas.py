@@ -19,6 +19,15 @@ EXAMPLES: dict[Operation, Json] = {
     Operation.COMPLETIONS: {"model": "acme/base", "prompt": "Once upon a time"},
     Operation.EMBEDDINGS: {"model": "acme/embed", "input": ["first text", "second text"]},
     Operation.IMAGES: {"model": "acme/paint", "prompt": "A lighthouse at dawn"},
+    Operation.IMAGE_EDITS: {
+        "model": "acme/paint",
+        "prompt": "Make it night",
+        "images": [{"image_url": "data:image/png;base64,iVBORw0KGgo="}],
+    },
+    Operation.IMAGE_VARIATIONS: {
+        "model": "acme/paint",
+        "images": [{"image_url": "data:image/png;base64,iVBORw0KGgo="}],
+    },
     Operation.RERANK: {"model": "acme/rank", "query": "capital of France", "documents": ["Paris"]},
     Operation.MODERATIONS: {"model": "acme/moderation", "input": ["a text", "another text"]},
     Operation.TRANSCRIPTIONS: {
@@ -46,6 +55,45 @@ class TranscriptionForm(BaseModel):
     )
 
 
+class ImageVariationForm(BaseModel):
+    """An image to vary: OpenAI's form."""
+
+    image: FileContent = Field(description="The image.")
+    model: str = Field(description="The slug of the model.")
+    n: int | None = Field(None, description="The number of images.")
+    size: str | None = Field(None, description="Width and height, e.g. `1024x1024`.")
+    response_format: str | None = Field(None, description="`url` or `b64_json`.")
+    user: str | None = Field(None, description="Your id of the end user.")
+
+
+class ImageEditForm(BaseModel):
+    """Images to change as a prompt says: OpenAI's form."""
+
+    image: FileContent | list[FileContent] = Field(
+        description="The image, or at most 16, each in a field `image[]`."
+    )
+    prompt: str = Field(description="The description of the change.")
+    model: str = Field(description="The slug of the model.")
+    mask: FileContent | None = Field(
+        None, description="A PNG whose transparent areas are the part of the first to change."
+    )
+    n: int | None = Field(None, description="The number of images.")
+    size: str | None = Field(None, description="Width and height, e.g. `1024x1024`.")
+    quality: str | None = Field(None, description="The quality, e.g. `high`.")
+    background: str | None = Field(None, description="`transparent`, `opaque` or `auto`.")
+    input_fidelity: str | None = Field(None, description="`high` or `low`.")
+    output_format: str | None = Field(None, description="`png`, `jpeg` or `webp`.")
+    output_compression: int | None = Field(
+        None, description="The compression of `jpeg` and `webp` in per cent."
+    )
+    response_format: str | None = Field(None, description="`url` or `b64_json`.")
+    user: str | None = Field(None, description="Your id of the end user.")
+
+
+IMAGE_EDIT_FORM = Dependency(
+    DescribedForm(ImageEditForm, {"model": "acme/paint", "prompt": "Make it night"})
+)
+IMAGE_VARIATION_FORM = Dependency(DescribedForm(ImageVariationForm, {"model": "acme/paint"}))
 TRANSCRIPTION_FORM = Dependency(DescribedForm(TranscriptionForm, {"model": "acme/listen"}))
 
 LATER: dict[int | str, dict[str, Any]] = {

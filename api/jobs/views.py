@@ -14,12 +14,12 @@ from broker.jobs.rows import JobRow, ListedJobRow
 from broker.jobs.states import INACTIVE
 from broker.jobs.views import job, job_summary
 from broker.money import usd
-from broker.requests.operations import Operation
+from broker.requests.operations import PICTURES, Operation
 
 MAX_DELIVERIES = 100
 """The most deliveries inside a job; /webhooks/deliveries lists all."""
 
-WITH_MEDIA = frozenset({Operation.IMAGES.value, Operation.SPEECH.value})
+WITH_MEDIA = frozenset(each.value for each in (*PICTURES, Operation.SPEECH))
 
 
 def render_listed_job(row: ListedJobRow) -> Json:

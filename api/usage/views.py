@@ -12,7 +12,7 @@ from broker.ids import generation_id
 from broker.jobs.reports import JobReport
 from broker.jobs.rows import JobAttemptRow, JobRow
 from broker.money import usd
-from broker.requests.operations import Operation
+from broker.requests.operations import PICTURES, Operation
 from broker.usage.rollups import GenerationRow
 
 API_TYPES = {
@@ -21,7 +21,7 @@ API_TYPES = {
     Operation.MODERATIONS.value: "moderation",
     Operation.SPEECH.value: "tts",
     Operation.TRANSCRIPTIONS.value: "stt",
-    Operation.IMAGES.value: "image",
+    **{operation.value: "image" for operation in PICTURES},
 }
 NOT_RECORDED: Json = dict.fromkeys(
     ("moderation_latency", "num_fetches", "num_search_results", "preset_id",

@@ -21,6 +21,8 @@ OPERATIONS = (
     Operation.COMPLETIONS,
     Operation.EMBEDDINGS,
     Operation.IMAGES,
+    Operation.IMAGE_EDITS,
+    Operation.IMAGE_VARIATIONS,
     Operation.RERANK,
     Operation.MODERATIONS,
     Operation.TRANSCRIPTIONS,

@@ -13,7 +13,7 @@ from broker.dialects.translation import TRANSLATORS
 from broker.enums import Dialect, JobState, StopReason
 from broker.jobs.error_envelope import describe_job_failure, envelope
 from broker.presets.merging import MARK
-from broker.requests.operations import Operation
+from broker.requests.operations import PICTURES, Operation
 
 CONTENT_URL = "/api/v1/files/{file_id}/content"
 OK = 200
@@ -74,7 +74,7 @@ def _response(status: int, request_id: str | None, body: Any) -> Json:
     return {"status_code": status, "request_id": request_id, "body": body}
 
 
-WITH_FILES = frozenset({Operation.IMAGES, Operation.SPEECH})
+WITH_FILES = PICTURES | {Operation.SPEECH}
 """Operations whose answers name stored files."""
 
 

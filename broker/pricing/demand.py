@@ -7,7 +7,7 @@ from broker.completion import Json, Usage
 from broker.pricing.costs import cost
 from broker.pricing.price import Price
 from broker.requests.content_sizes import Range, Sent, measure
-from broker.requests.operations import WITHOUT_OUTPUT, Operation
+from broker.requests.operations import PICTURES, WITHOUT_OUTPUT, Operation
 from broker.requests.token_estimates import (
     LIKELY_IMAGE_TOKENS,
     count_answers,
@@ -183,7 +183,7 @@ def _estimate_output(body: Json, operation: Operation, sent: Sent, limits: Answe
             seconds.likely * TRANSCRIPTION_TOKENS.likely, seconds.most * TRANSCRIPTION_TOKENS.most
         )
     count = count_answers(body)
-    if operation is Operation.IMAGES:
+    if operation in PICTURES:
         return Range(count * LIKELY_PICTURE_TOKENS, count * MOST_PICTURE_TOKENS)
     limit = output_limit(body)
     likely = limits.likely if limit is None else limit
@@ -216,7 +216,7 @@ def _has_audio_output(body: Json, operation: Operation) -> bool:
 
 
 def _estimate_pictures(body: Json, operation: Operation, limits: AnswerBounds) -> Range:
-    if operation is Operation.IMAGES:
+    if operation in PICTURES:
         return Range(count_answers(body), count_answers(body))
     if operation is not Operation.CHAT or not limits.makes_pictures:
         return Range()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from broker.completion import Json
+from broker.requests.pictures import MASK, REFERENCES, read_image_url
 
 IDS = ("input", "prompt")
 """Fields that may hold tokens as numbers."""
@@ -69,6 +70,7 @@ class Sent:
     token_ids: int = 0
     messages: int = 0
     images: int = 0
+    edited_images: int = 0  # those of `images` that a picture is made from
     milliseconds: Range = NONE  # of sound
     pages: Range = NONE
     film_tokens: Range = NONE
@@ -80,21 +82,29 @@ def measure(body: Json) -> Sent:
     """Return what a body of any operation sends."""
     sent = Sent()
     for name, value in body.items():
-        if name in NOT_SENT or value is None or isinstance(value, bool | int | float):
-            continue
-        if name == "messages" and isinstance(value, list):
-            for message in value:
-                _message(sent, message)
-        elif name == "input_audio" and isinstance(value, dict):
-            _sound(sent, {"input_audio": value})
-        elif name == "web_search_options":
-            sent.searches = sent.searches.plus(Range(1, DEFAULT_MAX_SEARCHES))
-        else:
-            _walk(sent, value, ids=name in IDS)
+        if name not in NOT_SENT and value is not None and not isinstance(value, bool | int | float):
+            _field(sent, name, value)
     for tool in body.get("tools") or ():
         if isinstance(tool, dict):
             sent.searches = sent.searches.plus(_searches(tool))
     return sent
+
+
+def _field(sent: Sent, name: str, value: Any) -> None:
+    if name == "messages" and isinstance(value, list):
+        for message in value:
+            _message(sent, message)
+    elif name == "input_audio" and isinstance(value, dict):
+        _sound(sent, {"input_audio": value})
+    elif name in REFERENCES and isinstance(value, list):
+        for each in value:
+            _picture(sent, each)
+    elif name == MASK:
+        _picture(sent, value)
+    elif name == "web_search_options":
+        sent.searches = sent.searches.plus(Range(1, DEFAULT_MAX_SEARCHES))
+    else:
+        _walk(sent, value, ids=name in IDS)
 
 
 def text_size(text: str) -> int:
@@ -160,6 +170,15 @@ def _held(part: Json, kind: str) -> Any:
 
 def _image(sent: Sent, _: Json) -> None:
     sent.images += 1
+
+
+def _picture(sent: Sent, value: Any) -> None:
+    """Add a picture to work from, or anything else in its place as text."""
+    if read_image_url(value) is None:
+        _walk(sent, value)
+    else:
+        sent.images += 1
+        sent.edited_images += 1
 
 
 def _sound(sent: Sent, part: Json) -> None:

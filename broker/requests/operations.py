@@ -13,6 +13,8 @@ class Operation(StrEnum):
     COMPLETIONS = "/v1/completions"
     EMBEDDINGS = "/v1/embeddings"
     IMAGES = "/v1/images/generations"
+    IMAGE_EDITS = "/v1/images/edits"
+    IMAGE_VARIATIONS = "/v1/images/variations"
     RERANK = "/v1/rerank"
     MODERATIONS = "/v1/moderations"
     TRANSCRIPTIONS = "/v1/audio/transcriptions"
@@ -21,6 +23,9 @@ class Operation(StrEnum):
 
 WITHOUT_OUTPUT = frozenset({Operation.EMBEDDINGS, Operation.RERANK, Operation.MODERATIONS})
 """Operations without output tokens, for which none are held."""
+
+PICTURES = frozenset({Operation.IMAGES, Operation.IMAGE_EDITS, Operation.IMAGE_VARIATIONS})
+"""Operations that make pictures."""
 
 STREAMED = frozenset({Operation.CHAT, Operation.COMPLETIONS})
 """Operations whose answers can come as a stream."""
@@ -36,7 +41,7 @@ SERVED: dict[str, frozenset[Operation]] = {
             *(Operation.TRANSCRIPTIONS, Operation.MODERATIONS),
         }
     ),
-    "gemini": frozenset({Operation.CHAT, Operation.EMBEDDINGS, Operation.IMAGES}),
+    "gemini": frozenset({Operation.CHAT, Operation.EMBEDDINGS}) | PICTURES,
     "cohere": frozenset({Operation.CHAT, Operation.EMBEDDINGS, Operation.RERANK}),
 }
 """By wire; a missing wire serves chat only. A test compares it with the workers' registry."""
@@ -62,7 +67,7 @@ RETURNS: Mapping[Operation, frozenset[str]] = {
     Operation.CHAT: frozenset({"text", "audio"}),
     Operation.COMPLETIONS: frozenset({"text"}),
     Operation.EMBEDDINGS: frozenset({"embeddings"}),
-    Operation.IMAGES: frozenset({"image"}),
+    **{operation: frozenset({"image"}) for operation in PICTURES},
     Operation.RERANK: frozenset({"rerank"}),
     Operation.MODERATIONS: frozenset({"moderation"}),
     Operation.TRANSCRIPTIONS: frozenset({"transcription"}),

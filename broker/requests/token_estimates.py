@@ -14,6 +14,9 @@ MAX_PAGE_TOKENS = 4_700  # Anthropic: 3,000 of text and a picture
 MAX_SOUND_TOKENS = 35  # a second; Google's 32 are the most known
 MAX_SEARCH_TOKENS = 8_000  # what a search brings into the prompt
 MAX_IMAGE_TOKENS = 5_000
+MAX_EDITED_IMAGE_TOKENS = 10_000
+"""Of a picture to change. OpenAI: 6,240 at high input fidelity, besides the picture's tiles."""
+
 IMAGE_TOKENS = {"gpt-4o-mini": 48_200}
 """Models whose pictures cost more tokens than others', by a part of their name."""
 
@@ -48,7 +51,9 @@ def max_image_tokens(sent: Sent, native_model: str) -> int:
         (most for name, most in IMAGE_TOKENS.items() if name in native_model), MAX_IMAGE_TOKENS
     )
     pages = sent.pages.most * MAX_PAGE_TOKENS
-    return sent.images * of_image + pages + sent.film_tokens.most
+    edited = sent.edited_images * max(of_image, MAX_EDITED_IMAGE_TOKENS)
+    shown = (sent.images - sent.edited_images) * of_image
+    return shown + edited + pages + sent.film_tokens.most
 
 
 def max_input_tokens(sent: Sent, native_model: str) -> int:

@@ -102,7 +102,10 @@ def _list_requirement_filters(requirements: Requirements) -> Iterator[Filter]:
     if requirements.modalities:
         requirement = f"{_join_words(requirements.modalities)} input"
         yield Filter(
-            "modality", "messages", requirement, lambda each: each.takes(requirements.modalities)
+            "modality",
+            requirements.input_field,
+            requirement,
+            lambda each: each.takes(requirements.modalities),
         )
     if requirements.outputs:
         requirement = f"{_join_words(requirements.outputs)} output"

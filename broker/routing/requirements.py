@@ -10,6 +10,7 @@ from broker.completion import Json
 from broker.requests import context_compression, native, parameters, token_estimates
 from broker.requests.data_uris import is_data_uri, stated_type
 from broker.requests.native import RequiredWire
+from broker.requests.pictures import list_references, read_mask
 from broker.requests.plugins import FileParser, read_file_parser
 from broker.values import immutable
 
@@ -22,6 +23,7 @@ class Requirements:
     """The capabilities that a request requires, and its size."""
 
     modalities: frozenset[str] = frozenset()  # input besides text
+    input_field: str = "messages"  # that has the input
     outputs: frozenset[str] = frozenset()  # output; of a chat at least text
     parameters: frozenset[str] = frozenset()  # set by the body
     must: frozenset[str] = frozenset()  # those that the answer depends on
@@ -49,6 +51,7 @@ MEDIA_PARTS = {
 """Content parts with media, of OpenAI, OpenRouter and Anthropic."""
 
 TEXT = frozenset({"text"})
+IMAGE = frozenset({"image"})
 
 READABLE = ("application/pdf", "application/json", "application/xml")
 """Types besides text/* whose text can be sent to a model that accepts no files."""
@@ -59,6 +62,7 @@ def find_requirements(body: Json) -> Requirements:
     parameters_set = parameters.find_parameters(body)
     return Requirements(
         modalities=find_modalities(body),
+        input_field=_find_input_field(body),
         outputs=_find_outputs(body),
         parameters=parameters_set,
         must=_find_essential(body, parameters_set),
@@ -67,6 +71,11 @@ def find_requirements(body: Json) -> Requirements:
         wires=native.find_required_wires(body),
         shortened_up_to=_find_shortened_context(body),
     )
+
+
+def _find_input_field(body: Json) -> str:
+    references = list_references(body)
+    return references[0][0].partition(".")[0] if references else "messages"
 
 
 def _find_outputs(body: Json) -> frozenset[str]:
@@ -103,7 +112,7 @@ def find_modalities(body: Json) -> frozenset[str]:
     """
     parts = list(list_media_parts(body))
     if not parts:
-        return frozenset()
+        return IMAGE if list_references(body) or read_mask(body) else frozenset()
     parser = read_file_parser(body.get("plugins"))
     return frozenset(need for part in parts if (need := _find_modality(part, parser)))
 

@@ -37,6 +37,11 @@ ROUTES = {
     "POST /embeddings": (RUNS, {"model": "acme/small", "input": "hi"}),
     "POST /images": (RUNS, TEXT),
     "POST /images/generations": (RUNS, TEXT),
+    "POST /images/edits": (RUNS, TEXT | {"images": [{"image_url": "data:image/png,x"}]}),
+    "POST /images/variations": (
+        RUNS,
+        {"model": "acme/small", "images": [{"image_url": "data:image/png,x"}]},
+    ),
     "POST /moderations": (RUNS, {"model": "acme/small", "input": "hi"}),
     "POST /rerank": (RUNS, {"model": "acme/small", "query": "hi", "documents": ["hi"]}),
     "POST /audio/speech": (RUNS, {"model": "acme/small", "input": "hi", "voice": "alloy"}),

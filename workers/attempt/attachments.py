@@ -7,12 +7,13 @@ from typing import Any
 from broker.completion import Failure, Json
 from broker.lifecycle import ClaimedJob
 from broker.requests import native
-from broker.requests.operations import Operation
+from broker.requests.operations import PICTURES, Operation
 from broker.requests.plugins import read_file_parser
 from broker.settings import Settings
 from workers.media import Prepared, create_pdf_reader, prepare, refuse_private_urls
 from workers.media.fetching import Fetch, MediaMemory, MediaReservation, body_size
-from workers.media.preparation import most_fetched
+from workers.media.pictures import count_fetches, list_pictures, prepare_pictures
+from workers.media.preparation import MAX_FETCHED_BYTES, most_fetched
 from workers.provider_routes import ProviderRoute
 from workers.sandbox.pool import Sandbox
 
@@ -31,6 +32,9 @@ class Attachments:
     ) -> AbstractAsyncContextManager[MediaReservation | None]:
         """Wait for memory for the body of a call, and for all that may be fetched for it."""
         size = body_size(job.request)
+        if job.operation in PICTURES:
+            largest = count_fetches(list_pictures(body)) * self.settings.max_media_bytes
+            size += min(largest, MAX_FETCHED_BYTES)
         if job.operation is Operation.CHAT:
             size += most_fetched(body, self.settings.max_media_bytes)
         if not size:
@@ -42,14 +46,16 @@ class Attachments:
     ) -> Prepared | Failure:
         """Adapt a chat body to its endpoint: its attachments and its native content.
 
-        Other bodies stay as they are.
+        The pictures of a body that makes pictures are fetched. Other bodies stay as they are.
 
         `plugins` is the field of the caller's body. Returns a Failure for a URL that the provider
         must not fetch.
         """
         prepared: Prepared | Failure = Prepared(body)
         adapter = route.chat_adapter(job.endpoint.interface)
-        if job.operation is Operation.CHAT:
+        if job.operation in PICTURES:
+            prepared = await prepare_pictures(body, self.fetch)
+        elif job.operation is Operation.CHAT:
             prepared = await prepare(
                 native.resolve(body, route.chat.wire),
                 modalities=job.endpoint.input_modalities,

@@ -8,7 +8,7 @@ from broker.ids import generation_id
 from broker.lifecycle import ClaimedJob
 from broker.money import usd
 from broker.requests import operations
-from broker.requests.operations import Operation
+from broker.requests.operations import PICTURES, Operation
 from broker.usage import render_usage
 from broker.values import immutable
 from workers.attempt.cost import AttemptCost
@@ -116,10 +116,10 @@ def _openai_counts(usage: Usage, operation: Operation) -> Json:
     The types of its SDK require them (`images_response.Usage`, `transcription.UsageTokens`).
     """
     counts: Json = {"input_tokens": usage.prompt_tokens, "output_tokens": usage.completion_tokens}
-    if operation is Operation.IMAGES:
-        return counts | {
-            "input_tokens_details": {"text_tokens": usage.prompt_tokens, "image_tokens": 0}
-        }
+    if operation in PICTURES:
+        images = usage.input_image or 0
+        details = {"text_tokens": usage.prompt_tokens - images, "image_tokens": images}
+        return counts | {"input_tokens_details": details}
     if operation is Operation.TRANSCRIPTIONS:
         audio = usage.input_audio or 0
         details = {"text_tokens": usage.prompt_tokens - audio, "audio_tokens": audio}

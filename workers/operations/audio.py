@@ -2,14 +2,11 @@
 
 Rules: OpenAI API reference, "Create transcription" (multipart), "Create speech" (raw audio back).
 The body of a transcription job has the audio as `input_audio: {data, format}` (OpenRouter's JSON
-form). Only this module makes a multipart form of it.
+form). Only this module makes a form of it.
 """
 
 import base64
-import uuid
 from typing import Any
-
-import orjson
 
 from broker.completion import CompletionRequest, Document, Json, Media, Usage
 from broker.ids import new_id
@@ -25,6 +22,7 @@ from workers.operations.base import (
     parse_answer,
     with_vendor_address,
 )
+from workers.operations.forms import Form, FormFile, build_form
 
 AUDIO_TYPES = {
     "mp3": "audio/mpeg", "opus": "audio/ogg", "aac": "audio/aac", "flac": "audio/flac",
@@ -40,12 +38,11 @@ class OpenAiTranscriptions(OperationAdapter):
 
     def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         upstream = with_vendor_address(upstream)
-        boundary = uuid.uuid4().hex
-        content = f"multipart/form-data; boundary={boundary}"
+        form = _build_form(request)
         return HttpRequest(
             url=build_url("/audio/transcriptions", request.model, upstream),
-            headers=build_headers(upstream, content=content),
-            body=_build_form(request, boundary),
+            headers=build_headers(upstream, content=form.content_type),
+            body=form.body,
         )
 
     def read_response(self, body: bytes, request: CompletionRequest) -> Document:
@@ -75,37 +72,19 @@ def _usage(raw: Any) -> Usage | None:
     return read_usage(raw)
 
 
-def _build_form(request: CompletionRequest, boundary: str) -> bytes:
-    """Return the multipart body (RFC 7578): the fields, then the audio."""
+def _build_form(request: CompletionRequest) -> Form:
+    """Return the fields and the audio as a form."""
     audio: Json = request.body["input_audio"]
     uri = read_sound(audio["data"])
-    sound = base64.b64decode(uri.data)
-    kind = _quote(str(audio.get("format") or sound_format(uri.mime)))
+    kind = str(audio.get("format") or sound_format(uri.mime))
     fields = {k: v for k, v in request.body.items() if k not in {"input_audio", "file"}}
-    parts = [
-        _field(boundary, name, value) for name, value in (fields | {"model": request.model}).items()
-    ]
-    head = (
-        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="audio.{kind}"\r\n'
-        f"Content-Type: {AUDIO_TYPES.get(kind, 'application/octet-stream')}\r\n\r\n"
+    sound = FormFile(
+        "file",
+        f"audio.{kind}",
+        AUDIO_TYPES.get(kind, "application/octet-stream"),
+        base64.b64decode(uri.data),
     )
-    return b"".join([*parts, head.encode(), sound, f"\r\n--{boundary}--\r\n".encode()])
-
-
-def _field(boundary: str, name: str, value: Any) -> bytes:
-    values = value if isinstance(value, list) else [value]
-    repeated = _quote(f"{name}[]" if isinstance(value, list) else name)
-    head = f'--{boundary}\r\nContent-Disposition: form-data; name="{repeated}"\r\n\r\n'
-    return "".join([f"{head}{_text(each)}\r\n" for each in values]).encode()
-
-
-def _quote(name: str) -> str:
-    """Escape a name that stands in quotes (HTML standard, "multipart/form-data")."""
-    return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    return build_form(fields | {"model": request.model}, [sound])
 
 
 class OpenAiSpeech(OperationAdapter):

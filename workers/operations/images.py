@@ -1,34 +1,29 @@
-"""POST /images/generations: OpenAI's wire, Gemini's image models, and Imagen."""
+"""The operations that make pictures, on OpenAI's wire: generations, edits and variations.
+
+Rules: OpenAI API reference, "Create image", "Create image edit" and "Create image variation". Edits
+and variations are forms.
+"""
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
-import orjson
-
-from broker.completion import (
-    AttemptOutcome,
-    Completion,
-    CompletionRequest,
-    Document,
-    ErrorType,
-    Failure,
-    Json,
-    Media,
-    Usage,
-)
+from broker.completion import CompletionRequest, Document, Json, Media, Usage
 from broker.ids import new_id
+from broker.requests.data_uris import read_data_uri
 from broker.requests.operations import Operation
-from workers.adapters.base import HttpRequest, MalformedAnswerError, ProviderFailureError, Upstream
-from workers.adapters.gemini import GeminiAdapter
-from workers.adapters.gemini.adapter import build_headers
-from workers.adapters.gemini.models import GeminiQuirk
-from workers.adapters.gemini.response import require_success
-from workers.adapters.json_shapes import as_objects, as_text, parse, text_field
-from workers.adapters.vertex import model_url
-from workers.operations.base import OperationAdapter, build_json_request, parse_answer, require_list
+from broker.requests.pictures import MASK, REFERENCES, list_references, read_mask
+from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
+from workers.adapters.openai.adapter import build_headers, build_url
+from workers.operations.base import (
+    OperationAdapter,
+    build_json_request,
+    parse_answer,
+    require_list,
+    with_vendor_address,
+)
+from workers.operations.forms import FormFile, build_form
 
 PNG = "image/png"
 SIGNATURES = {
@@ -40,31 +35,98 @@ SIGNATURES = {
 ASKS_FOR_BYTES = ("dall-e",)
 """Models that answer with an expiring URL by default. Newer models refuse the field."""
 
+WITHOUT_VARIATIONS = ("gpt-image", "chatgpt-image")
+"""Models without variations. They change the picture by `VARIATION_PROMPT` instead."""
+
+VARIATION_PROMPT = (
+    "Make a variation of this picture: the same subject and style, with a different composition "
+    "and different details."
+)
+
+_OWN_FIELDS = frozenset({*REFERENCES, MASK, "response_format"})
+_STATED = ("background", "size", "quality", "output_format")
+
 
 class OpenAiImages(OperationAdapter):
+    """Pictures from a prompt, or from a prompt and other pictures."""
+
     operation = Operation.IMAGES
     wires = ("openai", "azure")
 
     def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
-        body = {name: value for name, value in request.body.items() if name != "response_format"}
-        if request.model.startswith(ASKS_FOR_BYTES):
-            body["response_format"] = "b64_json"
-        return build_json_request("/images/generations", request, upstream, body)
+        fields = _select_fields(request)
+        if list_references(request.body):
+            return _build_form_request("/images/edits", request, upstream, fields)
+        return build_json_request("/images/generations", request, upstream, fields)
 
     def read_response(self, body: bytes, request: CompletionRequest) -> Document:
         parsed = parse_answer(body)
         media: list[Media] = []
         data = [_store_image(entry, media) for entry in require_list(parsed, "data")]
-        facts: Json = {
-            name: parsed[name]
-            for name in ("background", "size", "quality", "output_format")
-            if name in parsed
-        }
-        if "response_format" in request.body:
-            facts["response_format"] = request.body["response_format"]
+        facts: Json = {name: parsed[name] for name in _STATED if name in parsed}
         return Document(
-            body={"data": data, **facts}, usage=_usage(parsed.get("usage")), media=media
+            body={"data": data, **facts, **keep_form(request)},
+            usage=read_image_usage(parsed.get("usage")),
+            media=media,
         )
+
+
+class OpenAiImageEdits(OpenAiImages):
+    """Pictures changed as a prompt says."""
+
+    operation = Operation.IMAGE_EDITS
+
+
+class OpenAiImageVariations(OpenAiImages):
+    """Variations of a picture."""
+
+    operation = Operation.IMAGE_VARIATIONS
+
+    def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+        fields = _select_fields(request)
+        if request.model.startswith(WITHOUT_VARIATIONS):
+            prompted = {**fields, "prompt": VARIATION_PROMPT}
+            return _build_form_request("/images/edits", request, upstream, prompted)
+        return _build_form_request("/images/variations", request, upstream, fields)
+
+
+def _select_fields(request: CompletionRequest) -> Json:
+    """Return the fields of the body for the vendor, without pictures."""
+    fields = {name: value for name, value in request.body.items() if name not in _OWN_FIELDS}
+    if request.model.startswith(ASKS_FOR_BYTES):
+        fields["response_format"] = "b64_json"
+    return fields
+
+
+def _build_form_request(
+    path: str, request: CompletionRequest, upstream: Upstream, fields: Mapping[str, Any]
+) -> HttpRequest:
+    """Return a POST of a form with the pictures and the mask of the body."""
+    upstream = with_vendor_address(upstream)
+    pictures = [url for _, url in list_references(request.body)]
+    name = "image" if len(pictures) == 1 else "image[]"
+    files = [_build_file(name, f"image-{index}", url) for index, url in enumerate(pictures)]
+    if (mask := read_mask(request.body)) is not None:
+        files.append(_build_file(MASK, MASK, mask))
+    form = build_form({**fields, "model": request.model}, files)
+    return HttpRequest(
+        url=build_url(path, request.model, upstream),
+        headers=build_headers(upstream, content=form.content_type),
+        body=form.body,
+    )
+
+
+def _build_file(name: str, stem: str, url: str) -> FormFile:
+    """Return a picture as a file. Raises ValueError for a URL that is no data URI."""
+    content = base64.b64decode(read_data_uri(url).data)
+    media_type = find_image_type(content)
+    return FormFile(name, f"{stem}.{media_type.partition('/')[2]}", media_type, content)
+
+
+def keep_form(request: CompletionRequest) -> Json:
+    """Return the form of the images that the caller chose, for the stored answer."""
+    chosen = request.body.get("response_format")
+    return {} if chosen is None else {"response_format": chosen}
 
 
 def _store_image(entry: Json, media: list[Media]) -> Json:
@@ -83,11 +145,16 @@ def read_image(encoded: str) -> Media:
         content = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         raise MalformedAnswerError("an image that is not base64") from None
+    return Media(new_id("file_"), find_image_type(content), content)
+
+
+def find_image_type(content: bytes) -> str:
+    """Return the media type of an image by its first bytes; PNG where they are unknown."""
     types = (kind for sign, kind in SIGNATURES.items() if content.startswith(sign))
-    return Media(new_id("file_"), next(types, PNG), content)
+    return next(types, PNG)
 
 
-def _usage(raw: Any) -> Usage | None:
+def read_image_usage(raw: Any) -> Usage | None:
     """Return the usage. Image models use the Responses API's names."""
     if not isinstance(raw, dict):
         return None
@@ -98,131 +165,4 @@ def _usage(raw: Any) -> Usage | None:
         input_image=given.get("image_tokens"),
         output=raw.get("output_tokens"),
         output_image=details.get("image_tokens"),
-    )
-
-
-_PREDICTS = "imagen"
-_RATIOS = {
-    "1024x1024": "1:1", "512x512": "1:1", "256x256": "1:1", "1536x1024": "3:2",
-    "1024x1536": "2:3", "1792x1024": "16:9", "1024x1792": "9:16", "1024x768": "4:3",
-    "768x1024": "3:4",
-}  # fmt: skip
-"""Google's aspect ratios for OpenAI's sizes. Other sizes are sent unchanged."""
-_MESSAGE_LIMIT = 300  # characters of the model's text in a failure
-
-
-class GeminiImages(OperationAdapter):
-    """A chat with only images as its output, or a prediction where the model is an Imagen."""
-
-    operation = Operation.IMAGES
-    wires = ("gemini",)
-    _chat = GeminiAdapter()
-
-    def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
-        if _predicts(request):
-            return _build_prediction(request, upstream)
-        return self._chat.build_request(_as_chat(request), upstream)
-
-    def read_response(self, body: bytes, request: CompletionRequest) -> Document:
-        if _predicts(request):
-            return _read_prediction(require_success(parse(body)), request)
-        completion = self._chat.read_response(body, _as_chat(request))
-        media = [
-            read_image(image["image_url"]["url"].partition(",")[2])
-            for choice in completion.choices
-            for image in choice["message"].get("images") or ()
-        ]
-        if not media:
-            raise _no_image_failure(completion)
-        return _build_document(media, request, completion)
-
-
-def _predicts(request: CompletionRequest) -> bool:
-    return _bare(request.model).startswith(_PREDICTS)
-
-
-def _bare(model: str) -> str:
-    return model.removeprefix("models/").removeprefix("google/")
-
-
-def _as_chat(request: CompletionRequest) -> CompletionRequest:
-    body: Json = {
-        "messages": [{"role": "user", "content": request.body.get("prompt")}],
-        "modalities": ["image"],
-    }
-    if request.body.get("n"):
-        body["n"] = request.body["n"]
-    return CompletionRequest(body, request.model)
-
-
-def _build_document(
-    media: Sequence[Media], request: CompletionRequest, completion: Completion
-) -> Document:
-    drawn: Json = {"data": [{"file_id": image.id} for image in media]}
-    if "response_format" in request.body:
-        drawn["response_format"] = request.body["response_format"]
-    return Document(
-        body=drawn,
-        usage=completion.usage,
-        upstream_id=completion.upstream_id,
-        upstream_model=completion.upstream_model,
-        media=media,
-    )
-
-
-def _no_image_failure(completion: Completion) -> ProviderFailureError:
-    """Return the failure of an answer without an image. It is final and billed."""
-    choice = completion.choices[0]
-    message, reason = choice["message"], choice.get("native_finish_reason")
-    stated = as_text(message.get("refusal")) or as_text(message.get("content")).strip()
-    reason_text = f": {stated[:_MESSAGE_LIMIT]}" if stated else "."
-    blocked = choice.get("finish_reason") == "content_filter"
-    why = "The image was blocked" if blocked else "The model made no image"
-    return _image_failure(
-        f"{why} ({reason or 'no reason given'}){reason_text}", completion.usage, blocked=blocked
-    )
-
-
-def _image_failure(message: str, usage: Usage | None, *, blocked: bool) -> ProviderFailureError:
-    kind = ErrorType.CONTENT_POLICY_VIOLATION if blocked else ErrorType.INVALID_PROMPT
-    failure = Failure(AttemptOutcome.REJECTED, kind, message, answered=True, usage=usage)
-    return ProviderFailureError(failure)
-
-
-def _build_prediction(request: CompletionRequest, upstream: Upstream) -> HttpRequest:
-    name = _bare(request.model)
-    if GeminiQuirk.VERTEX in upstream.quirks:
-        url = model_url(upstream, "google", name, "predict")
-    else:
-        url = f"{upstream.base_url}/models/{quote(name)}:predict"
-    parameters: Json = {"sampleCount": request.body.get("n") or 1}
-    if ratio := _ratio(request.body.get("size")):
-        parameters["aspectRatio"] = ratio
-    body = {"instances": [{"prompt": request.body.get("prompt")}], "parameters": parameters}
-    return HttpRequest(url, build_headers(upstream, stream=False), orjson.dumps(body))
-
-
-def _ratio(size: object) -> str | None:
-    """Return the aspect ratio, or None for `auto`, where the model decides."""
-    if not isinstance(size, str) or size == "auto":
-        return None
-    return _RATIOS.get(size, size)
-
-
-def _read_prediction(payload: Json, request: CompletionRequest) -> Document:
-    predictions = as_objects(payload.get("predictions"))
-    encoded = [data for each in predictions if (data := text_field(each, "bytesBase64Encoded"))]
-    if not encoded:
-        reasons = [
-            reason for each in predictions if (reason := text_field(each, "raiFilteredReason"))
-        ]
-        reason_text = " ".join(reasons) or "the provider gives no reason"
-        raise _image_failure(
-            f"The image was blocked: {reason_text[:_MESSAGE_LIMIT]}", None, blocked=True
-        )
-    media = [read_image(data) for data in encoded]
-    return _build_document(
-        media,
-        request,
-        Completion(choices=(), usage=Usage(input=0, output=0, output_images=len(media))),
     )

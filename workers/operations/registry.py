@@ -12,7 +12,8 @@ from workers.operations.embeddings import (
     Int8Embeddings,
     OpenAiEmbeddings,
 )
-from workers.operations.images import GeminiImages, OpenAiImages
+from workers.operations.gemini_images import GeminiImageEdits, GeminiImages, GeminiImageVariations
+from workers.operations.images import OpenAiImageEdits, OpenAiImages, OpenAiImageVariations
 from workers.operations.moderations import OpenAiModerations
 from workers.operations.rerank import CohereRerank, OpenAiRerank
 from workers.operations.text_completions import OpenAiCompletions
@@ -28,7 +29,11 @@ OPERATIONS: Mapping[tuple[Operation, str], OperationAdapter] = {
         OpenAiModerations(),
         OpenAiCompletions(),
         OpenAiImages(),
+        OpenAiImageEdits(),
+        OpenAiImageVariations(),
         GeminiImages(),
+        GeminiImageEdits(),
+        GeminiImageVariations(),
         OpenAiTranscriptions(),
         OpenAiSpeech(),
     )

@@ -17,7 +17,7 @@ from workers.simulator.http import (
     Scope,
     Send,
 )
-from workers.simulator.media_operations import find_image
+from workers.simulator.image_operations import find_image
 from workers.simulator.model_calls import RESPONSES, generate, wire_at
 from workers.simulator.openai_shapes import model_list
 

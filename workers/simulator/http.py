@@ -138,9 +138,22 @@ class BreakableProtocol(HttpToolsProtocol):
 
 @dataclass(frozen=True, slots=True)
 class Upload:
+    field: str
     name: str
     media_type: str
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A multipart form. Of fields with the same name, the last one counts."""
+
+    fields: dict[str, str]
+    uploads: list[Upload]
+
+    def upload(self, field: str) -> Upload | None:
+        """Return the first file of a field, if there is one."""
+        return next((each for each in self.uploads if each.field == field), None)
 
 
 def json_object(body: bytes) -> Json:
@@ -170,24 +183,23 @@ def required_text(call: Json, name: str) -> str:
     return text
 
 
-def form(content_type: str, body: bytes) -> tuple[dict[str, str], dict[str, Upload]]:
+def form(content_type: str, body: bytes) -> Form:
     """Return the fields and the files of a multipart form. Raises RefusedError."""
     boundary = _parameters("content-type", content_type).get_boundary()
     if not boundary:
         raise invalid("Expected multipart/form-data with a boundary")
-    fields: dict[str, str] = {}
-    files: dict[str, Upload] = {}
+    read = Form({}, [])
     for part in (b"\r\n" + body).split(b"\r\n--" + boundary.encode())[1:-1]:
         head, _, data = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
         headers = _headers(head)
         about = _parameters("content-disposition", headers.get("content-disposition", ""))
         name = str(about.get_param("name", "", "content-disposition"))
         if (filename := about.get_filename()) is None:
-            fields[name] = data.decode(errors="replace")
+            read.fields[name] = data.decode(errors="replace")
         else:
             media_type = headers.get("content-type", "application/octet-stream")
-            files[name] = Upload(filename, media_type, data)
-    return fields, files
+            read.uploads.append(Upload(name, filename, media_type, data))
+    return read
 
 
 def _headers(head: bytes) -> dict[str, str]:

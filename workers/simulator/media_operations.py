@@ -1,75 +1,14 @@
-"""POST /v1/images/generations, /v1/audio/speech and /v1/audio/transcriptions."""
+"""POST /v1/audio/speech and /v1/audio/transcriptions."""
 
-import time
-from base64 import b64encode
 from typing import Any, Final
 
 import orjson
 
 from workers.simulator.http import Upload, form, required_text
-from workers.simulator.media import SIDE, TOKENS, colour_of, samples, seconds, square, wav
+from workers.simulator.media import samples, seconds, wav
 from workers.simulator.openai_wire import Operation
 from workers.simulator.replies import count_tokens
 from workers.simulator.wire import JSON, Head, Json, Reply, Request, invalid
-
-IMAGE_PATH: Final = "/_images/"  # the path of the files
-SUFFIX: Final = ".png"
-MOST: Final = 10
-FORMS: Final = ("b64_json", "url")
-
-
-class Images(Operation):
-    """Images: small squares of different colours, for every requested size."""
-
-    def understand(self, call: Json, head: Head) -> Request:
-        prompt, number = required_text(call, "prompt"), call.get("n") or 1
-        if not 1 <= number <= MOST:
-            raise invalid(f"Invalid value for 'n': 1 to {MOST} can be had")
-        form = call.get("response_format") or FORMS[0]
-        if form not in FORMS:
-            raise invalid("Invalid value for 'response_format'")
-        url = f"http://{head.header(b'host')}{IMAGE_PATH}" if form == "url" else None
-        tokens = count_tokens(prompt)
-        return Request(call["model"], text=prompt, tokens=tokens, detail=(number, url))
-
-    def answer(self, request: Request, reply: Reply) -> bytes:
-        number, url = request.detail
-        colours = [colour_of(f"{request.text}\0{index}") for index in range(number)]
-        whole: dict[str, Any] = {
-            "created": int(time.time()),
-            "data": [_image(colour, url) for colour in colours],
-            "output_format": "png",
-            "size": f"{SIDE}x{SIDE}",
-        }
-        if reply.usage:
-            whole["usage"] = _usage(request.tokens, TOKENS * number)
-        return orjson.dumps(whole)
-
-
-def find_image(path: str) -> bytes | None:
-    """Return the file at a path, if there is one."""
-    if not (path.startswith(IMAGE_PATH) and path.endswith(SUFFIX)):
-        return None
-    try:
-        return square(path.removeprefix(IMAGE_PATH).removesuffix(SUFFIX))
-    except ValueError:
-        return None
-
-
-def _image(colour: str, url: str | None) -> dict[str, str]:
-    if url:
-        return {"url": url + colour + SUFFIX}
-    return {"b64_json": b64encode(square(colour)).decode()}
-
-
-def _usage(read: int, drawn: int) -> dict[str, Any]:
-    return {
-        "input_tokens": read,
-        "output_tokens": drawn,
-        "total_tokens": read + drawn,
-        "input_tokens_details": {"text_tokens": read, "image_tokens": 0},
-    }
-
 
 WAV: Final = b"audio/wav"
 PCM: Final = b"audio/pcm"
@@ -106,14 +45,15 @@ class Transcriptions(Operation):
     """Transcriptions: the text is the name and the size of the file."""
 
     def read(self, head: Head, body: bytes) -> Request:
-        fields, files = form(head.header(b"content-type"), body)
-        if "model" not in fields or "file" not in files:
+        sent = form(head.header(b"content-type"), body)
+        fields, file = sent.fields, sent.upload("file")
+        if "model" not in fields or file is None:
             raise invalid("A model and a file are required")
         requested_form = fields.get("response_format", "json")
         if requested_form not in FORMATS:
             raise invalid("Invalid value for 'response_format'")
         language = fields.get("language", "en")
-        return Request(fields["model"], detail=(files["file"], requested_form, language))
+        return Request(fields["model"], detail=(file, requested_form, language))
 
     def understand(self, call: Json, head: Head) -> Request:
         raise NotImplementedError  # a form is read, not JSON

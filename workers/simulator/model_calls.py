@@ -10,7 +10,8 @@ from workers.simulator.counters import Counters
 from workers.simulator.faults import BREAKAGES, key_refusal, refusal_due
 from workers.simulator.gemini_wire import Gemini, GeminiArray, GeminiEvents
 from workers.simulator.http import ClientGoneError, Exchange
-from workers.simulator.media_operations import Images, Speech, Transcriptions
+from workers.simulator.image_operations import ImageEdits, Images, ImageVariations
+from workers.simulator.media_operations import Speech, Transcriptions
 from workers.simulator.openai_wire import OpenAIChat
 from workers.simulator.replies import compose
 from workers.simulator.responses_wire import OpenAIResponses
@@ -100,6 +101,8 @@ ENDPOINTS: Final[dict[str, Wire]] = {
     "/completions": Completions(),
     "/embeddings": Embeddings(),
     "/images/generations": Images(),
+    "/images/edits": ImageEdits(),
+    "/images/variations": ImageVariations(),
     "/rerank": Rerank(),
     "/moderations": Moderations(),
     "/audio/transcriptions": Transcriptions(),

@@ -97,6 +97,12 @@ def count_tokens(text: str) -> int:
     return -(-len(text) // CHARACTERS_PER_TOKEN)
 
 
+def _colour(request: Request) -> str:
+    """Return the colour of an image, which depends on the text and the attachments."""
+    seen = (f"{each.what}:{each.size}" for each in request.attachments)
+    return colour_of("\0".join([request.text, *seen]))
+
+
 def compose(request: Request, behaviour: Behaviour) -> Reply:
     """Return the answer to `request`, without faults."""
     reasoning = REASONING if behaviour.reasoning or request.thoughts else ""
@@ -108,7 +114,7 @@ def compose(request: Request, behaviour: Behaviour) -> Reply:
         return Reply(None, reasoning, (), False, thought, thought, behaviour.usage)
     text = _fit_length(_text(request, behaviour), behaviour.tokens)
     kept = _apply_limit(text, request.max_tokens)
-    images = (square(colour_of(request.text)),) if behaviour.image and request.images else ()
+    images = (square(_colour(request)),) if behaviour.image and request.images else ()
     spent = count_tokens(kept) + thought + TOKENS * len(images)
     cut = len(kept) < len(text)
     return Reply(kept, reasoning, (), cut, spent, thought, behaviour.usage, images)

@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 
 from broker.requests.bodies.chat import ChatRequest, StreamOptions
+from broker.requests.bodies.images import ImageEditRequest, ImageRequest, ImageVariationRequest
 from broker.requests.bodies.messages import ImageUrl, OpenBody
+from broker.requests.bodies.shared import OperationRequest
 from broker.requests.data_uris import read_sound
 from broker.requests.operations import Operation
 
-Slug = Annotated[str, Field(min_length=1)]
 Positive = Annotated[int, Field(ge=1)]
 Text = Annotated[str, Field(min_length=1)]
 Tokens = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=8192)]
@@ -22,17 +23,6 @@ NotStreamed = Annotated[
     Literal[False, "false"],  # the text, because the fields of a form are texts
     WithJsonSchema({"type": "boolean", "const": False}),
 ]
-
-
-class OperationRequest(OpenBody):
-    """The fields of every operation besides chat."""
-
-    model: Slug | None = Field(None, description="The slug of the model.")
-    models: list[str] | None = Field(None, description="Slugs of models to try in this order.")
-    user: str | None = Field(None, description="Your id of the end user.")
-    coalesce: bool | None = Field(
-        None, description="Whether identical concurrent jobs share one call."
-    )
 
 
 class EmbeddingRequest(OperationRequest):
@@ -45,24 +35,6 @@ class EmbeddingRequest(OperationRequest):
     encoding_format: Literal["float", "base64"] | None = Field(
         None, description="The form of the vectors: numbers, or base64."
     )
-
-
-class ImageRequest(OperationRequest):
-    """An image to create."""
-
-    prompt: Annotated[str, Field(min_length=1, max_length=32_000)] = Field(
-        description="The description of the image."
-    )
-    n: Annotated[int, Field(ge=1, le=10)] | None = Field(None, description="The number of images.")
-    size: str | None = Field(None, description="Width and height, e.g. `1024x1024`.")
-    quality: str | None = Field(None, description="The quality, e.g. `high`.")
-    style: str | None = Field(None, description="The style, e.g. `natural`.")
-    background: str | None = Field(None, description="`transparent`, `opaque` or `auto`.")
-    output_format: str | None = Field(None, description="`png`, `jpeg` or `webp`.")
-    response_format: Literal["url", "b64_json"] | None = Field(
-        None, description="The form of the images: a link, or base64; both without it."
-    )
-    stream: Literal[False] | None = Field(None, description="False: images are not streamed.")
 
 
 class TextCompletionRequest(OperationRequest):
@@ -180,6 +152,8 @@ SCHEMAS: dict[Operation, type[BaseModel]] = {
     Operation.COMPLETIONS: TextCompletionRequest,
     Operation.EMBEDDINGS: EmbeddingRequest,
     Operation.IMAGES: ImageRequest,
+    Operation.IMAGE_EDITS: ImageEditRequest,
+    Operation.IMAGE_VARIATIONS: ImageVariationRequest,
     Operation.RERANK: RerankRequest,
     Operation.MODERATIONS: ModerationRequest,
     Operation.TRANSCRIPTIONS: TranscriptionRequest,

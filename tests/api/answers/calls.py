@@ -21,6 +21,10 @@ MESSAGE = {
     "max_tokens": 100,
     "messages": [{"role": "user", "content": "Say hello in one sentence."}],
 }
+IMAGE = {
+    "image_url": "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP"
+    "8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
+}
 CALLS = {
     "POST /chat/completions": CHAT,
     "POST /messages": MESSAGE,
@@ -29,6 +33,8 @@ CALLS = {
     "POST /embeddings": {"model": "acme/embed", "input": ["first", "second"], "dimensions": 4},
     "POST /images": PICTURE,
     "POST /images/generations": PICTURE,
+    "POST /images/edits": {**PICTURE, "images": [IMAGE]},
+    "POST /images/variations": {"model": PICTURE["model"], "images": [IMAGE]},
     "POST /rerank": {
         "model": "acme/rank", "query": "capital of France", "documents": ["Paris", "Rome"],
     },

@@ -20,7 +20,7 @@ from broker.enums import BudgetScope
 from broker.errors import WaybillError
 from broker.pricing import Price, Tier
 from broker.providers.endpoints import Endpoint
-from broker.requests.operations import WITHOUT_OUTPUT, Operation
+from broker.requests.operations import PICTURES, WITHOUT_OUTPUT, Operation
 from broker.routing import Plan, PlanStep
 from broker.submission.quotes import compute_quotes
 from broker.usage import Reset
@@ -82,6 +82,13 @@ MODERATED = st.one_of(
     st.builds(lambda text: {"type": "text", "text": text}, TEXT),
     st.just({"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}),
 )
+REFERENCE = st.sampled_from(
+    [
+        {"image_url": "data:image/png;base64,iVBORw0KGgo="},
+        {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}},
+    ]
+)
+REFERENCES = st.lists(REFERENCE, min_size=1, max_size=16)
 LIMITS = {
     "max_tokens": st.integers(1, MOST),
     "max_completion_tokens": st.integers(1, MOST),
@@ -105,7 +112,16 @@ BODIES = {
     Operation.MODERATIONS: st.fixed_dictionaries(
         {"input": TEXT | st.lists(TEXT, min_size=1) | st.lists(MODERATED, min_size=1)}
     ),
-    Operation.IMAGES: st.fixed_dictionaries({"prompt": TEXT}, optional={"n": st.integers(1, 4)}),
+    Operation.IMAGES: st.fixed_dictionaries(
+        {"prompt": TEXT}, optional={"n": st.integers(1, 4), "input_references": REFERENCES}
+    ),
+    Operation.IMAGE_EDITS: st.fixed_dictionaries(
+        {"prompt": TEXT, "images": REFERENCES},
+        optional={"n": st.integers(1, 4), "mask": REFERENCE},
+    ),
+    Operation.IMAGE_VARIATIONS: st.fixed_dictionaries(
+        {"images": REFERENCES}, optional={"n": st.integers(1, 4)}
+    ),
     Operation.SPEECH: st.fixed_dictionaries({"input": TEXT}),
     Operation.TRANSCRIPTIONS: st.fixed_dictionaries(
         {"input_audio": st.builds(lambda data: {"data": data, "format": "mp3"}, SOUND)}
@@ -144,12 +160,14 @@ def bills(draw, operation, body):
     text = {name: value for name, value in body.items() if name in READ}
     sounds = [part["input_audio"] for part in parts_of(body, "input_audio")]
     images = parts_of(body, "image_url")
+    edited = [each for name in ("images", "input_references") for each in body.get(name, ())]
+    edited += [body["mask"]] if "mask" in body else []
     without_data = len("".join(each["data"] for each in sounds))
     size = sum(len(each.encode("utf-8", "surrogatepass")) for each in strings(text)) - without_data
     sounds += [body["input_audio"]] if "input_audio" in body else []
     length = sum(len(each["data"]) * 3 // 4 for each in sounds)  # milliseconds, at 8 kbit/s
     heard = draw(st.integers(0, length * 35 // 1000))
-    seen = draw(st.integers(0, 1_500 * len(images)))
+    seen = draw(st.integers(0, 1_500 * len(images) + 7_000 * len(edited)))
     given = draw(st.integers(0, max(size, 0))) + heard + seen
     if isinstance(body.get("input"), list) and isinstance(body["input"][0], int):
         given = len(body["input"])
@@ -161,11 +179,11 @@ def bills(draw, operation, body):
     written = {
         Operation.SPEECH: 3 * len(body.get("input", "")),
         Operation.TRANSCRIPTIONS: length // 100,
-        Operation.IMAGES: 6_300 * many,
+        **dict.fromkeys(PICTURES, 6300 * many),
     }.get(operation, 0 if operation in WITHOUT_OUTPUT else most * many)
     output = draw(st.integers(0, written))
     searches = sum(min(tool.get("max_uses", 0), 6) for tool in body.get("tools", ())) * many
-    is_picture = operation is Operation.IMAGES
+    is_picture = operation in PICTURES
     usage = Usage(
         input=given - read - write,
         cache_read=read,
@@ -178,7 +196,7 @@ def bills(draw, operation, body):
         output_image=output if is_picture else None,
         input_audio_ms=draw(st.integers(0, length)),
         input_characters=len(body["input"]) if operation is Operation.SPEECH else None,
-        input_images=len(images),
+        input_images=len(images) + len(edited),
         output_images=many if is_picture else None,
         searches=draw(st.integers(0, searches)),
         requests=-(-len(body.get("documents", [""])) // 100),

@@ -8,7 +8,7 @@ import pytest
 from broker.completion import AttemptOutcome, CompletionRequest, ErrorType
 from broker.lifecycle.retries import REACTIONS
 from workers.adapters.base import ProviderFailureError, Upstream
-from workers.operations.images import GeminiImages
+from workers.operations.gemini_images import GeminiImages
 
 PNG = base64.b64encode(b"\x89PNG\r\n").decode()
 STUDIO = Upstream("g", "https://studio.example/v1beta", "k", wire="gemini")

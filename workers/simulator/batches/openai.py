@@ -17,11 +17,11 @@ WINDOW_SECONDS = 86_400
 
 
 def upload(head: Head, body: bytes, store: Store) -> Object:
-    fields, files = form(head.header(b"content-type"), body)
-    if "file" not in files or not fields.get("purpose"):
+    sent = form(head.header(b"content-type"), body)
+    file = sent.upload("file")
+    if file is None or not sent.fields.get("purpose"):
         raise invalid("Missing required parameter: 'file' and 'purpose'")
-    content = files["file"].data
-    return file_object(store.add_file(content), files["file"].name, len(content))
+    return file_object(store.add_file(file.data), file.name, len(file.data))
 
 
 def file_object(file_id: str, name: str, size: int) -> Object:
