@@ -22,6 +22,7 @@ from broker.storage.database import Database
 from broker.storage.files import FileStore, file_store
 from workers.attempt.credentials import add_credential_providers
 from workers.media import Fetcher
+from workers.media.readers import create_ocr_pool
 from workers.provider_routes import ProviderRoute, build_routes
 from workers.sandbox.pool import Sandbox
 from workers.upstream.client import ProviderClient
@@ -48,6 +49,7 @@ class WorkerContext:
     pacer: Pacer
     limiter: Limiter
     sandbox: Sandbox
+    ocr: Sandbox
     pauses: LivePauses
 
     async def start(self) -> None:
@@ -74,6 +76,7 @@ class WorkerContext:
         await self.fetch.aclose()
         await self.redis.aclose()
         await asyncio.to_thread(self.sandbox.close)
+        await asyncio.to_thread(self.ocr.close)
         await asyncio.to_thread(self.database.close)
         await self.publisher.close()
 
@@ -104,5 +107,6 @@ def open_context(settings: Settings) -> WorkerContext:
         pacer=Pacer(redis, worker_id, limits, max_calls=settings.worker_concurrency),
         limiter=Limiter(connect(settings.redis), database),
         sandbox=Sandbox(),
+        ocr=create_ocr_pool(),
         pauses=LivePauses(database),
     )

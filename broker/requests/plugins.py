@@ -82,9 +82,17 @@ class Engine(StrEnum):
     """The engine that prepares a PDF for the model."""
 
     NATIVE = "native"  # as it is, to models that take files
-    TEXT = "pdf-text"  # its text, extracted here
+    TEXT = "pdf-text"  # its text layer
     CLOUDFLARE = "cloudflare-ai"  # OpenRouter's equivalent of pdf-text; here the same
-    OCR = "mistral-ocr"  # not available here: models that accept files read the pages
+    OCR = "mistral-ocr"  # Mistral's OCR
+    LOCAL = "local-ocr"  # OCR of every page on this installation
+
+
+TEXT_LAYER = frozenset({Engine.TEXT, Engine.CLOUDFLARE})
+"""Engines that read the text layer only."""
+
+READ_HERE = frozenset({*TEXT_LAYER, Engine.LOCAL})
+"""Engines after which no model gets the file itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,24 +101,37 @@ class FileParser:
 
     engine: Engine | None = None
     enabled: bool = True
+    max_pages: int | None = None  # of each file; the rest is left out
 
     @property
     def must_be_native(self) -> bool:
         return not self.enabled or self.engine is Engine.NATIVE
 
     @property
-    def must_be_text(self) -> bool:
-        return self.enabled and self.engine in (Engine.TEXT, Engine.CLOUDFLARE)
+    def must_be_read(self) -> bool:
+        return self.enabled and self.engine in READ_HERE
+
+    def reads_picture(self, *, is_file: bool) -> bool:
+        """Return whether a model that accepts no images gets the text of a picture.
+
+        A picture that is sent as a file is a page. Another one is a page if the caller names an
+        engine for OCR.
+        """
+        if self.must_be_native:
+            return False
+        return is_file or self.engine in (Engine.OCR, Engine.LOCAL)
 
 
 def read_file_parser(plugins: Any) -> FileParser:
     """Read a body's `plugins`. Raises InvalidRequestError for an unknown engine."""
-    for plugin in plugins if isinstance(plugins, list) else ():
-        if isinstance(plugin, dict) and plugin.get("id") == FILE_PARSER:
-            pdf = plugin.get("pdf")
-            engine = pdf.get("engine") if isinstance(pdf, dict) else None
-            return FileParser(_engine(engine), plugin.get("enabled") is not False)
-    return FileParser()
+    settings = find(plugins, FILE_PARSER)
+    if settings is None:
+        return FileParser()
+    pdf = settings.get("pdf")
+    pdf = pdf if isinstance(pdf, dict) else {}
+    return FileParser(
+        _engine(pdf.get("engine")), is_on(settings), _read_max_pages(pdf.get("max_pages"))
+    )
 
 
 def _engine(name: Any) -> Engine | None:
@@ -123,3 +144,15 @@ def _engine(name: Any) -> Engine | None:
             f"plugins: {FILE_PARSER} has no PDF engine {name!r}; there are {', '.join(Engine)}.",
             param="plugins",
         ) from None
+
+
+def _read_max_pages(value: Any) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidRequestError(
+            f"plugins: `pdf.max_pages` of {FILE_PARSER} is a number of pages from 1, "
+            f"not {value!r}.",
+            param="plugins",
+        )
+    return value

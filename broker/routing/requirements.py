@@ -107,8 +107,9 @@ def _find_essential(body: Json, parameters_set: frozenset[str]) -> frozenset[str
 def find_modalities(body: Json) -> frozenset[str]:
     """Return the input modalities without which an endpoint cannot serve the body.
 
-    A PDF or a text file needs none: its text can be extracted, unless the body's `file-parser`
-    plugin requires native files. Raises InvalidRequestError for an unknown engine.
+    A PDF, a text file or a picture that is sent as a file needs none: it can be read here, unless
+    the body's `file-parser` plugin requires native files. Raises InvalidRequestError for unknown
+    settings of the plugin.
     """
     parts = list(list_media_parts(body))
     if not parts:
@@ -129,10 +130,11 @@ def list_media_parts(body: Json) -> Iterator[Json]:
 
 def _find_modality(part: Json, parser: FileParser) -> str | None:
     modality = MEDIA_PARTS[part["type"]]
-    if modality != "file":
-        return modality
-    mime = _find_mime(part)
-    family = mime.partition("/")[0]
+    is_file = modality == "file"
+    mime = _find_mime(part) if is_file else ""
+    family = mime.partition("/")[0] if is_file else modality
+    if family == "image" and parser.reads_picture(is_file=is_file):
+        return None
     if family in ("image", "audio", "video"):
         return family
     readable = family == "text" or mime in READABLE

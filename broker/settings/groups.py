@@ -320,6 +320,8 @@ class Calls(_Group):
     """The largest answer of a provider, in bytes."""
     max_media_bytes: int = Field(20_000_000, ge=1_000)
     """The largest image or file that is fetched by URL, in bytes."""
+    max_scanned_pages: int = Field(100, ge=1)
+    """The most pages of one request that are drawn or read by OCR."""
     allowed_networks: Networks = ()
     """Private networks to which callers' URLs may point, e.g. `10.1.0.0/16,fd00::/8`."""
 

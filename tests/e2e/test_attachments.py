@@ -11,6 +11,7 @@ import pytest
 from tests.e2e.sse import content, frames
 from tests.installation import Installation
 from tests.workers.media.pdfs import data_uri, make_pdf
+from tests.workers.media.scans import LETTER, draw, encode, scan
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
@@ -147,6 +148,36 @@ def test_a_pdf_is_read_to_a_model_that_takes_no_files(
     again = ask(own_installation, "text/only", file(data_uri(PDF)), earlier=[message]).json()
     assert "annotations" not in again["choices"][0]["message"]
     assert "The second page" in again["choices"][0]["message"]["content"]
+
+
+def test_a_scanned_pdf_works_with_every_model(own_installation: Installation) -> None:
+    scanned = scan(draw(LETTER))
+    sent = base64.b64encode(scanned).decode()[2_000:2_200]
+    message = ask(own_installation, "text/only", file(data_uri(scanned))).json()
+    message = message["choices"][0]["message"]
+    assert f"[Page 1 of 1]\n{LETTER}" in message["content"]
+    again = ask(own_installation, "text/only", file(data_uri(scanned)), earlier=[message]).json()
+    assert f"[Page 1 of 1]\n{LETTER}" in again["choices"][0]["message"]["content"]
+    assert "annotations" not in again["choices"][0]["message"]
+
+    message = ask(own_installation, "sees/urls", file(data_uri(scanned))).json()
+    message = message["choices"][0]["message"]
+    assert "[Page 1 of 1]" in message["content"]
+    assert "annotations" not in message
+    assert own_installation.calls("data:image/jpeg;base64,")["matching"]
+    assert not own_installation.calls(sent)["matching"]
+
+    ask(own_installation, "reads/files", file(data_uri(scanned)))
+    assert own_installation.calls(sent)["matching"]
+
+
+def test_a_picture_that_is_sent_as_a_file_is_read(own_installation: Installation) -> None:
+    picture = data_uri(encode(draw(LETTER)), "image/png")
+    answer = ask(own_installation, "text/only", file(picture)).json()
+    assert LETTER in answer["choices"][0]["message"]["content"]
+    local = [{"id": "file-parser", "pdf": {"engine": "local-ocr"}}]
+    answer = ask(own_installation, "text/only", image(picture), plugins=local).json()
+    assert LETTER in answer["choices"][0]["message"]["content"]
 
 
 def test_a_streams_first_chunk_carries_the_annotations(own_installation: Installation) -> None:

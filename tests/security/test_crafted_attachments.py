@@ -9,7 +9,7 @@ import pytest
 
 from broker.completion import ErrorType, Failure
 from broker.requests.content_sizes import measure
-from tests.workers.media.pdfs import read_here
+from tests.workers.media.pdfs import ReaderHere
 from workers.adapters.registry import ADAPTERS
 from workers.media import Prepared, prepare
 
@@ -47,7 +47,7 @@ async def fitted(asked: dict, wire: str = "openai") -> Prepared | Failure:
         raise AssertionError(f"{url} was fetched")
 
     return await prepare(
-        asked, modalities=None, adapter=ADAPTERS[wire], fetch=fetch, read_pdf=read_here
+        asked, modalities=None, adapter=ADAPTERS[wire], fetch=fetch, reader=ReaderHere()
     )
 
 

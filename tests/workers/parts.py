@@ -131,7 +131,7 @@ async def runner_of(
                 client=client,
                 routes=routes,
                 credentials=credentials,
-                attachments=Attachments(settings, fetch, sandbox, MediaMemory(10**6)),
+                attachments=Attachments(settings, fetch, sandbox, sandbox, MediaMemory(10**6)),
                 pacing=pacing,
                 recorder=recorder,
                 max_answer_bytes=settings.max_answer_bytes,

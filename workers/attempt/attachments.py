@@ -10,7 +10,7 @@ from broker.requests import native
 from broker.requests.operations import PICTURES, Operation
 from broker.requests.plugins import read_file_parser
 from broker.settings import Settings
-from workers.media import Prepared, create_pdf_reader, prepare, refuse_private_urls
+from workers.media import DocumentReader, Prepared, prepare, refuse_private_urls
 from workers.media.fetching import Fetch, MediaMemory, MediaReservation, body_size
 from workers.media.pictures import count_fetches, list_pictures, prepare_pictures
 from workers.media.preparation import MAX_FETCHED_BYTES, most_fetched
@@ -25,6 +25,7 @@ class Attachments:
     settings: Settings
     fetch: Fetch
     sandbox: Sandbox
+    ocr: Sandbox  # for the recognition of pages, which needs more memory and time
     memory: MediaMemory
 
     def reserve(
@@ -61,9 +62,10 @@ class Attachments:
                 modalities=job.endpoint.input_modalities,
                 adapter=adapter,
                 fetch=self.fetch,
-                read_pdf=create_pdf_reader(self.sandbox, job.workspace_id),
+                reader=DocumentReader(self.sandbox, self.ocr, job.workspace_id),
                 parser=read_file_parser(plugins),
                 quirks=route.upstream.quirks,
+                max_pages=self.settings.max_scanned_pages,
             )
         if isinstance(prepared, Failure):
             return prepared

@@ -1,97 +1,180 @@
-"""Text of PDFs and text files, and its annotations (OpenRouter's `file-parser` plugin)."""
+"""Reading of files for models that do not take them: as text, or as pictures of their pages."""
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TypeAlias
 
-from broker.completion import Chunk, Completion, Json
+from broker.requests.plugins import Engine
 from broker.routing.requirements import READABLE
+from broker.values import immutable
 from workers.media.formats import PDF, UnfitError, family, sniff
-from workers.sandbox.pdf_text import UnreadablePdfError, extract_pages
-from workers.sandbox.pool import Sandbox, SandboxError
-
-PARSE_SECONDS = 20.0
-
-ReadPdf: TypeAlias = Callable[[bytes], Awaitable[list[str]]]
-"""Function that returns the text of each page. Raises UnfitError where it cannot."""
-
-
-def create_pdf_reader(sandbox: Sandbox, workspace_id: str) -> ReadPdf:
-    """Return the function that reads a workspace's PDFs."""
-    return partial(_read, sandbox, workspace_id)
-
-
-async def _read(sandbox: Sandbox, workspace_id: str, content: bytes) -> list[str]:
-    try:
-        return await sandbox.run(workspace_id, PARSE_SECONDS, extract_pages, content)
-    except SandboxError as error:
-        raise UnfitError(
-            f"The PDF's text could not be read: {error}. Send a smaller part, or its text."
-        ) from None
-    except UnreadablePdfError as error:
-        raise UnfitError(str(error)) from None
-
+from workers.media.readers import DocumentReader
+from workers.sandbox.local_ocr import MissingOcrError
+from workers.sandbox.pdf_pages import PageText
 
 _UNSAFE = str.maketrans({'"': "'", "<": "(", ">": ")", "\n": " ", "\r": " "})
 
 
 @dataclass(frozen=True, slots=True)
-class ReadFile:
-    """A file's text in pieces: an opening tag, the pages, a closing tag."""
+class Picture:
+    """The picture of a page, as JPEG."""
 
-    pieces: Sequence[str]
+    content: bytes
+
+
+Piece: TypeAlias = "str | Picture"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFile:
+    """A file in pieces: an opening tag, the pages, a closing tag."""
+
+    pieces: Sequence[Piece]
     name: str
-    hash: str | None = None  # of a PDF that was parsed for this request
+    hash: str | None = None  # of a file that was parsed for this request
 
     @property
-    def text(self) -> str:
-        return "\n".join(self.pieces)
+    def has_pictures(self) -> bool:
+        return any(isinstance(piece, Picture) for piece in self.pieces)
 
 
-async def read_file(
-    content: bytes,
-    mime: str | None,
-    name: str | None,
-    known: Mapping[str, Sequence[str]],
-    read_pdf: ReadPdf,
-) -> ReadFile:
-    """Return the text of a PDF or text file. `known` has earlier texts by hash.
+class PageForm(Enum):
+    """The form in which the model gets a page."""
 
-    Raises UnfitError for another kind of file, or one without text.
-    """
-    if sniff(content) == PDF and family(mime) != "text":  # a text may contain the signature
-        return await _read_pdf(content, _make_safe(name or "document.pdf"), known, read_pdf)
-    if mime == PDF:
-        raise UnfitError("A file is declared as a PDF but is not one. Correct its media type.")
-    text = _decode_text(content, mime)
-    if text is None:
-        raise UnfitError(
-            f"A file of type {mime or 'unknown'} cannot be read as text, and the model accepts no "
-            "files: send a PDF or plain text, or choose a model with `file` input."
+    TEXT = auto()  # of its text layer
+    PICTURE = auto()
+    OCR = auto()
+
+
+@immutable
+class Reading:
+    """The settings for reading files for one endpoint."""
+
+    engine: Engine | None = None  # None = by each page
+    sees: bool = False  # the model accepts pictures
+    max_pages: int | None = None  # of each file; the rest is left out
+
+    def choose_form(self, page: PageText) -> PageForm:
+        """Return the form of a page: its text where that says all that the page shows."""
+        if self.engine is Engine.LOCAL:
+            return PageForm.OCR
+        if self.engine in (Engine.TEXT, Engine.CLOUDFLARE) or not page.is_scanned:
+            return PageForm.TEXT
+        return PageForm.PICTURE if self.sees else PageForm.OCR
+
+
+class PageBudget:
+    """The pages of one request that may still be drawn or read by OCR."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._left = most
+
+    def take(self, count: int) -> None:
+        """Raise UnfitError where fewer pages are left."""
+        self._left -= count
+        if self._left < 0:
+            raise UnfitError(
+                f"The request has more than {self._most} pages without usable text. Send a part, "
+                "or let the `file-parser` plugin read the first pages only: "
+                '`"pdf": {"max_pages": 20}`.'
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class FileReader:
+    """Reads the files of one request."""
+
+    reader: DocumentReader
+    reading: Reading
+    budget: PageBudget
+    known: Mapping[str, Sequence[str]]  # earlier texts, by the hash of the file
+
+    async def read(self, content: bytes, mime: str | None, name: str | None) -> ReadFile:
+        """Return the content of a PDF, a picture of a page, or a text file.
+
+        Raises UnfitError for another kind of file, or one without anything to read.
+        """
+        found = sniff(content)
+        if found == PDF and family(mime) != "text":  # a text may contain the signature
+            return await self._read_pdf(content, _make_safe(name or "document.pdf"))
+        if mime == PDF:
+            raise UnfitError("A file is declared as a PDF but is not one. Correct its media type.")
+        if family(found or mime) == "image":
+            return await self._read_picture(content, _make_safe(name or "picture"))
+        text = _decode_text(content, mime)
+        if text is None:
+            raise UnfitError(
+                f"A file of type {mime or 'unknown'} cannot be read as text, and the model accepts "
+                "no files: send a PDF or plain text, or choose a model with `file` input."
+            )
+        name = _make_safe(name or "document.txt")
+        return ReadFile(_frame(name, [text]), name)
+
+    async def _read_pdf(self, content: bytes, name: str) -> ReadFile:
+        digest = hashlib.sha256(content).hexdigest()
+        if digest in self.known:
+            return ReadFile(self.known[digest], name)
+        pages = await self.reader.read_pages(content)
+        chosen = pages[: self.reading.max_pages]
+        forms = [self.reading.choose_form(page) for page in chosen]
+        self.budget.take(sum(form is not PageForm.TEXT for form in forms))
+        pieces: list[Piece] = []
+        is_empty = True
+        for index, (page, form) in enumerate(zip(chosen, forms, strict=True)):
+            read = await self._read_page(content, index, page, form)
+            is_empty = is_empty and not read
+            label = f"[Page {index + 1} of {len(pages)}]"
+            pieces += [label, read] if isinstance(read, Picture) else [f"{label}\n{read}"]
+        if is_empty:
+            raise UnfitError(_explain_empty(name, self.reading, chosen))
+        if len(chosen) < len(pages):
+            pieces.append(f"[Pages {len(chosen) + 1} to {len(pages)} were left out]")
+        return ReadFile(_frame(name, pieces), name, digest)
+
+    async def _read_page(self, content: bytes, index: int, page: PageText, form: PageForm) -> Piece:
+        match form:
+            case PageForm.TEXT:
+                return page.text
+            case PageForm.PICTURE:
+                return Picture(await self.reader.render_page(content, index))
+            case PageForm.OCR:
+                try:
+                    return await self.reader.recognize_page(content, index)
+                except MissingOcrError as error:
+                    raise UnfitError(str(error)) from None
+
+    async def _read_picture(self, content: bytes, name: str) -> ReadFile:
+        digest = hashlib.sha256(content).hexdigest()
+        if digest in self.known:
+            return ReadFile(self.known[digest], name)
+        self.budget.take(1)
+        try:
+            text = await self.reader.recognize_picture(content)
+        except MissingOcrError as error:
+            raise UnfitError(str(error)) from None
+        if not text:
+            raise UnfitError(
+                f"{name!r} has no text that OCR can read: choose a model with `image` input."
+            )
+        return ReadFile(_frame(name, [text]), name, digest)
+
+
+def _explain_empty(name: str, reading: Reading, pages: Sequence[PageText]) -> str:
+    scanned = any(page.is_scanned for page in pages)
+    if scanned and reading.engine in (Engine.TEXT, Engine.CLOUDFLARE):
+        return (
+            f"{name!r} has no text to extract, because its pages are scanned: leave out the PDF "
+            f"engine {reading.engine.value}, choose {Engine.LOCAL.value}, or choose a model with "
+            "`file` input."
         )
-    name = _make_safe(name or "document.txt")
-    return ReadFile(_frame(name, [text]), name)
+    return f"{name!r} has no text to extract, and OCR found none: its pages are empty."
 
 
-async def _read_pdf(
-    content: bytes, name: str, known: Mapping[str, Sequence[str]], read_pdf: ReadPdf
-) -> ReadFile:
-    digest = hashlib.sha256(content).hexdigest()
-    if digest in known:
-        return ReadFile(known[digest], name)
-    pages = await read_pdf(content)
-    if not any(pages):
-        raise UnfitError(
-            f"{name!r} has no text to extract (scanned pages?): choose a model with `file` input."
-        )
-    marked = [f"[Page {n} of {len(pages)}]\n{page}" for n, page in enumerate(pages, 1)]
-    return ReadFile(_frame(name, marked), name, digest)
-
-
-def _frame(name: str, texts: Sequence[str]) -> list[str]:
-    return [f'<file name="{name}">', *texts, "</file>"]
+def _frame(name: str, pieces: Sequence[Piece]) -> list[Piece]:
+    return [f'<file name="{name}">', *pieces, "</file>"]
 
 
 def _decode_text(content: bytes, mime: str | None) -> str | None:
@@ -107,63 +190,3 @@ def _decode_text(content: bytes, mime: str | None) -> str | None:
 def _make_safe(name: str) -> str:
     """Return a name without characters that end the line or the tag around it."""
     return name.translate(_UNSAFE)[:200]
-
-
-AnyAnswer = TypeVar("AnyAnswer")
-
-
-def annotation(file: ReadFile) -> Json:
-    """Return the annotation of a parsed file."""
-    content = [{"type": "text", "text": piece} for piece in file.pieces]
-    return {"type": "file", "file": {"hash": file.hash, "name": file.name, "content": content}}
-
-
-def known_files(messages: Sequence[Any]) -> Mapping[str, Sequence[str]]:
-    """Return the texts of files in the annotations of earlier turns, by hash."""
-    found: dict[str, Sequence[str]] = {}
-    for message in messages:
-        annotations = message.get("annotations") if isinstance(message, dict) else None
-        for each in annotations if isinstance(annotations, list) else ():
-            file = each.get("file") if isinstance(each, dict) else None
-            if isinstance(file, dict) and isinstance(file.get("hash"), str):
-                pieces = _texts(file.get("content"))
-                if pieces:
-                    found[file["hash"]] = pieces
-    return found
-
-
-def _texts(content: Any) -> list[str]:
-    return [
-        piece["text"]
-        for piece in (content if isinstance(content, list) else ())
-        if isinstance(piece, dict) and isinstance(piece.get("text"), str)
-    ]
-
-
-class Annotator:
-    """Adder of annotations to an answer: to its first chunk, and to the whole message."""
-
-    def __init__(self, annotations: Sequence[Json]) -> None:
-        self._annotations = list(annotations)
-        self._pending = bool(annotations)
-
-    def chunk(self, chunk: Chunk) -> Chunk:
-        """Return the chunk, with the annotations if it is the first to have choices."""
-        if not self._pending or not chunk.choices:
-            return chunk
-        self._pending = False
-        return replace(chunk, choices=self._add_to(chunk.choices, "delta"))
-
-    def answer(self, answer: AnyAnswer) -> AnyAnswer:
-        """Return the answer, with the annotations if it is a completion."""
-        if not self._annotations or not isinstance(answer, Completion):
-            return answer
-        return replace(answer, choices=self._add_to(answer.choices, "message"))
-
-    def _add_to(self, choices: Sequence[Json], name: str) -> list[Json]:
-        added = []
-        for choice in choices:
-            annotated = choice.get(name) or {}
-            annotations = [*(annotated.get("annotations") or ()), *self._annotations]
-            added.append({**choice, name: {**annotated, "annotations": annotations}})
-        return added

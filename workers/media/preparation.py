@@ -13,13 +13,18 @@ from broker.routing.requirements import MEDIA_PARTS, list_media_parts
 from broker.values import immutable
 from workers.adapters.base import Adapter
 from workers.adapters.media import AttachedMedia, MediaKind, read_media
-from workers.media.documents import ReadPdf, annotation, known_files, read_file
+from workers.media.annotations import annotation, known_files
+from workers.media.documents import FileReader, PageBudget
 from workers.media.fetching import Fetch, FetchedMedia, FetchError
 from workers.media.formats import UnfitError, check_attachment, check_fetched_type, family, unfit
-from workers.media.rules import Rules, Way, is_usual, media_part, text_part
+from workers.media.readers import DocumentReader
+from workers.media.rules import Rules, Way, is_usual, media_part, read_parts
 
 MAX_FETCHED_BYTES = 100_000_000
 """Bytes that are fetched for one request, in total."""
+
+MAX_PAGES = 100
+"""Pages of one request that are drawn or read by OCR."""
 
 AT_ONCE = 4
 """URLs of one request that are fetched at the same time."""
@@ -40,9 +45,10 @@ async def prepare(
     modalities: frozenset[str] | None,
     adapter: Adapter,
     fetch: Fetch,
-    read_pdf: ReadPdf,
+    reader: DocumentReader,
     parser: FileParser | None = None,
     quirks: frozenset[str] = frozenset(),
+    max_pages: int = MAX_PAGES,
 ) -> Prepared | Failure:
     """Fit `body` to a model that takes `modalities` (None = unknown) behind `adapter`'s wire.
 
@@ -52,7 +58,9 @@ async def prepare(
     if next(list_media_parts(body), None) is None:
         return Prepared(body)
     rules = Rules(adapter, modalities, parser or FileParser(), quirks)
-    work = _Preparation(rules, fetch, read_pdf, known_files(body["messages"]))
+    known = known_files(body["messages"])
+    files = FileReader(reader, rules.reading, PageBudget(max_pages), known)
+    work = _Preparation(rules, fetch, files)
     positions = list(_positions(body["messages"]))
     failures: list[Failure] = []
     tasks: list[asyncio.Task[_Fitted]] = []
@@ -64,7 +72,7 @@ async def prepare(
     if failures:
         return failures[0]
     fitted = [task.result() for task in tasks]
-    parts = {position: each.part for (position, _), each in zip(positions, fitted, strict=True)}
+    parts = {position: each.parts for (position, _), each in zip(positions, fitted, strict=True)}
     return Prepared(
         {**body, "messages": _replace_parts(body["messages"], parts)},
         [each.annotation for each in fitted if each.annotation],
@@ -99,12 +107,16 @@ def _positions(messages: Sequence[Any]) -> Iterator[tuple[_Position, Json]]:
                 yield (row, column), part
 
 
-def _replace_parts(messages: Sequence[Any], parts: Mapping[_Position, Json]) -> list[Any]:
+def _replace_parts(messages: Sequence[Any], parts: Mapping[_Position, Sequence[Json]]) -> list[Any]:
     fitted = []
     for row, message in enumerate(messages):
         content = message.get("content") if isinstance(message, dict) else None
         if isinstance(content, list):
-            content = [parts.get((row, column), part) for column, part in enumerate(content)]
+            content = [
+                each
+                for column, part in enumerate(content)
+                for each in parts.get((row, column), [part])
+            ]
             fitted.append({**message, "content": content})
         else:
             fitted.append(message)
@@ -113,7 +125,7 @@ def _replace_parts(messages: Sequence[Any], parts: Mapping[_Position, Json]) -> 
 
 @immutable
 class _Fitted:
-    part: Json
+    parts: Sequence[Json]
     annotation: Json | None = None
 
 
@@ -124,32 +136,31 @@ class _Preparation:
         self,
         rules: Rules,
         fetch: Fetch,
-        read_pdf: ReadPdf,
-        known: Mapping[str, Sequence[str]],
+        files: FileReader,
     ) -> None:
         self._rules = rules
         self._fetch = fetch
-        self._read_pdf = read_pdf
-        self._known = known
+        self._files = files
         self.fetched = 0  # bytes
         self._free = asyncio.Semaphore(AT_ONCE)
 
     async def fit(self, part: Json, position: _Position) -> _Fitted:
         media = _read_part(part, position)
         if media is None:
-            return _Fitted(part)
+            return _Fitted([part])
+        is_file = MEDIA_PARTS[part["type"]] == "file"
         if media.medium is MediaKind.DOCUMENT and family(media.mime) in tuple(MediaKind):
             media = replace(media, medium=MediaKind(family(media.mime)))  # a file that is an image
-        match self._rules.way(media):
+        match self._rules.way(media, is_file=is_file):
             case Way.AS_IS:
                 typed = check_attachment(media, _name_field(position))
                 unchanged = typed is media and is_usual(media, part)
-                return _Fitted(part if unchanged else media_part(typed, part))
+                return _Fitted([part if unchanged else media_part(typed, part)])
             case Way.BYTES:
                 fetched, mime = await self._get(media)
                 data = base64.b64encode(fetched.content).decode()
-                return _Fitted(media_part(replace(media, url=None, data=data, mime=mime), part))
-            case Way.TEXT:
+                return _Fitted([media_part(replace(media, url=None, data=data, mime=mime), part)])
+            case Way.READ:
                 return await self._read(media, part)
 
     async def _read(self, media: AttachedMedia, part: Json) -> _Fitted:
@@ -159,8 +170,8 @@ class _Preparation:
         else:
             content, mime = media.decoded, media.mime
         name = media.title or _last_name(media.url)
-        file = await read_file(content, mime, name, self._known, self._read_pdf)
-        return _Fitted(text_part(file.text, part), annotation(file) if file.hash else None)
+        file = await self._files.read(content, mime, name)
+        return _Fitted(read_parts(file, part), annotation(file))
 
     async def _get(self, media: AttachedMedia) -> tuple[FetchedMedia, str | None]:
         try:

@@ -1,7 +1,9 @@
-"""Rules for the form of an attachment at an endpoint: unchanged, as bytes, or as text."""
+"""Rules for the form of an attachment at an endpoint: unchanged, as bytes, or read here."""
 
+import base64
 from dataclasses import field
 from enum import Enum, auto
+from itertools import groupby
 from typing import Any
 
 from broker.completion import Json
@@ -11,6 +13,7 @@ from broker.values import immutable
 from workers.adapters.base import Adapter
 from workers.adapters.media import UNTITLED, AttachedMedia, MediaKind, sound_format
 from workers.adapters.openai.quirks import OpenAiQuirk
+from workers.media.documents import Picture, ReadFile, Reading
 from workers.media.formats import PDF, UnfitError
 
 MODALITIES = {
@@ -27,7 +30,7 @@ class Way(Enum):
 
     AS_IS = auto()
     BYTES = auto()  # fetched, then sent along
-    TEXT = auto()  # read here, and sent as text
+    READ = auto()  # read here, and sent as text or as pictures of its pages
 
 
 @immutable
@@ -39,11 +42,22 @@ class Rules:
     parser: FileParser = field(default_factory=FileParser)
     quirks: frozenset[str] = frozenset()
 
-    def way(self, media: AttachedMedia) -> Way:
-        """Return the form for an attachment. Raises UnfitError where there is none."""
+    @property
+    def reading(self) -> Reading:
+        """Return how files are read that the endpoint does not take."""
+        engine = self.parser.engine if self.parser.enabled else None
+        return Reading(engine, self._takes("image"), self.parser.max_pages)
+
+    def way(self, media: AttachedMedia, *, is_file: bool) -> Way:
+        """Return the form for an attachment. Raises UnfitError where there is none.
+
+        `is_file` means that the caller sent it as a document, which may be the picture of a page.
+        """
         if media.medium is MediaKind.DOCUMENT and not self._takes_natively(media):
-            return Way.TEXT
+            return Way.READ
         if not self._takes(MODALITIES[media.medium]):
+            if media.medium is MediaKind.IMAGE and self.parser.reads_picture(is_file=is_file):
+                return Way.READ
             raise UnfitError(f"The model takes no {MODALITIES[media.medium]} input here.")
         return Way.BYTES if media.url and not self._fetches(media, media.url) else Way.AS_IS
 
@@ -63,7 +77,7 @@ class Rules:
                     "choose a model with `file` input, or leave out the `native` PDF engine."
                 )
             return True
-        return sure and not self.parser.must_be_text
+        return sure and not self.parser.must_be_read
 
     def _fetches(self, media: AttachedMedia, url: str) -> bool:
         if url.startswith(self.adapter.opens):
@@ -95,10 +109,22 @@ _USUAL = {
 }
 
 
-def text_part(text: str, part: Json) -> Json:
-    """Return a text part that replaces `part`, with its cache marker."""
-    kept = {"cache_control": part["cache_control"]} if part.get("cache_control") else {}
-    return {"type": "text", "text": text, **kept}
+def read_parts(file: ReadFile, part: Json) -> list[Json]:
+    """Return the parts that replace `part`: texts and pictures; the last has its cache marker."""
+    parts: list[Json] = []
+    for has_text, pieces in groupby(file.pieces, lambda piece: isinstance(piece, str)):
+        if has_text:
+            parts.append({"type": "text", "text": "\n".join(map(str, pieces))})
+        else:
+            parts += [_page_part(piece) for piece in pieces if isinstance(piece, Picture)]
+    if part.get("cache_control"):
+        parts[-1]["cache_control"] = part["cache_control"]
+    return parts
+
+
+def _page_part(picture: Picture) -> Json:
+    data = base64.b64encode(picture.content).decode()
+    return {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}}
 
 
 def is_usual(media: AttachedMedia, part: Json) -> bool:

@@ -53,6 +53,7 @@ def build_shared_parts(context: WorkerContext) -> SharedParts:
             settings=settings,
             fetch=context.fetch,
             sandbox=context.sandbox,
+            ocr=context.ocr,
             memory=MediaMemory(settings.worker_media_bytes),
         ),
         Recording(

@@ -1,6 +1,6 @@
 """Pool of processes for computation on callers' data, which can be killed.
 
-A caller chooses the input of a JSON Schema check, of a JSON repair and of a PDF's text extraction.
+A caller chooses the input of a JSON Schema check, of a JSON repair, of the reading of a document.
 Each of these can take hours or gigabytes for a few kilobytes of input, and a thread cannot be
 stopped. So they run in a few processes with a memory limit, and are killed at their time limit.
 Each workspace has a share of the processes, so that it delays only its own work.
@@ -16,6 +16,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
+from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 import structlog
@@ -25,16 +26,24 @@ log = structlog.get_logger()
 
 PROCESSES = 4
 PER_WORKSPACE = 2
-MEMORY_BYTES = 1_500_000_000
-"""Address space of one process; about 250 MB of it are the interpreter and its libraries."""
-
-CPU_SECONDS = 900
-"""Processor time of one process in total. The kernel ends a process whose worker is gone."""
-
 PR_SET_PDEATHSIG = 1  # prctl(2)
-TASKS_PER_PROCESS = 200
-"""Tasks after which a process is replaced, because its libraries accumulate memory."""
 
+
+@dataclass(frozen=True, slots=True)
+class ProcessLimits:
+    """The limits of each process of a pool."""
+
+    memory_bytes: int = 1_500_000_000
+    """Address space; about 250 MB of it are the interpreter and its libraries."""
+
+    cpu_seconds: int = 900
+    """Processor time in total. The kernel ends a process whose worker is gone."""
+
+    tasks: int = 200
+    """Tasks after which a process is replaced, because its libraries accumulate memory."""
+
+
+USUAL_LIMITS = ProcessLimits()
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
@@ -46,8 +55,15 @@ class SandboxError(Exception):
 class Sandbox:
     """The processes of one worker. They start with the first computation."""
 
-    def __init__(self, *, processes: int = PROCESSES, per_workspace: int = PER_WORKSPACE) -> None:
+    def __init__(
+        self,
+        *,
+        processes: int = PROCESSES,
+        per_workspace: int = PER_WORKSPACE,
+        limits: ProcessLimits = USUAL_LIMITS,
+    ) -> None:
         self._processes = processes
+        self._limits = limits
         self._per_workspace = per_workspace
         self._pool: ProcessPool | None = None
         self._running: Counter[str] = Counter()
@@ -108,18 +124,18 @@ class Sandbox:
         if self._pool is None:
             self._pool = ProcessPool(
                 self._processes,
-                max_tasks=TASKS_PER_PROCESS,
+                max_tasks=self._limits.tasks,
                 initializer=_confine,
-                initargs=(os.getpid(), MEMORY_BYTES),
+                initargs=(os.getpid(), self._limits),
                 context=multiprocessing.get_context("spawn"),  # a fork would inherit held locks
             )
         return self._pool
 
 
-def _confine(parent: int, memory: int) -> None:
+def _confine(parent: int, limits: ProcessLimits) -> None:
     """Limit this process, and make the kernel end it together with the worker."""
-    _lower_limit(resource.RLIMIT_AS, memory)
-    _lower_limit(resource.RLIMIT_CPU, CPU_SECONDS)
+    _lower_limit(resource.RLIMIT_AS, limits.memory_bytes)
+    _lower_limit(resource.RLIMIT_CPU, limits.cpu_seconds)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # the worker ended before prctl

@@ -20,7 +20,17 @@ PARTS = {
 
 FEATURES = {
     *("alembic", "authlib", "botocore", "fsspec", "jinja2", "joserfc", "json_repair", "jsonschema"),
-    *("openpyxl", "pandas", "PIL", "prometheus_client", "pyarrow", "pypdf", "referencing", "s3fs"),
+    *("cv2", "numpy", "onnxruntime", "rapidocr"),
+    *(
+        "openpyxl",
+        "pandas",
+        "PIL",
+        "prometheus_client",
+        "pyarrow",
+        "pypdfium2",
+        "referencing",
+        "s3fs",
+    ),
     *("stripe", "workers.simulator"),
 }
 SERVERS = {"aiohttp", "celery", "fastapi", "flower", "redis", "sqlalchemy"}

@@ -20,9 +20,8 @@ from broker.routing import Plan, PlanStep
 from tests.factories import make_endpoint
 from tests.installation import REPOSITORY, until
 from workers.attempt.json_repair import JsonRepair, read_requested_repair, repair_answer
-from workers.sandbox import pool
 from workers.sandbox.json_text import repair
-from workers.sandbox.pool import Sandbox, SandboxError
+from workers.sandbox.pool import ProcessLimits, Sandbox, SandboxError
 
 SCHEMA = {
     "type": "object",
@@ -208,7 +207,6 @@ async def test_a_broken_pool_is_replaced(sandbox):
 
 ORPHANING = """
 import asyncio
-from workers.sandbox import pool
 from workers.sandbox.pool import Sandbox, SandboxError
 
 async def main():
@@ -235,8 +233,7 @@ def test_no_computation_outlives_a_killed_worker(tmp_path):
     assert (len(gone), alive) == (len(found), [])
 
 
-async def test_a_low_limit_of_the_system_is_no_obstacle(monkeypatch):
-    monkeypatch.setattr(pool, "MEMORY_BYTES", 2**62)
-    sandbox = Sandbox()
+async def test_a_low_limit_of_the_system_is_no_obstacle():
+    sandbox = Sandbox(limits=ProcessLimits(memory_bytes=2**62))
     assert await sandbox.run("ws_1", 5, repair, "{}", None) == ("{}", None)
     sandbox.close()

@@ -3,7 +3,9 @@
 import base64
 
 from workers.media.formats import UnfitError
-from workers.sandbox.pdf_text import UnreadablePdfError, extract_pages
+from workers.sandbox import local_ocr, pdf_pages
+from workers.sandbox.local_ocr import MissingOcrError
+from workers.sandbox.pdf_pages import UnreadableDocumentError
 
 
 def make_pdf(*pages):
@@ -49,9 +51,25 @@ def data_uri(content, mime="application/pdf"):
     return f"data:{mime};base64,{base64.b64encode(content).decode()}"
 
 
-async def read_here(content: bytes) -> list[str]:
-    """Read a PDF in this process: its text is the same as in another."""
-    try:
-        return extract_pages(content)
-    except UnreadablePdfError as error:
-        raise UnfitError(str(error)) from None
+class ReaderHere:
+    """A reader in this process: what it returns is the same as in another."""
+
+    async def read_pages(self, content):
+        return self._run(pdf_pages.extract_pages, content)
+
+    async def render_page(self, content, index):
+        return self._run(pdf_pages.render_page, content, index)
+
+    async def recognize_page(self, content, index):
+        return self._run(local_ocr.recognize_page, content, index)
+
+    async def recognize_picture(self, content):
+        return self._run(local_ocr.recognize_picture, content)
+
+    def _run(self, function, *arguments):
+        try:
+            return function(*arguments)
+        except MissingOcrError:
+            raise
+        except UnreadableDocumentError as error:
+            raise UnfitError(str(error)) from None

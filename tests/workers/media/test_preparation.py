@@ -17,7 +17,7 @@ from broker.completion import (
 )
 from broker.lifecycle.retries import REACTIONS
 from broker.requests.plugins import FileParser, read_file_parser
-from tests.workers.media.pdfs import data_uri, make_pdf, read_here
+from tests.workers.media.pdfs import ReaderHere, data_uri, make_pdf
 from workers.adapters.base import Upstream
 from workers.adapters.media import read_media
 from workers.adapters.registry import ADAPTERS
@@ -57,7 +57,7 @@ async def prepared(*parts, wire="openai", fetch=no_fetch, modalities=None, earli
         modalities=modalities,
         adapter=ADAPTERS[wire],
         fetch=fetch,
-        **{"read_pdf": read_here} | more,
+        **{"reader": ReaderHere()} | more,
     )
     assert orjson.dumps(asked) == before
     return result
@@ -80,7 +80,7 @@ async def failure_of(*parts, **more):
 async def test_a_body_of_text_is_passed_on_untouched():
     plain = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant"}], "model": "m"}
     result = await prepare(
-        plain, modalities=None, adapter=ADAPTERS["gemini"], fetch=no_fetch, read_pdf=read_here
+        plain, modalities=None, adapter=ADAPTERS["gemini"], fetch=no_fetch, reader=ReaderHere()
     )
     assert result == Prepared(plain)
     assert result.body is plain
@@ -241,7 +241,7 @@ async def test_a_parsed_file_sent_back_is_not_parsed_again():
     first = await prepared(file(data_uri(PDF)), modalities=TEXT_ONLY)
     answered = {"role": "assistant", "content": "A paper.", "annotations": first.annotations}
     sent_back = file(data_uri(PDF))
-    again = await prepared(sent_back, modalities=TEXT_ONLY, earlier=[answered], read_pdf=no_fetch)
+    again = await prepared(sent_back, modalities=TEXT_ONLY, earlier=[answered], reader=None)
     assert again.body["messages"][-1]["content"] == first.body["messages"][-1]["content"]
     assert again.annotations == []
 
@@ -358,7 +358,7 @@ async def test_every_wire_can_send_what_was_prepared(wire, shop, fetch):
         modalities=None,
         adapter=adapter,
         fetch=fetch,
-        read_pdf=read_here,
+        reader=ReaderHere(),
     )
     upstream = Upstream("x", "https://x.example/v1", api_key="a:b", options={"region": "us-east-1"})
     sent = adapter.build_request(
@@ -423,7 +423,7 @@ async def test_every_wire_sends_plain_base64_whatever_the_spelling(wire, kind, s
     plain = base64.b64encode(content).decode()
     asked = body(part(SPELLINGS[spelling](mime, plain)))
     result = await prepare(
-        asked, modalities=ALL, adapter=adapter, fetch=no_fetch, read_pdf=read_here
+        asked, modalities=ALL, adapter=adapter, fetch=no_fetch, reader=ReaderHere()
     )
     upstream = Upstream("x", "https://x.example/v1", api_key="a:b", options={"region": "us-east-1"})
     sent = adapter.build_request(
