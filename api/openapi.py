@@ -34,6 +34,7 @@ TAGS = {
     "jobs": "Jobs, each with its answer, attempts and numbered events.",
     "batches": "Many requests at once, from a file or in the body.",
     "compare": "The same prompts sent to several models.",
+    "evaluations": "Models compared by accuracy: prompts, graders, and figures with intervals.",
     "presets": "Named, versioned parts of a chat body. `@preset/slug` uses one.",
     "webhooks": "Webhook endpoints for events of jobs and batches, and every delivery.",
     "files": "Inputs and results of batches, images and audio.",

@@ -5,6 +5,7 @@ from api.batches import routes as batches
 from api.billing import routes as billing
 from api.comparisons import routes as comparisons
 from api.completions import routes as completions
+from api.evaluations import routes as evaluations
 from api.files import routes as files
 from api.jobs import routes as jobs
 from api.messages import batches as message_batches
@@ -27,6 +28,7 @@ ROUTERS = (
     completions.plan_router,
     batches.router,
     comparisons.router,
+    evaluations.router,
     presets.router,
     webhooks.router,
     files.router,

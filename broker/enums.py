@@ -75,6 +75,19 @@ class StopReason(StrEnum):
     INPUT_LOST = "input_file_not_found"
 
 
+class EvaluationState(StrEnum):
+    """The states of an evaluation. `broker.evaluations.transitions` holds the changes."""
+
+    PREPARING = "preparing"  # accepted; its batch of answers is not written yet
+    ANSWERING = "answering"  # the cells are lines of a batch
+    JUDGING = "judging"  # the calls of graders are lines of a second batch
+    GRADING = "grading"  # grades are computed, a few prompts at a time
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"  # by its owner or by a limit: see stop_reason
+    EXPIRED = "expired"  # the completion window ended first
+    FAILED = "failed"  # what it needs is gone
+
+
 class NativeBatchState(StrEnum):
     """The states of a native batch: see `broker.native_batches`."""
 

@@ -126,7 +126,7 @@ async def get_batch(
 @router.post("/{batch_id}/cancel", response_model=Batch)
 async def cancel_batch(services: ServicesDep, principal: Caller, batch_id: BatchId) -> Response:
     """Cancel a batch: no further line starts. Its answers are kept, and its files are written."""
-    await _check_own(services, principal, batch_id)
+    await _find(services, principal, batch_id)
     await services.database.write(
         stop_batch, batch_id, StopReason.CANCELLED, now_ms(), principal.workspace_id
     )
@@ -149,7 +149,7 @@ async def retry_batch(
 @router.delete("/{batch_id}", response_model=DeletedBatch)
 async def delete_batch(services: ServicesDep, principal: Caller, batch_id: BatchId) -> Response:
     """Delete a batch that has ended, with its files. A batch that has not is refused with 409."""
-    await _check_own(services, principal, batch_id)
+    await _find(services, principal, batch_id)
     for file_id in await services.database.write(
         endings.delete_batch, batch_id, principal.workspace_id
     ):
@@ -162,12 +162,6 @@ async def delete_batch(services: ServicesDep, principal: Caller, batch_id: Batch
             "deletion": {"openrouter": "deleted"},  # OpenRouter's form of the same
         }
     )
-
-
-async def _check_own(services: Services, principal: Principal, batch_id: str) -> None:
-    """Raise NotFoundError if the caller sees its own batches only, and this is not one of them."""
-    if principal.owner_filter(Scope.JOBS) is not None:
-        await _find(services, principal, batch_id)
 
 
 async def _find(services: Services, principal: Principal, batch_id: str) -> BatchReport:

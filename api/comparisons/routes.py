@@ -18,9 +18,10 @@ from api.jobs import submit
 from broker.accounts import Principal, Scope
 from broker.completion import Json
 from broker.errors import NotFoundError, WaybillError
+from broker.evaluations import comparisons
+from broker.evaluations.comparisons import CELL, ComparedAnswer
 from broker.queues import Lane
-from broker.submission import JobOptions, NewJob, comparisons
-from broker.submission.comparisons import CELL, Cell
+from broker.submission import JobOptions, NewJob
 
 router = APIRouter(route_class=Route, prefix="/compare", tags=["compare"])
 
@@ -100,10 +101,12 @@ async def _prepare(
     return jobs
 
 
-async def _cells(services: Services, principal: Principal, comparison_id: str) -> list[Cell]:
+async def _cells(
+    services: Services, principal: Principal, comparison_id: str
+) -> list[ComparedAnswer]:
     found = await services.database.read(
-        comparisons.list_cells, principal.workspace_id, comparison_id
+        comparisons.list_answers, principal.workspace_id, comparison_id
     )
-    if not found or not principal.sees(found[0].job.api_key_id, Scope.JOBS):
+    if not found or not principal.sees(found[0].answer.api_key_id, Scope.JOBS):
         raise NotFoundError(f"There is no comparison {comparison_id}.")
     return found

@@ -209,6 +209,7 @@ Moment: TypeAlias = Annotated[float, BeforeValidator(_parse_time)]
 JobCursor: TypeAlias = Annotated[str, _require_prefix("job_")]
 FileCursor: TypeAlias = Annotated[str, _require_prefix("file_")]
 BatchCursor: TypeAlias = Annotated[str, _require_prefix("batch_")]
+EvaluationCursor: TypeAlias = Annotated[str, _require_prefix("eval_")]
 DeliveryCursor: TypeAlias = Annotated[str, _require_prefix("dlv_")]
 AuditCursor: TypeAlias = Annotated[str, _require_prefix("aud_")]
 

@@ -116,10 +116,9 @@ def end_batch(connection: Connection, end: BatchEnd) -> bool:
             ended_at=end.now,
         )
     )
-    webhooks.fan_out(
-        connection,
-        [webhooks.build_batch_event(row, end.state.value, end.now)],
-    )
+    if row.evaluation_id is None:
+        event = webhooks.build_batch_event(row, end.state.value, end.now)
+        webhooks.fan_out(connection, [event])
     return True
 
 

@@ -90,9 +90,13 @@ def lock_batch(connection: Connection, batch_id: str) -> BatchRow | None:
 
 
 def find(connection: Connection, workspace_id: str, batch_id: str) -> BatchReport | None:
-    """Return one batch of this workspace."""
+    """Return one batch of this workspace that is not part of an evaluation."""
     found = connection.execute(
-        _SELECT.where(_batches.c.id == batch_id, _batches.c.workspace_id == workspace_id)
+        _SELECT.where(
+            _batches.c.id == batch_id,
+            _batches.c.workspace_id == workspace_id,
+            _batches.c.evaluation_id.is_(None),
+        )
     ).first()
     if found is None:
         return None
@@ -113,7 +117,9 @@ def find_last_state(connection: Connection, row: BatchRow) -> BatchState:
 def page(connection: Connection, wanted: BatchPage) -> list[BatchReport]:
     """Return a page of batches with their totals."""
     query = (
-        _SELECT.where(_batches.c.workspace_id == wanted.workspace_id)
+        _SELECT.where(
+            _batches.c.workspace_id == wanted.workspace_id, _batches.c.evaluation_id.is_(None)
+        )
         .order_by(_batches.c.id.desc())
         .limit(wanted.limit)
     )
@@ -144,7 +150,9 @@ def list_ended_before(
 ) -> Sequence[str]:
     """Return the ids of up to `most` batches of a workspace that ended by `before`."""
     query = select(_batches.c.id).where(
-        _batches.c.workspace_id == workspace_id, _batches.c.ended_at <= before
+        _batches.c.workspace_id == workspace_id,
+        _batches.c.ended_at <= before,
+        _batches.c.evaluation_id.is_(None),
     )
     return connection.execute(query.limit(most)).scalars().all()
 

@@ -40,6 +40,7 @@ class BatchRow(NamedTuple):
     finalizing_at: int | None = None
     cancelling_at: int | None = None
     ended_at: int | None = None
+    evaluation_id: str | None = None  # its lines are calls of this evaluation
 
 
 class LineRow(NamedTuple):

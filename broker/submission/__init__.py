@@ -2,7 +2,7 @@
 
 `options` (the options of a job), `quotes` (the holds), `preparation` (all decisions before the
 write), `admission` (checks a body and prepares its job), `idempotency` (finds the earlier job of a
-repeated request), `insertion`; `comparisons` (jobs of one comparison), `response_cache` (earlier
+repeated request), `insertion`; `response_cache` (earlier
 answers for new jobs).
 """
 

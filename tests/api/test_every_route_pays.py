@@ -17,6 +17,7 @@ from tests.stacks import NewDatabase
 LATER = {
     "POST /batches",
     "POST /batches/{batch_id}/retry",
+    "POST /evaluations",
     "POST /messages/batches",
 }  # their lines wait for money
 DRY = {"POST /route", "POST /messages/count_tokens"}  # it says what would be done

@@ -29,6 +29,7 @@ TABLES = {
     "delivery_id": ("deliveries", "dlv_"),
     "file_id": ("files", "file_"),
     "batch_id": ("batches", "batch_"),
+    "evaluation_id": ("evaluations", "eval_"),
     "budget_id": ("budgets", "bud_"),
 }
 """A parameter, the table whose ids it takes, and how they begin."""

@@ -20,6 +20,8 @@ from workers.native_batches.booking import LineBooking
 from workers.native_batches.step import StepTools
 from workers.services.batches import BatchKeeper
 from workers.services.dispatcher import Dispatcher
+from workers.services.evaluations import EvaluationKeeper
+from workers.services.grading import REQUESTS, Graders
 from workers.services.leader_election import LeaderElection
 from workers.services.retention import RetentionService
 from workers.services.webhook_delivery import MOST_LANES, Deliverer
@@ -105,6 +107,7 @@ def build_services(context: WorkerContext, shared: SharedParts) -> list[Service]
     return [
         *_build_dispatcher(context, shared).services(),
         *_build_batch_keeper(context).services(),
+        *_build_evaluation_keeper(context).services(),
         *_build_native_batch_keeper(context, shared).services(),
         *_build_retention(context).services(),
     ]
@@ -145,6 +148,21 @@ def _build_batch_keeper(context: WorkerContext) -> BatchKeeper:
         limiter=context.limiter,
         credentials=context.credentials,
         observer=context.observer,
+    )
+
+
+def _build_evaluation_keeper(context: WorkerContext) -> EvaluationKeeper:
+    graders = Graders(
+        context.database,
+        context.sandbox,
+        WebhookClient(context.settings, connections=REQUESTS),
+    )
+    return EvaluationKeeper(
+        _build_election(context, "evaluations"),
+        context.settings,
+        context.database,
+        context.files,
+        graders,
     )
 
 

@@ -13,7 +13,7 @@ def repair(text: str, schema: Mapping[str, Any] | None) -> tuple[str, str | None
     """Return the repaired JSON, and the remaining violation (None = it is valid)."""
     try:
         repaired, value = _read(text)
-        violation = None if schema is None else _find_violation(value, schema)
+        violation = None if schema is None else find_violation(value, schema)
     except RecursionError:
         return text, "it is nested too deeply"
     except ValueError:
@@ -45,7 +45,7 @@ def _repair_value(text: str) -> Any:
     return value if isinstance(value, dict | list) and value else None
 
 
-def _find_violation(value: Any, schema: Mapping[str, Any]) -> str | None:
+def find_violation(value: Any, schema: Mapping[str, Any]) -> str | None:
     """Return the first violation of the schema, or None. An invalid schema has no violations."""
     from jsonschema.exceptions import best_match
     from referencing import Registry

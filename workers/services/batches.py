@@ -233,7 +233,9 @@ class BatchKeeper:
 
     async def _finish(self, row: BatchRow) -> None:
         """Write the result files, and then the end of the batch. The order must not change."""
-        output, errors = await asyncio.to_thread(self._assembler.write, row)
+        output, errors = Written(""), Written("")  # an evaluation reads its lines from the database
+        if row.evaluation_id is None:
+            output, errors = await asyncio.to_thread(self._assembler.write, row)
         state = await self._database.read(reports.find_last_state, row)
         end = BatchEnd(row.id, state, now_ms(), self._file(row, output), self._file(row, errors))
         if await self._database.write(batches.end_batch, end):

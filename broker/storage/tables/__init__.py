@@ -29,6 +29,7 @@ from broker.storage.tables.catalog import (
     PresetVersion,
 )
 from broker.storage.tables.columns import columns, table
+from broker.storage.tables.evaluations import Evaluation, EvaluationCell, EvaluationPrompt
 from broker.storage.tables.files import StoredFile
 from broker.storage.tables.jobs import Attempt, CoalescedJob, Generation, Job, JobPayload
 from broker.storage.tables.webhooks import Delivery, DeliveryAttempt, WebhookEndpoint, WebhookSecret
@@ -46,6 +47,9 @@ __all__ = [
     "CoalescedJob",
     "Delivery",
     "DeliveryAttempt",
+    "Evaluation",
+    "EvaluationCell",
+    "EvaluationPrompt",
     "Generation",
     "Job",
     "JobPayload",

@@ -42,6 +42,7 @@ class Batch(TableModel, table=True):
     max_cost_nanos: int | None = Field(default=None, sa_column=big(nullable=True))
     webhook: str | None = Field(default=None, sa_column=Column(Text))  # JSON: {url, events}
     retry_of: str | None = None  # the batch whose failed lines these are
+    evaluation_id: str | None = None  # its lines are cells or judgements of this evaluation
     idempotency_key: str | None = None
     fingerprint: str | None = None
     cursor: int = Field(sa_column=big())  # bytes of the input that have become lines

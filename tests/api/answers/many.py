@@ -66,6 +66,32 @@ def compare(walk: Walk) -> None:
     ask("GET /compare/{comparison_id}", comparison_id=place, params={"format": "csv"})
 
 
+def evaluate(walk: Walk) -> None:
+    ask = walk.caller
+    wanted = {
+        "models": ["acme/small", "acme/base"],
+        "prompts": [{"id": "first", "prompt": "What is 6 times 7?", "expected": "42"}],
+        "graders": [{"type": "contains"}],
+    }
+    with walk.nobody_works():
+        place = ask("POST /evaluations", json=wanted)["id"]
+    ask.until(_has_summary, "GET /evaluations/{evaluation_id}", evaluation_id=place)
+    as_text = {"format": "markdown"}
+    ask("GET /evaluations/{evaluation_id}", evaluation_id=place, params=as_text)
+    for kind in ("json", "csv", "parquet"):
+        shown = {"format": kind}
+        ask("GET /evaluations/{evaluation_id}/results", evaluation_id=place, params=shown)
+    ask("GET /evaluations")
+    ask("DELETE /evaluations/{evaluation_id}", evaluation_id=place)
+    with walk.nobody_works():
+        other = ask("POST /evaluations", json=wanted)["id"]
+        ask("POST /evaluations/{evaluation_id}/cancel", evaluation_id=other)
+
+
+def _has_summary(evaluation: dict) -> bool:
+    return evaluation["summary"] is not None
+
+
 def _has_ended(batch: dict) -> bool:
     return batch["status"] in ENDED
 

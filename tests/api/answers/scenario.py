@@ -26,6 +26,7 @@ PARTS = (
         many.run_batches,
         many.run_message_batches,
         many.compare,
+        many.evaluate,
         catalog.keep_presets,
     ),
     *(hooks.be_told, money.pay, money.set_budgets, money.look_at_use, money.bring_a_key),

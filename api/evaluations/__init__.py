@@ -1,0 +1,1 @@
+"""Evaluations: the same prompts at several models, graded."""

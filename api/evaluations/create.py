@@ -1,0 +1,116 @@
+"""Create an evaluation: check every column and grader, then write it with its prompts."""
+
+from collections.abc import Sequence
+
+from starlette.responses import Response
+
+from api.core.errors import json_response
+from api.core.services import Services
+from api.evaluations.schemas import EvaluationRequest
+from api.jobs import submit
+from api.webhooks.urls import check_receiver
+from broker.accounts import Principal
+from broker.clock import now_ms
+from broker.completion import Json
+from broker.enums import Store
+from broker.errors import ConflictError, InvalidRequestError
+from broker.evaluations import reports
+from broker.evaluations.creation import (
+    AskedPrompt,
+    EvaluationOptions,
+    NewEvaluation,
+    insert_evaluation,
+    new_evaluation,
+)
+from broker.evaluations.grader_options import (
+    HttpGrader,
+    JudgeGrader,
+    PairwiseGrader,
+    SimilarityGrader,
+)
+from broker.evaluations.lines import build_body
+from broker.evaluations.rows import Plan
+from broker.evaluations.specification import Specification
+from broker.evaluations.view import render_evaluation
+from broker.money import nanos_from_usd
+from broker.queues import Lane
+from broker.requests.operations import Operation
+from broker.submission import JobOptions
+
+
+async def create_evaluation(
+    services: Services,
+    principal: Principal,
+    wanted: EvaluationRequest,
+    key: str | None,
+) -> Response:
+    """Answer POST /evaluations."""
+    specification = wanted.read_specification()
+    prompts = [AskedPrompt(each) for each in wanted.prompts or ()]
+    options = EvaluationOptions(
+        wanted.name,
+        wanted.completion_window,
+        None if wanted.max_cost is None else nanos_from_usd(wanted.max_cost),
+        key,
+    )
+    new = new_evaluation(specification, prompts, options, principal, now_ms())
+    await _check(services, principal, new, prompts)
+    created = await services.database.write(insert_evaluation, new)
+    found = await services.database.read(
+        reports.find, principal.workspace_id, created.evaluation_id
+    )
+    if found is None:
+        raise ConflictError(f"Evaluation {created.evaluation_id} was deleted.")
+    shown = render_evaluation(found)
+    headers = {"Location": shown["urls"]["self"], "Retry-After": "1"}
+    if created.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    return json_response(shown, 202, headers)
+
+
+async def _check(
+    services: Services,
+    principal: Principal,
+    new: NewEvaluation,
+    prompts: Sequence[AskedPrompt],
+) -> None:
+    """Check a call of each column and each grader. Raises WaybillError; nothing is written."""
+    plan = Plan.of(new.row)
+    specification = plan.specification
+    for column in range(len(plan.columns)):
+        if not plan.is_recorded(column):
+            body = build_body(plan, prompts[0].prompt, column)
+            await _check_call(services, principal, specification, body)
+    for index, grader in enumerate(specification.graders):
+        param = f"graders.{index}"
+        if isinstance(grader, HttpGrader):
+            networks = services.settings.allowed_networks
+            check_receiver(grader.url, networks, param=f"{param}.url")
+        elif isinstance(grader, SimilarityGrader):
+            body = {"model": grader.model, "input": ["x"]}
+            await _check_call(services, principal, specification, body, Operation.EMBEDDINGS)
+        elif isinstance(grader, JudgeGrader | PairwiseGrader):
+            messages = [{"role": "user", "content": "x"}]
+            body = {**grader.body, "model": grader.model, "messages": messages}
+            await _check_call(services, principal, specification, body)
+
+
+async def _check_call(
+    services: Services,
+    principal: Principal,
+    specification: Specification,
+    body: Json,
+    operation: Operation = Operation.CHAT,
+) -> None:
+    if specification.service_tier is not None:
+        body = {"service_tier": specification.service_tier, **body}
+    if operation is Operation.CHAT:
+        body = await submit.with_preset(services, principal, body)
+    options = JobOptions(operation=operation, lane=Lane.BATCH)
+    job = submit.admit_job(services, principal, body, options)
+    if job.row["store"] == Store.NONE.value:
+        raise InvalidRequestError(
+            "Answers of this workspace are not kept (`store` is `none`), so they cannot be "
+            "evaluated: use a workspace that keeps them.",
+            param="body.store",
+        )

@@ -1,0 +1,53 @@
+"""The body of POST /evaluations."""
+
+from typing import Annotated, TypeAlias
+
+from fastapi import Depends
+from pydantic import Field, StringConstraints, model_validator
+
+from api.core.bodies import JsonBody
+from broker.completion import Json
+from broker.evaluations.specification import MAX_PROMPTS, Prompt, Specification
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00]*$")]
+EXAMPLE: Json = {
+    "models": ["acme/small", "acme/large"],
+    "prompts": [{"prompt": "What is 6 times 7? Answer with the number.", "expected": "42"}],
+    "samples": 2,
+    "graders": [{"type": "exact"}],
+    "max_cost": 1.5,
+}
+
+
+class EvaluationRequest(Specification):
+    """An evaluation: prompts, the models that answer them, and how answers are graded."""
+
+    name: Name | None = Field(None, description="Your own name of the evaluation.")
+    prompts: list[Prompt] | None = Field(
+        None, min_length=1, max_length=MAX_PROMPTS, description="The prompts."
+    )
+    completion_window: str = Field(
+        "24h", description="The time that the evaluation may take: 15m to 7d."
+    )
+    max_cost: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="The most that all calls may cost, graders included, in US dollars.",
+    )
+
+    @model_validator(mode="after")
+    def _check_prompts(self) -> "EvaluationRequest":
+        if self.prompts is None:
+            raise ValueError("give `prompts`")
+        return self
+
+    def read_specification(self) -> Specification:
+        """Return the part that is stored with the evaluation."""
+        fields = set(Specification.model_fields)
+        return Specification.model_validate(self.model_dump(include=fields, by_alias=True))
+
+
+EvaluationBody: TypeAlias = Annotated[
+    EvaluationRequest, Depends(JsonBody(EvaluationRequest, EXAMPLE))
+]
