@@ -106,6 +106,7 @@ def _retry_options(row: BatchRow, wanted: RetryRequest, key: str | None) -> Batc
     return BatchOptions(
         endpoint=Operation(row.endpoint),
         completion_window=wanted.completion_window or row.completion_window,
+        dialect=row.dialect,
         options=options_of(row),
         priority=row.priority,
         max_concurrency=row.max_concurrency,
@@ -218,6 +219,7 @@ def _batch_options(services: Services, wanted: BatchRequest, key: str | None) ->
     target = _read_target(wanted.endpoint)
     return BatchOptions(
         endpoint=target.operation,
+        dialect=target.dialect,
         completion_window=wanted.completion_window,
         options=Options(
             metadata=wanted.metadata,
@@ -227,7 +229,6 @@ def _batch_options(services: Services, wanted: BatchRequest, key: str | None) ->
             model=wanted.model,
             provider=wanted.provider,
             output_expires_seconds=None if expires is None else expires.seconds,
-            dialect=target.dialect,
         ),
         priority=wanted.priority,
         max_concurrency=wanted.max_concurrency,

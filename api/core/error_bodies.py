@@ -10,8 +10,12 @@ from dataclasses import dataclass
 from pydantic import BaseModel, Field
 
 from broker.completion import Json
-from broker.dialects.errors import ApiError, build_messages_error, build_responses_error
-from broker.jobs.error_envelope import envelope
+from broker.dialects.errors import (
+    ApiError,
+    build_envelope,
+    build_messages_error,
+    build_responses_error,
+)
 
 PREFIXES = ("/api/v1", "/v1")
 OWN_ROUTES = ("/route", "/jobs", "/compare", "/webhooks", "/audit", "/users")
@@ -79,11 +83,6 @@ class MessagesErrorBody(BaseModel):
     type: str = Field("error", description="Always `error`.")
     error: MessagesErrorDetails = Field(description="What went wrong.")
     request_id: str | None = Field(None, description="The id of the request.")
-
-
-def build_envelope(error: ApiError) -> Json:
-    """Return OpenRouter's envelope."""
-    return envelope(error.status, error.message, error.metadata, error.param)
 
 
 def build_problem(error: ApiError) -> Json:

@@ -30,10 +30,8 @@ from broker.batches import (
     BatchOptions,
     BatchPage,
     BatchReport,
-    Options,
     StopReason,
     endings,
-    options_of,
     reports,
     stop_batch,
 )
@@ -79,7 +77,7 @@ async def create_message_batch(
         fields = await read_batch_body(request, write, MAX_BYTES)
         if not fields.pop(REQUESTS, False):
             raise InvalidRequestError("requests: is needed.", param=REQUESTS)
-        options = BatchOptions(Operation.CHAT, options=Options(dialect=Dialect.MESSAGES))
+        options = BatchOptions(Operation.CHAT, Dialect.MESSAGES)
         found = await create_inline_batch(services, principal, draft, options)
     return json_response(await _render(request, services, found))
 
@@ -101,6 +99,9 @@ async def list_message_batches(
     after_id: Annotated[
         str | None, Query(description="The `last_id` of the previous page.")
     ] = None,
+    before_id: Annotated[
+        str | None, Query(description="The `first_id` of the next page: gets the page before it.")
+    ] = None,
 ) -> Response:
     """List the workspace's batches of messages, newest first."""
     page = BatchPage(
@@ -109,9 +110,11 @@ async def list_message_batches(
         None if after_id is None else batch_of_messages(after_id),
         api_key_id=principal.owner_filter(Scope.JOBS),
         dialect=Dialect.MESSAGES,
+        before=None if before_id is None else batch_of_messages(before_id),
     )
     found = await services.database.read(reports.page, page)
-    data = [await _render(request, services, each) for each in found[:limit]]
+    shown = found[:limit] if before_id is None else found[-limit:]
+    data = [await _render(request, services, each) for each in shown]
     return json_response(
         {
             "data": data,
@@ -208,7 +211,7 @@ async def _find(services: Services, principal: Principal, batch_id: str) -> Batc
         if (
             found is not None
             and principal.sees(found.row.api_key_id, Scope.JOBS)
-            and options_of(found.row).dialect is Dialect.MESSAGES
+            and found.row.dialect is Dialect.MESSAGES
         ):
             return found
     raise NotFoundError(f"There is no batch {batch_id}.")

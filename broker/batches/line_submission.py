@@ -16,7 +16,8 @@ from broker.accounts import Principal
 from broker.batches.options import Wait
 from broker.batches.reports import lock_batch
 from broker.batches.rows import BatchRow
-from broker.enums import BatchState, StopReason
+from broker.dialects.errors import ApiError
+from broker.enums import BatchState, Dialect, StopReason
 from broker.errors import BudgetExceededError, InsufficientCreditsError, WaybillError
 from broker.jobs.error_envelope import envelope
 from broker.jobs.states import TERMINAL
@@ -44,7 +45,8 @@ class ReadLine:
     custom_id: str | None
     job: NewJob | None = None
     digest: str | None = None
-    error: str | None = None  # JSON {status, error}
+    error: str | None = None  # JSON {status, error, dialect}
+    dialect: Dialect | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,9 @@ def _rows(
     for place, line in enumerate(lines):
         result = results.get(place)
         job_id = None if isinstance(result, Exception) else _job_id(line, result, job_of)
-        error = refusal(result) if isinstance(result, Exception) else line.error
+        error = line.error
+        if isinstance(result, Exception):
+            error = refusal(result, line.dialect)
         if line.digest is not None and job_id is not None:
             job_of[line.digest] = job_id
         elif line.digest is not None:  # an error is the same for all lines with this digest
@@ -233,12 +237,18 @@ def _known_digests(connection: Connection, group: Group) -> dict[str, str]:
     return {row.digest: row.job_id for row in found}
 
 
-def refusal(error: Exception) -> str:
-    """Return the error of a line without a job, as it is stored: JSON {status, error}."""
+def refusal(error: Exception, dialect: Dialect | None) -> str:
+    """Return the error of a line without a job, as it is stored (`encode_refusal`)."""
     refused = error if isinstance(error, WaybillError) else WaybillError("This line broke.")
     metadata = {"error_type": refused.error_type.value, **refused.metadata}
-    body = envelope(refused.status, refused.message, metadata, refused.param)
-    return orjson.dumps({"status": refused.status, **body}).decode()
+    said = ApiError(refused.status, refused.message, metadata, refused.param)
+    return encode_refusal(said, dialect)
+
+
+def encode_refusal(error: ApiError, dialect: Dialect | None) -> str:
+    """Return the JSON of the column `batch_lines.error`: {status, error, dialect}."""
+    body = envelope(error.status, error.message, error.metadata, error.param)
+    return orjson.dumps({"status": error.status, **body, "dialect": dialect}).decode()
 
 
 def budget(connection: Connection, batch_id: str, max_cost_nanos: int) -> int:

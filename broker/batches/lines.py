@@ -117,9 +117,12 @@ def add_defaults(own: Json, options: Options) -> Json:
     return body
 
 
-def digest(operation: Operation, body: Json) -> str:
-    """Return the digest of a request; identical requests have the same."""
-    canonical = orjson.dumps([operation.value, body], option=orjson.OPT_SORT_KEYS)
+def digest(target: Target, body: Json) -> str:
+    """Return the digest of a request; identical requests in one dialect have the same."""
+    identity = [target.operation.value, body]
+    if target.dialect is not None:
+        identity.append(target.dialect.value)
+    canonical = orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(canonical).hexdigest()
 
 

@@ -9,11 +9,9 @@ from datetime import UTC, datetime
 from broker.batches.reports import BatchReport
 from broker.batches.rows import BatchRow
 from broker.completion import Json
-from broker.dialects.errors import ApiError, build_messages_error
 from broker.enums import BatchState, JobState, StopReason
 from broker.ids import message_batch_id
 
-OK = 200
 _CODES = {f"batch_{StopReason.EXPIRED.value}": "expired"}
 """Codes of lines that were not run → the type of the result; others are cancelled."""
 
@@ -48,13 +46,9 @@ def _render(shown: Json) -> Json:
     if response is None:
         return {"type": _CODES.get(shown["error"]["code"], "canceled")}
     body = response["body"]
-    if response["status_code"] == OK and "error" not in body:
+    if body["type"] != "error":
         return {"type": "succeeded", "message": body}
-    error = body["error"]
-    metadata = error.get("metadata") or {}
-    status = error["code"] if isinstance(error.get("code"), int) else response["status_code"]
-    built = build_messages_error(ApiError(status, error["message"], metadata, error.get("param")))
-    return {"type": "errored", "error": built}
+    return {"type": "errored", "error": body}
 
 
 def _count(report: BatchReport, states: Mapping[JobState | None, int]) -> Json:

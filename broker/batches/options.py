@@ -87,8 +87,6 @@ class Options:
     model: str | None = None  # for lines that name none
     provider: Json | None = None  # routing preferences, for lines that name none
     output_expires_seconds: int | None = None
-    # of lines that name no URL; it is last, because `reports.page` finds it at the end of the text
-    dialect: Dialect | None = None
 
 
 def window_ms(text: str) -> int:

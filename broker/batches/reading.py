@@ -8,7 +8,7 @@ import orjson
 
 from broker import presets
 from broker.accounts import Principal
-from broker.batches.line_submission import ReadLine, refusal
+from broker.batches.line_submission import ReadLine, encode_refusal, refusal
 from broker.batches.lines import (
     Line,
     LineError,
@@ -22,10 +22,10 @@ from broker.batches.options import OnError, Options
 from broker.batches.rows import BatchRow
 from broker.catalog import Catalog
 from broker.completion import ErrorType, Json
+from broker.dialects.errors import ApiError
 from broker.dialects.translation import TRANSLATORS
 from broker.enums import Dialect
 from broker.errors import WaybillError
-from broker.jobs.error_envelope import envelope
 from broker.providers.endpoint_stats import NO_SNAPSHOT, Snapshot
 from broker.queues import Lane
 from broker.requests.operations import Operation
@@ -70,12 +70,14 @@ class Reader:
 
     def job(self, line: Line, batch: BatchRow, principal: Principal, options: Options) -> NewJob:
         """Return the job of a line. Raises WaybillError."""
-        line, caller_body = _translate(line, batch, options)
-        return self._job(line, self._body(line, batch, options), batch, principal, caller_body)
+        target = _find_target(line, batch)
+        line, caller_body = _translate(line, target, options)
+        body = self._body(line, target, batch, options)
+        return self._job(line, target, body, batch, principal, caller_body)
 
-    def _body(self, line: Line, batch: BatchRow, options: Options) -> Json:
+    def _body(self, line: Line, target: Target, batch: BatchRow, options: Options) -> Json:
         """Return the body of a line: its own fields, then its preset's, then the batch's."""
-        if _operation(line, batch) is not Operation.CHAT:
+        if target.operation is not Operation.CHAT:
             return add_defaults(line.body, options)
         own = self._with_preset(line.body, batch)
         return self._with_preset(add_defaults(own, options), batch)
@@ -90,23 +92,24 @@ class Reader:
     def _job(
         self,
         line: Line,
+        target: Target,
         body: Json,
         batch: BatchRow,
         principal: Principal,
         caller_body: Json | None,
     ) -> NewJob:
         options = JobOptions(
-            operation=_operation(line, batch),
+            operation=target.operation,
             lane=Lane.BATCH,
             deadline=batch.expires_at,
             webhook=_lines_webhook(batch),
             batch_id=batch.id,
             priority=batch.priority,
             extra={"custom_id": line.custom_id},
-            dialect=None if line.target is None else line.target.dialect,
+            dialect=target.dialect,
             caller_body=caller_body,
             preset_prompt=(
-                _operation(line, batch) is Operation.CHAT and presets.is_prompted(line.body, body)
+                target.operation is Operation.CHAT and presets.is_prompted(line.body, body)
             ),
         )
         now = RoutingContext(self.snapshot, seed=cache_affinity.derive_seed(batch.id, body))
@@ -121,15 +124,16 @@ class Reader:
         try:
             line = read(raw)
         except LineError as error:
-            return ReadLine(end, error.custom_id, error=line_refusal(error))
+            return ReadLine(end, error.custom_id, error=line_refusal(error, batch.dialect))
+        target = _find_target(line, batch)
         try:
-            line, caller_body = _translate(line, batch, options)
-            body = self._body(line, batch, options)
-            job = self._job(line, body, batch, principal, caller_body)
+            line, caller_body = _translate(line, target, options)
+            body = self._body(line, target, batch, options)
+            job = self._job(line, target, body, batch, principal, caller_body)
         except WaybillError as error:
-            return ReadLine(end, line.custom_id, error=refusal(error))
-        same = digest(_operation(line, batch), body) if options.dedupe else None
-        return ReadLine(end, line.custom_id, job, same)
+            return ReadLine(end, line.custom_id, error=refusal(error, target.dialect))
+        same = digest(target, body) if options.dedupe else None
+        return ReadLine(end, line.custom_id, job, same, dialect=target.dialect)
 
 
 def raw_lines(store: FileStore, file_id: str, cursor: int = 0) -> Iterator[tuple[bytes, int]]:
@@ -142,21 +146,20 @@ def raw_lines(store: FileStore, file_id: str, cursor: int = 0) -> Iterator[tuple
     yield from splitter.end()
 
 
-def _operation(line: Line, batch: BatchRow) -> Operation:
-    return batch.endpoint if line.target is None else line.target.operation
+def _find_target(line: Line, batch: BatchRow) -> Target:
+    return line.target or Target(batch.endpoint, batch.dialect)
 
 
-def _translate(line: Line, batch: BatchRow, options: Options) -> tuple[Line, Json | None]:
+def _translate(line: Line, target: Target, options: Options) -> tuple[Line, Json | None]:
     """Return a line with a body in the internal form, and its body in a dialect, if it has one.
 
     Raises InvalidRequestError that names the field of the body.
     """
-    target = line.target or Target(batch.endpoint, options.dialect)
     if target.dialect is None:
-        return replace(line, target=target), None
+        return line, None
     given = add_defaults(line.body, replace(options, service_tier=None))
     body = TRANSLATORS[target.dialect].translate(given).body
-    return replace(line, target=target, body=body), given
+    return replace(line, body=body), given
 
 
 def _lines_webhook(batch: BatchRow) -> str | None:
@@ -178,18 +181,10 @@ def _with_largest_hold(job: NewJob) -> NewJob:
 def options_of(batch: BatchRow) -> Options:
     """Return the options of a batch."""
     stored = orjson.loads(batch.options)
-    dialect = stored.get("dialect")
-    return Options(
-        **stored
-        | {
-            "on_error": OnError(stored["on_error"]),
-            "dialect": None if dialect is None else Dialect(dialect),
-        }
-    )
+    return Options(**stored | {"on_error": OnError(stored["on_error"])})
 
 
-def line_refusal(error: LineError) -> str:
-    """Return why a line could not be read, as it is stored: JSON {status, error}."""
+def line_refusal(error: LineError, dialect: Dialect | None) -> str:
+    """Return why a line could not be read, as it is stored (`encode_refusal`)."""
     metadata = {"error_type": ErrorType.INVALID_REQUEST.value, "reason": error.code}
-    body = envelope(BAD_REQUEST, error.message, metadata, error.param)
-    return orjson.dumps({"status": BAD_REQUEST, **body}).decode()
+    return encode_refusal(ApiError(BAD_REQUEST, error.message, metadata, error.param), dialect)

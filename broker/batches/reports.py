@@ -6,6 +6,7 @@ line costs no additional write.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 
 import orjson
 from sqlalchemy import Connection, and_, func, or_, select
@@ -66,6 +67,7 @@ class BatchPage:
     created_before: int | None = None
     api_key_id: str | None = None  # None: of all keys
     dialect: Dialect | None = None  # None: of all dialects
+    before: str | None = None  # then the page has the oldest of the batches that are newer
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +122,17 @@ def page(connection: Connection, wanted: BatchPage) -> list[BatchReport]:
         _SELECT.where(
             _batches.c.workspace_id == wanted.workspace_id, _batches.c.evaluation_id.is_(None)
         )
-        .order_by(_batches.c.id.desc())
+        .order_by(_batches.c.id.desc() if wanted.before is None else _batches.c.id)
         .limit(wanted.limit)
     )
+    if wanted.before is not None:
+        query = query.where(_batches.c.id > wanted.before)
     if wanted.after is not None:
         query = query.where(_batches.c.id < wanted.after)
     if wanted.api_key_id is not None:
         query = query.where(_batches.c.api_key_id == wanted.api_key_id)
     if wanted.dialect is not None:
-        query = query.where(_batches.c.options.endswith(f'"dialect":"{wanted.dialect.value}"}}'))
+        query = query.where(_batches.c.dialect == wanted.dialect)
     if wanted.states:
         query = query.where(_batches.c.state.in_(wanted.states))
     if wanted.created_after is not None:
@@ -136,6 +140,7 @@ def page(connection: Connection, wanted: BatchPage) -> list[BatchReport]:
     if wanted.created_before is not None:
         query = query.where(_batches.c.created_at < wanted.created_before)
     rows = [BatchRow(*row) for row in connection.execute(query)]
+    rows.sort(key=attrgetter("id"), reverse=True)
     return [BatchReport(row, totals(connection, row)) for row in rows]
 
 

@@ -7,11 +7,12 @@ import orjson
 
 from broker.batches.options import line_stop_message
 from broker.batches.rows import BatchRow, LineRow
-from broker.completion import Json
+from broker.completion import ErrorType, Json
 from broker.dialects.base import DialectJob
+from broker.dialects.errors import ApiError, build_error
 from broker.dialects.translation import TRANSLATORS
 from broker.enums import Dialect, JobState, StopReason
-from broker.jobs.error_envelope import describe_job_failure, envelope
+from broker.jobs.error_envelope import describe_job_failure
 from broker.presets.merging import MARK
 from broker.requests.operations import PICTURES, Operation
 
@@ -22,15 +23,24 @@ OK = 200
 def result(batch: BatchRow, line: LineRow, public_url: str) -> Json:
     """Return the result of a line that has ended (a row of `reports.lines`)."""
     if line.refusal is not None:
-        refused = orjson.loads(line.refusal)
-        return _result(batch, line, _response(refused["status"], None, {"error": refused["error"]}))
+        return _result(batch, line, _refused(orjson.loads(line.refusal)))
     if line.state is JobState.COMPLETED:
         return _result(batch, line, _response(OK, line.job_id, _answer(line, public_url)))
     if line.state in {JobState.CANCELLED, JobState.EXPIRED}:
         return not_run(batch.id, line.number, line.custom_id, _reason(batch, line.state))
     error = None if line.error is None else orjson.loads(line.error)
     status, message, metadata = describe_job_failure({"status": line.state, "error": error})
-    return _result(batch, line, _response(status, line.job_id, envelope(status, message, metadata)))
+    body = build_error(ApiError(status, message, metadata), line.dialect)
+    return _result(batch, line, _response(status, line.job_id, body))
+
+
+def _refused(stored: Json) -> Json:
+    """Return the response to a line that became no job (`line_submission.encode_refusal`)."""
+    status, error, dialect = stored["status"], stored["error"], stored.get("dialect")
+    if dialect is None:
+        return _response(status, None, {"error": error})
+    said = ApiError(status, error["message"], error["metadata"], error.get("param"))
+    return _response(status, None, build_error(said, Dialect(dialect)))
 
 
 def not_run(batch_id: str, number: int, custom_id: str | None, reason: StopReason) -> Json:
@@ -43,7 +53,7 @@ def not_run(batch_id: str, number: int, custom_id: str | None, reason: StopReaso
     }
 
 
-DELETED: Json = {"error": {"code": 410, "message": "This answer is no longer kept."}}
+DELETED = ApiError(410, "This answer is no longer kept.", {"error_type": ErrorType.GONE.value})
 
 
 def is_good(shown: Json) -> bool:
@@ -81,7 +91,7 @@ WITH_FILES = PICTURES | {Operation.SPEECH}
 def _answer(line: LineRow, public_url: str) -> Any:
     """Return an answer's body; pictures and sound as addresses that the workspace's key opens."""
     if line.response is None:
-        return DELETED
+        return build_error(DELETED, line.dialect)
     if line.dialect is not None:
         return _render_in_dialect(line, line.dialect, line.response)
     if line.operation not in WITH_FILES:

@@ -20,6 +20,7 @@ class BatchRow(NamedTuple):
     cursor: int  # bytes of the input whose lines were read
     created_at: int
     expires_at: int
+    dialect: Dialect | None = None  # of lines that name no URL
     inline: bool = False  # the requests were in the body of the HTTP request
     output_file_id: str | None = None
     error_file_id: str | None = None

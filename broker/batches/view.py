@@ -26,7 +26,7 @@ def batch(report: BatchReport) -> Json:
     return {
         "id": row.id,
         "object": "batch",
-        "endpoint": _find_path(row, options.get("dialect")),
+        "endpoint": _find_path(row),
         "model": options["model"] or "",  # lines may name their own; clients need a text
         "provider": None,  # each line has its own route
         "errors": _errors(row),
@@ -65,8 +65,8 @@ def batch(report: BatchReport) -> Json:
     }  # fmt: skip
 
 
-def _find_path(row: BatchRow, dialect: str | None) -> str:
-    paths = (path for path, each in DIALECT_PATHS.items() if each.value == dialect)
+def _find_path(row: BatchRow) -> str:
+    paths = (path for path, dialect in DIALECT_PATHS.items() if dialect is row.dialect)
     return next(paths, row.endpoint.value)
 
 

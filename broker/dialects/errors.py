@@ -1,9 +1,11 @@
 """The bodies of errors in OpenAI's and Anthropic's shapes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from broker.completion import Json
+from broker.enums import Dialect
+from broker.jobs.error_envelope import envelope
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +74,19 @@ def build_messages_error(error: ApiError) -> Json:
     if error.details:
         body["metadata"] = error.details
     return {"type": "error", "error": body, "request_id": error.request_id}
+
+
+def build_envelope(error: ApiError) -> Json:
+    """Return OpenRouter's envelope."""
+    return envelope(error.status, error.message, error.metadata, error.param)
+
+
+_BUILDERS: Mapping[Dialect, Callable[[ApiError], Json]] = {
+    Dialect.RESPONSES: build_responses_error,
+    Dialect.MESSAGES: build_messages_error,
+}
+
+
+def build_error(error: ApiError, dialect: Dialect | None) -> Json:
+    """Return the body of an error in a dialect; without one, OpenRouter's envelope."""
+    return build_envelope(error) if dialect is None else _BUILDERS[dialect](error)

@@ -256,6 +256,7 @@ def test_a_batch(client: anthropic.Anthropic) -> None:
     assert results["c"].error.error.type == "not_found_error"
     assert results["d"].error.error.type == "invalid_request_error"
     assert "max_tokens" in results["d"].error.error.message
+    assert results["e"].error.error.type == "api_error"
     assert batch.id in [each.id for each in client.messages.batches.list(limit=5)]
     client.messages.batches.delete(batch.id)
     with pytest.raises(anthropic.NotFoundError):
@@ -266,6 +267,26 @@ def test_a_cancelled_batch(client: anthropic.Anthropic) -> None:
     params: Any = {"model": "openai/sim", "max_tokens": 9, "messages": HELLO}
     batch = client.messages.batches.create(requests=[{"custom_id": "a", "params": params}])
     assert client.messages.batches.cancel(batch.id).processing_status in ("canceling", "ended")
+
+
+def test_batches_are_listed_in_both_directions(client: anthropic.Anthropic) -> None:
+    params: Any = {"model": "openai/sim", "max_tokens": 9, "messages": HELLO}
+    ids = [
+        client.messages.batches.create(requests=[{"custom_id": "a", "params": params}]).id
+        for _ in range(3)
+    ][::-1]
+    batches = client.messages.batches
+
+    def page(**where: Any) -> tuple[list[str], bool]:
+        found = batches.list(**where)
+        return [each.id for each in found.data], bool(found.has_more)
+
+    assert page(limit=2)[0] == ids[:2]
+    assert page(limit=1, after_id=ids[0]) == ([ids[1]], True)
+    assert page(limit=1, before_id=ids[2]) == ([ids[1]], True)
+    assert page(limit=5, before_id=ids[2]) == (ids[:2], False)
+    newer = [each.id for each in batches.list(limit=1, before_id=ids[2])]
+    assert newer == ids[:2][::-1]
 
 
 def test_lines_of_a_batch_are_messages(wires: Installation) -> None:

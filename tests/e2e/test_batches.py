@@ -200,6 +200,10 @@ def test_lines_in_other_dialects(installation: Installation) -> None:
             of("message", "messages", messages=spoken, max_tokens=9),
             of("chained", "responses", input="hello", previous_response_id="resp_x"),
             of("wrong", "responses", input=[{"role": "user", "content": [{"type": "nothing"}]}]),
+            of("unknown", "responses", input="hello", model="no/such"),
+            of("failed", "responses", input="hello", model="sim/sim-400"),
+            of("short", "messages", messages=spoken, max_tokens=0),
+            of("untrue", "messages", messages=spoken, max_tokens=9, model="sim/sim-400"),
         ],
     )
     assert ended(installation, batch["id"])["request_counts"]["completed"] == 2
@@ -218,3 +222,14 @@ def test_lines_in_other_dialects(installation: Installation) -> None:
         refused = found[custom_id]["response"]
         assert refused["status_code"] == 400
         assert field in refused["body"]["error"]["message"]
+    for custom_id, code, param in (
+        ("chained", "invalid_request", "previous_response_id"),
+        ("unknown", "not_found", "model"),
+        ("failed", "invalid_request", None),
+    ):
+        error = found[custom_id]["response"]["body"]["error"]
+        shown = (error["type"], error["code"], error["param"])
+        assert shown == ("invalid_request_error", code, param)
+    for custom_id in ("short", "untrue"):
+        body = found[custom_id]["response"]["body"]
+        assert (body["type"], body["error"]["type"]) == ("error", "invalid_request_error")

@@ -5,11 +5,12 @@ from typing import Any, ClassVar
 from sqlalchemy import Column, Index, Text
 from sqlmodel import Field
 
-from broker.enums import BatchState, NativeBatchState, StopReason
+from broker.enums import BatchState, Dialect, NativeBatchState, StopReason
 from broker.requests.operations import Operation
 from broker.storage.tables.columns import TableModel, big, enumeration, partial_index
 
 _OPEN = "state IN ('validating', 'in_progress', 'finalizing', 'cancelling')"
+_IN_DIALECT = "dialect IS NOT NULL"
 _KEYED = "idempotency_key IS NOT NULL"
 _DIGESTED = "digest IS NOT NULL"
 
@@ -21,6 +22,7 @@ class Batch(TableModel, table=True):
     __table_args__: ClassVar[Any] = (
         Index("ix_batches_workspace", "workspace_id", "id"),
         partial_index("ix_batches_open", "state", where=_OPEN),
+        partial_index("ix_batches_dialect", "workspace_id", "dialect", "id", where=_IN_DIALECT),
         partial_index(
             "uq_batches_idempotency", "workspace_id", "idempotency_key", where=_KEYED, unique=True
         ),
@@ -31,6 +33,9 @@ class Batch(TableModel, table=True):
     api_key_id: str
     state: BatchState = Field(sa_column=enumeration(BatchState))
     endpoint: Operation = Field(sa_column=enumeration(Operation))  # of lines that name none
+    dialect: Dialect | None = Field(  # of lines that name no URL, and of the lists that show it
+        default=None, sa_column=enumeration(Dialect, nullable=True)
+    )
     input_file_id: str
     inline: bool = False  # the requests came in the body: so do the results
     output_file_id: str | None = None
