@@ -53,7 +53,20 @@ MEDIA_PARTS = {
 TEXT = frozenset({"text"})
 IMAGE = frozenset({"image"})
 
-READABLE = ("application/pdf", "application/json", "application/xml")
+OFFICE = frozenset(
+    f"application/vnd.openxmlformats-officedocument.{kind}"
+    for kind in (
+        "wordprocessingml.document",
+        "spreadsheetml.sheet",
+        "presentationml.presentation",
+    )
+)
+"""The types of documents of Word, Excel and PowerPoint."""
+
+TEXTS = frozenset({"application/json", "application/xml"})
+"""Types of texts besides text/*."""
+
+READABLE = frozenset({"application/pdf", *TEXTS, *OFFICE})
 """Types besides text/* whose text can be sent to a model that accepts no files."""
 
 

@@ -7,11 +7,12 @@ from enum import Enum, auto
 from typing import TypeAlias
 
 from broker.requests.plugins import Engine
-from broker.routing.requirements import READABLE
+from broker.routing.requirements import OFFICE, TEXTS
 from broker.values import immutable
 from workers.media.formats import PDF, UnfitError, family, sniff
 from workers.media.readers import DocumentReader
 from workers.sandbox.local_ocr import MissingOcrError
+from workers.sandbox.office_text import HTML, MissingConverterError
 from workers.sandbox.pdf_pages import PageText
 
 _UNSAFE = str.maketrans({'"': "'", "<": "(", ">": ")", "\n": " ", "\r": " "})
@@ -104,11 +105,17 @@ class FileReader:
             raise UnfitError("A file is declared as a PDF but is not one. Correct its media type.")
         if family(found or mime) == "image":
             return await self._read_picture(content, _make_safe(name or "picture"))
+        if mime in OFFICE or mime == HTML:
+            return await self._convert(content, mime, _make_safe(name or "document"))
+        return self._read_text(content, mime, name)
+
+    def _read_text(self, content: bytes, mime: str | None, name: str | None) -> ReadFile:
         text = _decode_text(content, mime)
         if text is None:
             raise UnfitError(
                 f"A file of type {mime or 'unknown'} cannot be read as text, and the model accepts "
-                "no files: send a PDF or plain text, or choose a model with `file` input."
+                "no files: send a PDF, an office document or plain text in UTF-8, or choose a "
+                "model with `file` input."
             )
         name = _make_safe(name or "document.txt")
         return ReadFile(_frame(name, [text]), name)
@@ -146,6 +153,18 @@ class FileReader:
                 except MissingOcrError as error:
                     raise UnfitError(str(error)) from None
 
+    async def _convert(self, content: bytes, mime: str, name: str) -> ReadFile:
+        digest = hashlib.sha256(content).hexdigest()
+        if digest in self.known:
+            return ReadFile(self.known[digest], name)
+        try:
+            parts = await self.reader.convert_document(content, mime)
+        except MissingConverterError as error:
+            if mime == HTML:
+                return self._read_text(content, mime, name)
+            raise UnfitError(str(error)) from None
+        return ReadFile(_frame(name, parts), name, digest)
+
     async def _read_picture(self, content: bytes, name: str) -> ReadFile:
         digest = hashlib.sha256(content).hexdigest()
         if digest in self.known:
@@ -179,7 +198,7 @@ def _frame(name: str, pieces: Sequence[Piece]) -> list[Piece]:
 
 def _decode_text(content: bytes, mime: str | None) -> str | None:
     kind = mime or "text/plain"
-    if not kind.startswith("text/") and kind not in READABLE:
+    if not kind.startswith("text/") and kind not in TEXTS:
         return None
     try:
         return content.decode("utf-8-sig").replace("\x00", "")

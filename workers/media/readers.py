@@ -6,6 +6,7 @@ from typing import ParamSpec, TypeVar
 
 from workers.media.formats import UnfitError
 from workers.sandbox.local_ocr import MissingOcrError, recognize_page, recognize_picture
+from workers.sandbox.office_text import MissingConverterError, convert_document
 from workers.sandbox.pdf_pages import (
     PageText,
     UnreadableDocumentError,
@@ -47,6 +48,13 @@ class DocumentReader:
         """Return the picture of a PDF's page as JPEG."""
         return await self._run(self.sandbox, RENDER_SECONDS, render_page, content, index)
 
+    async def convert_document(self, content: bytes, mime: str) -> list[str]:
+        """Return the parts of an office document or a web page.
+
+        Raises MissingConverterError, too.
+        """
+        return await self._run(self.sandbox, PARSE_SECONDS, convert_document, content, mime)
+
     async def recognize_page(self, content: bytes, index: int) -> str:
         """Return the text of a PDF's page by OCR. Raises MissingOcrError, too."""
         return await self._run(self.ocr, OCR_SECONDS, recognize_page, content, index)
@@ -69,7 +77,7 @@ class DocumentReader:
             raise UnfitError(
                 f"The document could not be read: {error}. Send a smaller part, or its text."
             ) from None
-        except MissingOcrError:
+        except (MissingOcrError, MissingConverterError):
             raise
         except UnreadableDocumentError as error:
             raise UnfitError(str(error)) from None

@@ -3,12 +3,14 @@
 import base64
 from dataclasses import field
 from enum import Enum, auto
+from functools import cache
+from importlib.util import find_spec
 from itertools import groupby
 from typing import Any
 
 from broker.completion import Json
 from broker.requests.plugins import FileParser
-from broker.routing.requirements import READABLE
+from broker.routing.requirements import OFFICE, READABLE
 from broker.values import immutable
 from workers.adapters.base import Adapter
 from workers.adapters.media import UNTITLED, AttachedMedia, MediaKind, sound_format
@@ -77,6 +79,8 @@ class Rules:
                     "choose a model with `file` input, or leave out the `native` PDF engine."
                 )
             return True
+        if media.mime in OFFICE and can_convert_office():
+            return False  # few vendors accept them
         return sure and not self.parser.must_be_read
 
     def _fetches(self, media: AttachedMedia, url: str) -> bool:
@@ -87,6 +91,12 @@ class Rules:
         if media.medium is MediaKind.DOCUMENT and media.mime not in (None, PDF):
             return False  # of files by URL, only PDFs are taken everywhere
         return MODALITIES[media.medium] in self.adapter.fetches
+
+
+@cache
+def can_convert_office() -> bool:
+    """Return whether the packages for office documents are installed."""
+    return all(find_spec(name) for name in ("mammoth", "markdownify", "openpyxl", "pptx"))
 
 
 def _is_readable(media: AttachedMedia) -> bool:

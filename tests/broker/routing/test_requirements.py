@@ -45,8 +45,8 @@ def document(**source):
         (file(file_data="data:,a"), None),
         (file(file_data="data:image/png;base64,A"), None),  # the picture of a page
         (file(file_data="data:audio/mpeg;base64,A"), "audio"),
-        (SHEET, "file"),
-        (file(file_data="UEs=", filename="a.docx"), "file"),
+        (SHEET, None),
+        (file(file_data="UEs=", filename="a.docx"), None),
         (file(file_id="file-123"), "file"),
         (file(), None),
         (document(type="base64", media_type="application/pdf", data="A"), None),
@@ -76,7 +76,10 @@ def test_odd_bodies_need_nothing(odd):
 
 
 def test_needs_add_up():
-    assert requirements.find_modalities(body(IMAGE, SHEET, PDF_DATA)) == {"image", "file"}
+    assert requirements.find_modalities(body(IMAGE, file(file_id="f"), PDF_DATA)) == {
+        "image",
+        "file",
+    }
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@
 import base64
 
 from workers.media.formats import UnfitError
-from workers.sandbox import local_ocr, pdf_pages
+from workers.sandbox import local_ocr, office_text, pdf_pages
 from workers.sandbox.local_ocr import MissingOcrError
+from workers.sandbox.office_text import MissingConverterError
 from workers.sandbox.pdf_pages import UnreadableDocumentError
 
 
@@ -60,6 +61,9 @@ class ReaderHere:
     async def render_page(self, content, index):
         return self._run(pdf_pages.render_page, content, index)
 
+    async def convert_document(self, content, mime):
+        return self._run(office_text.convert_document, content, mime)
+
     async def recognize_page(self, content, index):
         return self._run(local_ocr.recognize_page, content, index)
 
@@ -69,7 +73,7 @@ class ReaderHere:
     def _run(self, function, *arguments):
         try:
             return function(*arguments)
-        except MissingOcrError:
+        except (MissingOcrError, MissingConverterError):
             raise
         except UnreadableDocumentError as error:
             raise UnfitError(str(error)) from None
