@@ -28,6 +28,7 @@ KEY = "sk-wb-the-key-of-these-tests-0001"
 START_SECONDS = 120
 ENDED = frozenset({"completed", "failed", "cancelled", "expired", "needs_review"})
 SIMULATED = (
+    *("sim-judge", "sim-judgefirst"),
     *("sim", "sim-echo", "sim-words", "sim-tools", "sim-tools2", "sim-json", "sim-nousage"),
     *(
         "sim-lat200",

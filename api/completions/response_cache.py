@@ -8,9 +8,7 @@ Headers (openrouter.ai/docs/guides/features/response-caching): `X-OpenRouter-Cac
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-import orjson
 import structlog
-from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,13 +16,10 @@ from api.core.rate_limits import write_within_limits
 from api.core.services import Services
 from broker.accounts import Principal
 from broker.clock import now_ms
-from broker.enums import JobState, Store
 from broker.errors import InvalidRequestError
 from broker.ids import generation_id
-from broker.jobs import reports
 from broker.jobs.reports import JobReport
 from broker.rate_limits import LimitKind
-from broker.requests.operations import Operation
 from broker.submission import NewJob, Submitted, response_cache
 from broker.submission.response_cache import (
     DEFAULT_TTL_SECONDS,
@@ -36,14 +31,6 @@ from broker.submission.response_cache import (
 from broker.values import immutable
 
 HEADER = "X-OpenRouter-Cache"
-CACHED = frozenset(
-    {
-        *(Operation.CHAT, Operation.COMPLETIONS, Operation.EMBEDDINGS),
-        *(Operation.RERANK, Operation.MODERATIONS),
-    }
-)
-"""Operations whose answers are all in their bodies."""
-
 ServeJob = Callable[[], Awaitable[Response]]
 ReplayJob = Callable[[str], Awaitable[Response]]
 
@@ -67,10 +54,9 @@ def cache_options(request: Request, principal: Principal, job: NewJob) -> CacheO
     """
     if not _is_true(request, HEADER) or "idempotency-key" in request.headers:
         return None
-    if Operation(job.row["operation"]) not in CACHED or job.row["store"] == Store.NONE.value:
+    key = response_cache.build_key(principal, job)
+    if key is None:
         return None
-    body = orjson.loads(job.payload["request"])
-    key = response_cache.build_key(principal, job.row["operation"], body)
     return CacheOptions(key, _read_ttl(request), _is_true(request, f"{HEADER}-Clear"))
 
 
@@ -110,37 +96,19 @@ async def _write_replay(services: Services, job: NewJob, earlier: JobReport, now
 
 async def _find_cached(services: Services, options: CacheOptions, job: NewJob) -> JobReport | None:
     """Return the job with a cached answer, if there is one that may be used."""
-    try:
-        entry = await response_cache.find_cached(services.redis, options.key)
-    except (RedisError, OSError) as error:
-        log.info("cache.lookup_failed", error=str(error))
-        return None
-    if entry is None:
-        return None
     workspace_id = job.row["workspace_id"]
-    found = await services.database.read(reports.job, workspace_id, entry.job_id)
-    return found if found is not None and _is_usable(found, entry.ttl_seconds) else None
-
-
-def _is_usable(found: JobReport, ttl_seconds: int) -> bool:
-    """Return whether a job has a complete answer that is not older than the TTL."""
-    row, payload = found.job, found.payload
-    is_whole = payload.response is not None and (payload.has_log or not row.stream)
-    if row.state is not JobState.COMPLETED or not is_whole or found.generation is None:
-        return False
-    return row.ended_at is not None and now_ms() < row.ended_at + ttl_seconds * 1000
+    return await response_cache.find_answer(
+        services.redis, services.database, workspace_id, options.key
+    )
 
 
 async def _store_in_cache(services: Services, options: CacheOptions, job: NewJob) -> None:
-    try:
-        await response_cache.store(
-            services.redis,
-            options.key,
-            CachedJob(job.id, options.ttl_seconds),
-            timeout_seconds=int(services.settings.sync_timeout_seconds),
-        )
-    except (RedisError, OSError) as error:
-        log.info("cache.store_failed", error=str(error))
+    await response_cache.store_quietly(
+        services.redis,
+        options.key,
+        CachedJob(job.id, options.ttl_seconds),
+        timeout_seconds=int(services.settings.sync_timeout_seconds),
+    )
 
 
 def _mark_hit(response: Response, options: CacheOptions, earlier: JobReport, now: int) -> Response:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, insert, select
 from broker.accounts import Principal, Scope
 from broker.batches.options import MAX_BYTES, MAX_LINES, OPEN, Options, window_ms
 from broker.batches.rows import BatchRow
+from broker.completion import Json
 from broker.enums import BatchState, Dialect, FilePurpose
 from broker.errors import IdempotencyMismatchError, InvalidRequestError
 from broker.ids import new_id
@@ -148,7 +149,7 @@ def new_batch(
         input_file_id=input_file_id,
         inline=inline,
         completion_window=options.completion_window,
-        options=orjson.dumps(asdict(options.options)).decode(),
+        options=orjson.dumps(_encode_options(options.options)).decode(),
         priority=options.priority,
         max_concurrency=options.max_concurrency,
         max_cost_nanos=options.max_cost_nanos,
@@ -203,12 +204,21 @@ def find_earlier_batch(connection: Connection, row: BatchRow) -> Created | None:
     return Created(known.id, replayed=True)
 
 
+def _encode_options(options: Options) -> Json:
+    """Return options as they are stored; without newer ones, the previous version reads them."""
+    encoded = asdict(options)
+    if options.cache_ttl_seconds is None:
+        del encoded["cache_ttl_seconds"]
+    return encoded
+
+
 def _fingerprint(options: BatchOptions, content: str, principal: Principal) -> str:
     """Return a digest of the request, by which a repeated request is recognized.
 
     It contains the key if that sees only its own batches.
     """
     request = asdict(options) | {"idempotency_key": None}
+    request["options"] = _encode_options(options.options)
     if options.dialect is None:  # then the digest is that of the previous version
         del request["dialect"]
     owner = principal.owner_filter(Scope.JOBS)

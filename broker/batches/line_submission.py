@@ -20,12 +20,14 @@ from broker.dialects.errors import ApiError
 from broker.enums import BatchState, Dialect, StopReason
 from broker.errors import BudgetExceededError, InsufficientCreditsError, WaybillError
 from broker.jobs.error_envelope import envelope
+from broker.jobs.reports import JobReport
 from broker.jobs.states import TERMINAL
 from broker.rate_limits import Limiter, RateLimit, limits_of
 from broker.settings import Settings
 from broker.storage.frequent_statements import FrequentInsert
 from broker.storage.tables import Batch, BatchLine, Generation, Job, table
 from broker.submission import NewJob, Submitted
+from broker.submission.response_cache import CachedAnswer, replay_many
 
 _batches = table(Batch)
 _lines = table(BatchLine)
@@ -47,6 +49,8 @@ class ReadLine:
     digest: str | None = None
     error: str | None = None  # JSON {status, error, dialect}
     dialect: Dialect | None = None
+    cache_key: str | None = None  # None: no earlier answer is used
+    earlier: JobReport | None = None  # the job whose cached answer the line gets
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,7 @@ def _affordable(
         return group.lines, None
     left, seen, is_alone = group.budget, set(known), is_idle
     for index, line in enumerate(group.lines):
-        if line.job is None or (line.digest is not None and line.digest in seen):
+        if line.job is None or line.earlier or (line.digest is not None and line.digest in seen):
             continue
         job = line.job
         if left < job.row["hold_nanos"] and not (is_alone and left >= MARGIN * job.least_nanos):
@@ -148,7 +152,7 @@ def _submit(
     if not jobs:
         return _rows(batch, lines, {}, dict(known)), None
     attempt = connection.begin_nested()
-    results = dict(zip(jobs, submission.submit_many(connection, list(jobs.values())), strict=True))
+    results = _submit_jobs(connection, lines, jobs)
     unpaid = next((place for place, result in results.items() if _is_unpaid(result)), None)
     if unpaid is not None:
         attempt.rollback()
@@ -156,6 +160,26 @@ def _submit(
         return rows, unpaid
     attempt.commit()
     return _rows(batch, lines, results, dict(known)), None
+
+
+def _submit_jobs(
+    connection: Connection, lines: Sequence[ReadLine], jobs: Mapping[int, NewJob]
+) -> dict[int, Submitted | Exception]:
+    """Insert jobs, and complete those with a cached answer; return the results by index."""
+    fresh = {place: job for place, job in jobs.items() if lines[place].earlier is None}
+    cached = {
+        place: CachedAnswer(job, earlier, job.row["created_at"])
+        for place, job in jobs.items()
+        if (earlier := lines[place].earlier) is not None
+    }
+    results: dict[int, Submitted | Exception] = {}
+    if fresh:
+        submitted = submission.submit_many(connection, list(fresh.values()))
+        results |= zip(fresh, submitted, strict=True)
+    if cached:
+        replayed = replay_many(connection, list(cached.values()))
+        results |= zip(cached, replayed, strict=True)
+    return dict(sorted(results.items()))
 
 
 def _jobs_by_place(lines: Sequence[ReadLine], known: Mapping[str, str]) -> dict[int, NewJob]:

@@ -44,6 +44,7 @@ class Line:
     custom_id: str
     target: "Target | None"  # None: the batch's
     body: Json
+    variant: int = 0  # identical lines with another number have their own cached answers
 
 
 def read(raw: bytes) -> Line:
@@ -62,7 +63,9 @@ def read(raw: bytes) -> Line:
         )
     if value.get("method", "POST") != "POST":
         raise LineError("invalid_method", "method: only POST.", "method", custom_id)
-    return Line(custom_id, _target(value.get("url"), custom_id), body)
+    variant = value.get("variant")
+    target = _target(value.get("url"), custom_id)
+    return Line(custom_id, target, body, variant if isinstance(variant, int) else 0)
 
 
 def _custom_id(value: object) -> str:

@@ -87,6 +87,7 @@ class Options:
     model: str | None = None  # for lines that name none
     provider: Json | None = None  # routing preferences, for lines that name none
     output_expires_seconds: int | None = None
+    cache_ttl_seconds: int | None = None  # earlier answers are used for so long; None: never
 
 
 def window_ms(text: str) -> int:

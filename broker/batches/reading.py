@@ -34,7 +34,7 @@ from broker.settings import Settings
 from broker.storage.database import Database
 from broker.storage.files import FileStore
 from broker.storage.files.store import PIECE
-from broker.submission import JobOptions, NewJob
+from broker.submission import JobOptions, NewJob, response_cache
 from broker.submission.admission import admit
 
 GROUP_LINES = 40
@@ -133,7 +133,10 @@ class Reader:
         except WaybillError as error:
             return ReadLine(end, line.custom_id, error=refusal(error, target.dialect))
         same = digest(target, body) if options.dedupe else None
-        return ReadLine(end, line.custom_id, job, same, dialect=target.dialect)
+        key = None
+        if options.cache_ttl_seconds is not None:
+            key = response_cache.build_key(principal, job, variant=line.variant)
+        return ReadLine(end, line.custom_id, job, same, dialect=target.dialect, cache_key=key)
 
 
 def raw_lines(store: FileStore, file_id: str, cursor: int = 0) -> Iterator[tuple[bytes, int]]:

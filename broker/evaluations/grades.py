@@ -37,7 +37,7 @@ def dump_grades(grades: Iterable[Grade]) -> str:
 
 def load_grades(text: str) -> list[Grade]:
     """Return stored grades."""
-    return [Grade(**each) for each in orjson.loads(text)]
+    return [Grade(**each | {"choices": tuple(each["choices"])}) for each in orjson.loads(text)]
 
 
 def grade_by(passed: bool) -> Grade:  # it is the whole result

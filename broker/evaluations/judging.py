@@ -17,6 +17,7 @@ from broker.evaluations.grader_options import JudgeGrader, PairwiseGrader
 
 MAX_SHOWN = 100_000  # characters of an answer that a judge reads
 MAX_READ = 50_000  # characters at the end of a judge's answer in which its verdict is looked for
+_TAG = re.compile(r"<(/?(?:prompt|expected|answer|first_answer|second_answer)>)")
 _OBJECT = re.compile(r"\{[^{}]*\}")
 
 _SCORE = (
@@ -132,8 +133,8 @@ def _build_chat(grader: JudgeGrader | PairwiseGrader, system: str, parts: Sequen
 
 
 def _tag(name: str, text: str) -> str:
-    """Return a text between tags; a tag of this name within it is made harmless."""
-    inside = text[:MAX_SHOWN].replace(f"</{name}", f"<\\/{name}")
+    """Return a text between tags; what could be such a tag within it is changed."""
+    inside = _TAG.sub(r"<\\\1", text[:MAX_SHOWN])
     return f"<{name}>\n{inside}\n</{name}>"
 
 

@@ -6,16 +6,23 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
+import structlog
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 from sqlalchemy import Connection
 
 from broker.accounts import Principal
+from broker.clock import now_ms
 from broker.completion import Json, Timings
+from broker.enums import JobState, Store
 from broker.events.job_events import Event
 from broker.events.stored_logs import LogPacker, StoredLog
 from broker.ids import generation_id
+from broker.jobs import reports
 from broker.jobs.reports import JobReport
 from broker.lifecycle import Claim, ClaimedJob, Finished, claim_many, record_many
+from broker.requests.operations import Operation
+from broker.storage.database import Database
 from broker.submission.insertion import submit_many
 from broker.submission.options import NewJob, Submitted
 from broker.usage import GenerationRow
@@ -23,6 +30,15 @@ from broker.usage import GenerationRow
 DEFAULT_TTL_SECONDS = 300
 MAX_TTL_SECONDS = 86_400
 _PREFIX = "waybill:cache:"
+CACHED = frozenset(
+    {
+        *(Operation.CHAT, Operation.COMPLETIONS, Operation.EMBEDDINGS),
+        *(Operation.RERANK, Operation.MODERATIONS),
+    }
+)
+"""Operations whose answers are all in their bodies."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +49,19 @@ class CachedJob:
     ttl_seconds: int
 
 
-def build_key(principal: Principal, path: str, body: Json) -> str:
-    """Return the cache key of a request; only the same API key gets its answers again."""
-    request = [principal.workspace_id, principal.api_key_id, path, body]
+def build_key(principal: Principal, job: NewJob, *, variant: int = 0) -> str | None:
+    """Return the cache key of a job; None for one whose answer is not cached.
+
+    Only the same API key gets its answers again. Answers of jobs with `store: none` are not cached.
+    Another `variant` of the same request has an answer of its own.
+    """
+    operation = job.row["operation"]
+    if Operation(operation) not in CACHED or job.row["store"] == Store.NONE.value:
+        return None
+    body = orjson.loads(job.payload["request"])
+    request: list[object] = [principal.workspace_id, principal.api_key_id, operation, body]
+    if variant:
+        request.append(variant)
     digest = hashlib.sha256(orjson.dumps(request, option=orjson.OPT_SORT_KEYS))
     return _PREFIX + digest.hexdigest()
 
@@ -53,6 +79,38 @@ async def store(redis: Redis, key: str, cached: CachedJob, *, timeout_seconds: i
     """Store a new job; its answer may take up to `timeout_seconds`. Raises RedisError."""
     value = f"{cached.ttl_seconds} {cached.job_id}"
     await redis.set(key, value, ex=cached.ttl_seconds + timeout_seconds)
+
+
+async def find_answer(
+    redis: Redis, database: Database, workspace_id: str, key: str
+) -> JobReport | None:
+    """Return the job with a cached answer, if there is one that may be used."""
+    try:
+        entry = await find_cached(redis, key)
+    except (RedisError, OSError) as error:
+        log.info("cache.lookup_failed", error=str(error))
+        return None
+    if entry is None:
+        return None
+    found = await database.read(reports.job, workspace_id, entry.job_id)
+    return found if found is not None and _is_usable(found, entry.ttl_seconds) else None
+
+
+def _is_usable(found: JobReport, ttl_seconds: int) -> bool:
+    """Return whether a job has a complete answer that is not older than the TTL."""
+    row, payload = found.job, found.payload
+    is_whole = payload.response is not None and (payload.has_log or not row.stream)
+    if row.state is not JobState.COMPLETED or not is_whole or found.generation is None:
+        return False
+    return row.ended_at is not None and now_ms() < row.ended_at + ttl_seconds * 1000
+
+
+async def store_quietly(redis: Redis, key: str, cached: CachedJob, *, timeout_seconds: int) -> None:
+    """Store a new job, if Redis answers."""
+    try:
+        await store(redis, key, cached, timeout_seconds=timeout_seconds)
+    except (RedisError, OSError) as error:
+        log.info("cache.store_failed", error=str(error))
 
 
 OWNER = "response-cache"  # instead of a worker id

@@ -1,13 +1,46 @@
 """Evaluations over the API: cells as jobs, graded, summed up."""
 
+import csv
+import io
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from pyarrow import parquet
 
 from tests.installation import Installation, until
 
 ENDED = {"completed", "cancelled", "expired", "failed"}
 MODELS = ["sim/sim-echo", "sim/sim-words"]
+
+
+class Grader(BaseHTTPRequestHandler):
+    """A caller's own grader: answers with an even number pass."""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        is_even = int(asked["expected"]) % 2 == 0
+        reply = {"passed": is_even, "reason": "even" if is_even else "odd"}
+        body = json.dumps(reply).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def grading_url() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Grader)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/grade"
+    server.shutdown()
+    server.server_close()
 
 
 def create(installation: Installation, **body: Any) -> dict[str, Any]:
@@ -58,3 +91,146 @@ def test_every_answer_is_graded(installation: Installation) -> None:
         sum(cell["answer"]["cost"] for cell in cells if cell["column"] == MODELS[0])
     )
     assert installation.http.get("/evaluations").json()["data"][0]["id"] == made["id"]
+
+
+def test_graders_of_every_kind(installation: Installation, grading_url: str) -> None:
+    prompts = [
+        {"prompt": f"{'word ' * n}the number is {n}", "expected": str(n)} for n in range(1, 9)
+    ]
+    prompts[0]["prompt"] = f"{'a' * 60} the number is 1"
+    graders = [
+        {"type": "contains"},
+        {"type": "numeric", "tolerance": 0.5},
+        {"type": "regex", "pattern": r"number is \d"},
+        {"type": "regex", "name": "slow", "pattern": r"(\w|\w\w)+!"},
+        {"type": "json_schema", "schema": {"type": "object"}},
+        {"type": "similarity", "model": "sim/sim"},
+        {"type": "judge", "model": "sim/sim-judge", "rubric": "Be long.", "pass_score": 3},
+        {"type": "pairwise", "model": "sim/sim-judge", "rubric": "Be long."},
+        {
+            "type": "pairwise",
+            "name": "biased",
+            "model": "sim/sim-judgefirst",
+            "rubric": "Be first.",
+        },
+        {"type": "http", "url": grading_url},
+    ]
+    made = create(installation, models=MODELS, prompts=prompts, graders=graders)
+    found = awaited(installation, made["id"])
+    assert found["status"] == "completed", found
+    # one call for each answer and grader, and two for each pair
+    assert found["judging"]["completed"] == found["judging"]["total"] == 16 * 2 + 8 * 2 * 2
+    cells = results(installation, made["id"])
+    echoes = [cell for cell in cells if cell["column"] == MODELS[0]]
+    for number, cell in enumerate(echoes, start=1):
+        grades, words = cell["grades"], len(cell["prompt"].split())
+        passed = {name: grade["passed"] for name, grade in grades.items() if name != "slow"}
+        assert passed == {
+            "contains": True,
+            "numeric": True,
+            "regex": True,
+            "json_schema": False,
+            "similarity": False,
+            "judge": 1 + words % 5 >= 3,
+            "pairwise": None,
+            "biased": None,
+            "http": number % 2 == 0,
+        }
+        assert grades["judge"]["score"] == pytest.approx(words % 5 / 4)
+        assert grades["json_schema"]["reason"] == "the answer is not JSON"
+        assert grades["http"]["reason"] == ("even" if number % 2 == 0 else "odd")
+    slow = [cell["grades"]["slow"] for cell in echoes]
+    assert [grade["passed"] for grade in slow] == [None, *[False] * 7]
+    assert "it took more than" in slow[0]["error"]
+    fair, biased = found["summary"]["position_bias"]
+    assert (fair["consistent"], fair["detected"], fair["first_share"]["value"]) == (8, False, 0.5)
+    assert (biased["always_first"], biased["detected"]) == (8, True)
+    assert biased["first_share"]["value"] == 1.0
+    text = installation.http.get(f"/evaluations/{made['id']}", params={"format": "markdown"}).text
+    assert text.startswith("| model | contains | numeric |")
+    assert "a position bias" in text
+    table = installation.http.get(f"/evaluations/{made['id']}/results", params={"format": "csv"})
+    rows = list(csv.DictReader(io.StringIO(table.text)))
+    assert [row["judge_score"] for row in rows[::2]] == [
+        str(cell["grades"]["judge"]["score"]) for cell in echoes
+    ]
+    file = installation.http.get(f"/evaluations/{made['id']}/results", params={"format": "parquet"})
+    loaded = parquet.read_table(io.BytesIO(file.content)).to_pylist()
+    assert [row["answer"] for row in loaded] == [row["answer"] for row in rows]
+
+
+def test_cached_cells_cost_nothing(installation: Installation) -> None:
+    body = {"models": ["sim/sim-echo"], "prompts": [{"prompt": "cached once"}], "samples": 2}
+    first = awaited(installation, create(installation, **body, cache=True)["id"])
+    again = awaited(installation, create(installation, **body, cache=True)["id"])
+    fresh = awaited(installation, create(installation, **body)["id"])
+    assert first["cost"] == fresh["cost"] > 0  # no sample is the answer of another one
+    assert (again["cost"], again["answers"]["completed"]) == (0, 2)
+
+
+def test_an_evaluation_stays_within_its_maximum_cost(installation: Installation) -> None:
+    prompts = [{"prompt": f"say {number}"} for number in range(12)]
+    one = awaited(installation, create(installation, models=MODELS[:1], prompts=prompts[:1])["id"])
+    limit = one["cost"] * 9
+    made = create(
+        installation,
+        models=MODELS[:1],
+        prompts=prompts,
+        max_cost=limit,
+        body={"max_tokens": 8},
+        graders=[{"type": "judge", "model": "sim/sim-judge", "rubric": "x"}],
+    )
+    found = awaited(installation, made["id"])
+    assert (found["status"], found["stop_reason"]) == ("cancelled", "max_cost")
+    assert 0 < found["cost"] <= limit
+    assert found["summary"]["columns"][0]["answered"] == found["answers"]["completed"]
+
+
+def test_a_cancelled_evaluation_keeps_its_answers(installation: Installation) -> None:
+    made = create(
+        installation,
+        models=["sim/sim-echo", "sim/sim-lat2000"],
+        prompts=[{"prompt": "stop", "expected": "stop"}],
+        graders=[{"type": "exact"}],
+    )
+
+    def has_answer() -> bool:
+        found = installation.http.get(f"/evaluations/{made['id']}").json()
+        return bool(found["answers"]["completed"])
+
+    until(has_answer, 30, installation.log)
+    path = f"/evaluations/{made['id']}"
+    assert installation.http.delete(path).status_code == 409
+    told = installation.http.post(f"{path}/cancel")
+    assert (told.status_code, told.json()["status"]) == (200, "cancelling")
+    found = awaited(installation, made["id"])
+    assert (found["status"], found["stop_reason"]) == ("cancelled", "cancelled")
+    assert results(installation, made["id"])[0]["grades"]["exact"]["passed"] is True
+    assert installation.http.delete(path).json()["deleted"] is True
+    assert installation.http.get(path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"models": ["sim/nobody"]}, "sim/nobody"),
+        ({"models": [{"model": "sim/sim", "providers": ["nobody"]}]}, "nobody"),
+        ({"prompts": []}, "prompts"),
+        ({"prompts": [{"prompt": "x"}, {"expected": "y"}]}, "prompts.1"),
+        ({"graders": [{"type": "regex", "pattern": "("}]}, "graders.0"),
+        ({"graders": [{"type": "guess"}]}, "graders.0"),
+        ({"graders": [{"type": "exact"}, {"type": "exact"}]}, "name"),
+        ({"graders": [{"type": "judge", "model": "sim/nobody", "rubric": "x"}]}, "sim/nobody"),
+        ({"graders": [{"type": "http", "url": "http://10.0.0.1/"}]}, "graders.0.url"),
+        ({"samples": 20, "prompts": [{"prompt": "x"}] * 2501}, "cells"),
+        ({"baseline": "sim/other"}, "baseline"),
+        ({"body": {"stream": True}}, "body"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_refused(
+    installation: Installation, body: dict[str, Any], says: str
+) -> None:
+    asked = {"models": ["sim/sim"], "prompts": [{"prompt": "x"}]} | body
+    answer = installation.http.post("/evaluations", json=asked)
+    assert answer.status_code in {400, 404}, answer.text
+    assert says in answer.text

@@ -145,6 +145,7 @@ def _build_batch_keeper(context: WorkerContext) -> BatchKeeper:
         context.settings,
         context.database,
         context.files,
+        redis=context.redis,
         limiter=context.limiter,
         credentials=context.credentials,
         observer=context.observer,

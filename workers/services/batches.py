@@ -2,10 +2,12 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import orjson
 import structlog
+from redis.asyncio import Redis
 
 from broker import accounts, batches
 from broker.background import Service, end_tasks
@@ -23,6 +25,7 @@ from broker.batches import (
 )
 from broker.batches.assembly import Written
 from broker.batches.creation import delete_files_many, find_input
+from broker.batches.line_submission import ReadLine
 from broker.batches.rows import BatchRow
 from broker.catalog import LiveCatalog
 from broker.clock import now_ms
@@ -35,6 +38,8 @@ from broker.settings import Settings
 from broker.storage import files
 from broker.storage.database import Database, SeenVersion
 from broker.storage.files import FileStore
+from broker.submission import response_cache
+from broker.submission.response_cache import CachedJob
 from workers.attempt.retry_until_stored import OUT_OF_SERVICE
 from workers.services.leader_election import LeaderElection
 
@@ -60,6 +65,7 @@ class BatchKeeper:
         database: Database,
         store: FileStore,
         *,
+        redis: Redis,
         limiter: Limiter,
         credentials: LiveCredentials,
         observer: Observer,
@@ -68,6 +74,7 @@ class BatchKeeper:
         self._settings = settings
         self._database = database
         self._store = store
+        self._redis = redis
         self._limiter = limiter
         self._credentials = credentials
         self._observer = observer
@@ -175,6 +182,7 @@ class BatchKeeper:
         )
         with_credentials = self._credentials.with_credentials(principal)
         lines = await asyncio.to_thread(reader.group, row, with_credentials)
+        lines = await self._with_cached(row, lines)
         now = now_ms()
         allowed = await batches.let_in(self._limiter, lines, principal, self._settings, now)
         waits_for = Wait.LIMITS if len(allowed.lines) < len(lines) else None
@@ -184,7 +192,34 @@ class BatchKeeper:
             taken = await self._database.write(batches.insert_lines, group, low_priority=True)
         finally:
             await batches.give_back(self._limiter, allowed, taken.jobs, now)
+        await self._store_in_cache(row, allowed.lines[: taken.lines])
         return taken
+
+    async def _with_cached(self, row: BatchRow, lines: Sequence[ReadLine]) -> list[ReadLine]:
+        """Return lines with the earlier jobs whose cached answers they get."""
+        return [
+            line
+            if line.cache_key is None
+            else replace(
+                line,
+                earlier=await response_cache.find_answer(
+                    self._redis, self._database, row.workspace_id, line.cache_key
+                ),
+            )
+            for line in lines
+        ]
+
+    async def _store_in_cache(self, row: BatchRow, lines: Sequence[ReadLine]) -> None:
+        """Let later calls use the answers of these lines."""
+        ttl = batches.options_of(row).cache_ttl_seconds
+        for line in lines:
+            if ttl is not None and line.cache_key and line.job and line.earlier is None:
+                await response_cache.store_quietly(
+                    self._redis,
+                    line.cache_key,
+                    CachedJob(line.job.id, ttl),
+                    timeout_seconds=max(row.expires_at - row.created_at, 0) // 1000,
+                )
 
     async def _stop_if_over(self, row: BatchRow) -> bool:
         """Stop a batch that has expired with lines left, or that stops at its first error."""

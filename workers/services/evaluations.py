@@ -184,7 +184,10 @@ class EvaluationKeeper:
         asked = plan.specification
         options = BatchOptions(
             endpoint=Operation.CHAT,
-            options=Options(service_tier=asked.service_tier),
+            options=Options(
+                service_tier=asked.service_tier,
+                cache_ttl_seconds=asked.cache_ttl if asked.cache else None,
+            ),
             max_cost_nanos=None if max_cost_nanos is None else max(max_cost_nanos, 1),
         )
         now = now_ms()

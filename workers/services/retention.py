@@ -10,6 +10,8 @@ from broker import native_batches
 from broker.background import Service
 from broker.batches import delete_batch, reports
 from broker.clock import now_ms
+from broker.evaluations import reports as evaluations
+from broker.evaluations.transitions import delete_evaluation
 from broker.events.job_events import fence_key, stream_key
 from broker.jobs import privacy
 from broker.lifecycle import retention
@@ -20,7 +22,7 @@ from workers.services.leader_election import LeaderElection
 
 TICK_SECONDS = 1.0
 RETIRE_SECONDS = 30.0  # between two deletions of what is too old
-GROUP = 20  # batches deleted at a time
+GROUP = 20  # batches and evaluations deleted at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,17 @@ class RetentionService:
                     *(row.id, before, now),
                 )
                 more |= await self._retire_batches(row.id, before)
+                more |= await self._retire_evaluations(row.id, before)
         return more
+
+    async def _retire_evaluations(self, workspace_id: str, before: int) -> bool:
+        """Delete a group of old evaluations. Return whether there may be more."""
+        found = await self.database.read(evaluations.list_ended_before, workspace_id, before, GROUP)
+        for evaluation_id in found:
+            deleted = await self.database.write(delete_evaluation, evaluation_id, workspace_id)
+            for file_id in deleted:
+                await asyncio.to_thread(self.files.delete, file_id)
+        return len(found) == GROUP
 
     async def _retire_batches(self, workspace_id: str, before: int) -> bool:
         """Delete a group of old batches. Return whether there may be more."""

@@ -15,6 +15,8 @@ class Style(StrEnum):
     WORDS = "words"  # the number of its words
     STORY = "story"  # a canned paragraph
     JSON = "json"  # an object that fits the requested schema
+    JUDGE = "judge"  # the verdict of a judge: see `judgements`
+    JUDGE_FIRST = "judgefirst"  # a judge that prefers the first of two answers
     NULL = "null"  # neither text nor a tool call
 
 

@@ -11,6 +11,7 @@ from typing import Final
 import orjson
 
 from workers.simulator.behaviour import Behaviour, Style
+from workers.simulator.judgements import judge
 from workers.simulator.media import TOKENS, colour_of, square
 from workers.simulator.specimens import specimen
 from workers.simulator.wire import Attachment, AttachmentKind, Reply, Request, Tool, ToolCall
@@ -139,6 +140,8 @@ def _text(request: Request, behaviour: Behaviour) -> str:
             return f"Your prompt has {words} word{'' if words == 1 else 's'}."
         case Style.STORY:
             return STORY
+        case Style.JUDGE | Style.JUDGE_FIRST:
+            return judge(request.text, prefers_first=behaviour.style is Style.JUDGE_FIRST)
         case Style.PLAIN if request.format == "text":
             return STORY if behaviour.tokens else _plain(request)
         case _:

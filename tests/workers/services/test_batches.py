@@ -73,6 +73,7 @@ class Tools:
             self.settings,
             self.database,
             self.files,
+            redis=self.redis,
             limiter=self.limiter,
             credentials=self.credentials,
             observer=self.observer,
