@@ -217,6 +217,7 @@ class Chunk:
     upstream_model: str | None = None
     system_fingerprint: str | None = None
     service_tier: str | None = None
+    event: Json | None = None  # of a document: a part of it, in OpenAI's shape
 
 
 @dataclass(frozen=True, slots=True)

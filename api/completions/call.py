@@ -15,15 +15,19 @@ from api.core.job_subscriptions import Listener
 from api.core.services import Services
 from api.jobs import actions, call_timeout, delete_after_delivery, responses, submit
 from api.jobs.call_timeout import bound_wait
-from api.jobs.streaming import ChunkStream, chunk_response
+from api.jobs.media_streaming import DocumentEvents, SoundStream, find_sound_type
+from api.jobs.streaming import EVENT_STREAM, ChunkStream, chunk_response
 from api.jobs.styles import AnswerRenderer, DialectCall, StreamRenderer
 from api.webhooks.urls import take_webhook
 from broker.accounts import Principal
 from broker.completion import Json
 from broker.enums import Store
 from broker.events.job_events import Event
-from broker.requests.operations import STREAMED, Operation
-from broker.submission import NewJob
+from broker.requests.operations import TEXTS, Operation
+from broker.submission import NewJob, Submitted
+
+WAITS = reading.Preference()
+"""The preference of a caller who waits for the answer."""
 
 
 async def answer_call(
@@ -39,24 +43,29 @@ async def answer_call(
     A call in a dialect gets its answer in that dialect; `body` is its translation.
     """
     webhook = take_webhook(body, services.settings.allowed_networks)
-    options = replace(reading.read_job_options(request, operation), webhook=webhook)
+    preference = reading.read_preference(request)
+    options = replace(
+        reading.read_job_options(request, operation),
+        webhook=webhook,
+        streams=operation is Operation.SPEECH and preference == WAITS,
+    )
     if call is not None:
         options = call.change_options(options)
     job = await submit.prepare_job(request, services, principal, body, options)
     renderer = None if call is None else call.bind(job)
-    is_streamed = job.row["stream"] and not reading.read_preference(request).respond_async
+    is_streamed = job.row["stream"] and not preference.respond_async
 
     async def served_answer() -> Response:
         if is_streamed:
-            return await _stream_job(request, services, principal, job, renderer)
+            return await _stream_job(request, services, principal, job, body, renderer)
         response = await serve(request, services, principal, job, renderer)
-        if renderer is None and operation in STREAMED and routing_metadata.is_requested(request):
+        if renderer is None and operation in TEXTS and routing_metadata.is_requested(request):
             return await routing_metadata.add_metadata(services, principal, response)
         return response
 
     async def replayed_answer(job_id: str) -> Response:
         if is_streamed:
-            stream = _create_stream(job, job_id, renderer)
+            stream = _create_stream(job, job_id, body, renderer)
             return await _stream_events(request, services, principal, job, stream, renderer)
         return await responses.stored_response(services, principal, job_id, renderer)
 
@@ -71,6 +80,7 @@ async def _stream_job(
     services: Services,
     principal: Principal,
     job: NewJob,
+    body: Json,
     renderer: AnswerRenderer | None,
 ) -> Response:
     """Submit a job; return its chunks as they arrive."""
@@ -85,27 +95,50 @@ async def _stream_job(
             if cancels and not submitted.replayed:  # a replayed job has other callers
                 await actions.cancel_quietly(services, principal, job_id, waits=waits)
 
-        stream = _create_stream(job, job_id, renderer)
+        stream = _create_stream(job, job_id, body, renderer)
+        if submitted.replayed and isinstance(stream, SoundStream):  # perhaps of a plain job
+            return await _replay_sound(request, services, principal, submitted)
         present = listener if is_new else None
         return await _stream_events(
             request, services, principal, job, stream, renderer, on_gone, present
         )
 
 
+async def _replay_sound(
+    request: Request, services: Services, principal: Principal, submitted: Submitted
+) -> Response:
+    """Return the stored sound of an earlier job, when it has ended."""
+    seconds = services.settings.sync_timeout_seconds
+    with services.subscriptions.listen(submitted.job_id) as earlier:
+        end = await call_timeout.wait_for_end(
+            services, principal, earlier, seconds=seconds, fresh=False
+        )
+    if end is None:
+        return await responses.timeout_response(
+            request, services, principal, submitted.job_id, seconds
+        )
+    response = await responses.end_response(request, services, principal, submitted.job_id, end)
+    return responses.mark_replay(response, submitted)
+
+
 async def ignore_disconnect() -> None:
     """Do nothing when the caller of a stored answer disconnects."""
 
 
-def _create_stream(job: NewJob, job_id: str, renderer: AnswerRenderer | None) -> StreamRenderer:
+def _create_stream(
+    job: NewJob, job_id: str, body: Json, renderer: AnswerRenderer | None
+) -> StreamRenderer:
     """Return the renderer of the events of the job that was submitted for `job`."""
     if renderer is not None:
         return renderer.create_stream(job_id)
-    return ChunkStream(
-        job_id,
-        model=job.row["model"],
-        created=job.row["created_at"] // 1000,
-        operation=Operation(job.row["operation"]),
-    )
+    operation, model = Operation(job.row["operation"]), job.row["model"]
+    created = job.row["created_at"] // 1000
+    if operation in TEXTS:
+        return ChunkStream(job_id, model=model, created=created, operation=operation)
+    if operation is Operation.SPEECH and body.get("stream_format") != "sse":
+        sound = find_sound_type(body)
+        return SoundStream(job_id, model, created, operation, media_type=sound)
+    return DocumentEvents(job_id, model=model, created=created, operation=operation)
 
 
 async def _stream_events(
@@ -137,6 +170,7 @@ async def _stream_events(
         keep_alive=services.settings.keep_alive_seconds,
         headers={} if renderer is None else renderer.headers,
         on_gone=on_gone,
+        media_type=stream.media_type if isinstance(stream, SoundStream) else EVENT_STREAM,
     )
 
 

@@ -154,7 +154,7 @@ async def moderate_content(request: Request) -> Response:
     "/audio/speech", dependencies=describe_call(Operation.SPEECH), responses=LATER
 )
 async def create_speech(request: Request) -> Response:
-    """Create speech from a text. The answer is sound in the requested format."""
+    """Create speech from a text. The answer is sound in the requested format, as it comes."""
     return await _serve_json(request, Operation.SPEECH)
 
 

@@ -15,7 +15,7 @@ from api.jobs import delete_after_delivery
 from api.jobs.actions import find_job
 from api.jobs.call_timeout import POLL_SECONDS, timeout_end
 from api.jobs.styles import AnswerRenderer
-from api.jobs.views import render_job
+from api.jobs.views import WITH_MEDIA, render_job
 from broker.accounts import Principal
 from broker.completion import Json
 from broker.enums import JobState
@@ -91,6 +91,9 @@ async def stored_response(
     if renderer is not None:
         body = renderer.render(job_id, orjson.loads(answer), reports.find_answering_attempt(found))
         return json_response(body, 200, {**headers, **renderer.headers})
+    if found.job.operation in WITH_MEDIA:
+        body = orjson.loads(answer)
+        return await asyncio.to_thread(media.media_response, services, body, headers)
     return json_response(orjson.Fragment(answer), 200, headers)
 
 

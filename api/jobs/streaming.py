@@ -40,6 +40,7 @@ from broker.requests.operations import Operation
 KEEP_ALIVE = b": WAYBILL PROCESSING\n"
 DONE = b"data: [DONE]\n\n"
 SLICE_BYTES = 64 * 1024
+EVENT_STREAM = "text/event-stream"
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 Source = AsyncGenerator[list[Event]]
@@ -78,16 +79,18 @@ class ChunkStream:
             self._break_off(event.number)
         elif event.type == job_events.STARTED:
             self.queued_ms = orjson.loads(event.data).get("queued_ms")
-        elif event.type == job_events.CHUNK:
+        elif event.type in (job_events.CHUNK, job_events.USAGE):
             self.shown = True
-            self._lines.append(render_frame(event.data, event.number))
-        elif event.type == job_events.USAGE:
-            self.shown = True
-            self._lines.append(render_frame(event.data))
+            self._lines.append(self._render(event))
         elif event.type == JobState.COMPLETED:
             self._end()
         elif event.is_end:
             self._fail(event.number, *describe_job_failure(orjson.loads(event.data)))
+
+    def _render(self, event: Event) -> bytes:
+        """Return the bytes of a part of the answer."""
+        number = None if event.type == job_events.USAGE else event.number
+        return render_frame(event.data, number)
 
     def _break_off(self, number: int) -> None:
         """End this stream: the answer begins again, and sent chunks cannot be withdrawn."""
@@ -130,6 +133,7 @@ async def chunk_response(
     keep_alive: float,
     headers: Mapping[str, str],
     on_gone: Callable[[], Coroutine[Any, Any, None]],
+    media_type: str = EVENT_STREAM,
 ) -> Response:
     """Return the stream, or a plain error when the job fails before its first chunk.
 
@@ -147,7 +151,7 @@ async def chunk_response(
         first += stream.render(events)
     body = _split_pieces(_yield_chunks(feed, stream, first, keep_alive, on_gone))
     headers = {**HEADERS, **headers, **job_headers(stream.job_id, stream.queued_ms)}
-    return StreamingResponse(body, headers=headers, media_type="text/event-stream")
+    return StreamingResponse(body, headers=headers, media_type=media_type)
 
 
 def event_response(
@@ -156,7 +160,7 @@ def event_response(
     """Return the stream of a job that goes on without its reader. It begins at once."""
     body = _split_pieces(_yield_chunks(_Feed(source), stream, b"", keep_alive, _ignore_gone))
     headers = {**HEADERS, **headers, **job_headers(stream.job_id)}
-    return StreamingResponse(body, headers=headers, media_type="text/event-stream")
+    return StreamingResponse(body, headers=headers, media_type=EVENT_STREAM)
 
 
 async def _ignore_gone() -> None:
@@ -214,7 +218,7 @@ def log_response(source: Source, job_id: str, *, keep_alive: float) -> Response:
     return StreamingResponse(
         _split_pieces(_yield_log(_Feed(source), keep_alive)),
         headers=HEADERS | job_headers(job_id),
-        media_type="text/event-stream",
+        media_type=EVENT_STREAM,
     )
 
 

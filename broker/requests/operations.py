@@ -27,7 +27,10 @@ WITHOUT_OUTPUT = frozenset({Operation.EMBEDDINGS, Operation.RERANK, Operation.MO
 PICTURES = frozenset({Operation.IMAGES, Operation.IMAGE_EDITS, Operation.IMAGE_VARIATIONS})
 """Operations that make pictures."""
 
-STREAMED = frozenset({Operation.CHAT, Operation.COMPLETIONS})
+TEXTS = frozenset({Operation.CHAT, Operation.COMPLETIONS})
+"""Operations that write text: their answers have choices, and their streams have chunks."""
+
+STREAMED = TEXTS | {Operation.IMAGES, Operation.IMAGE_EDITS, Operation.SPEECH}
 """Operations whose answers can come as a stream."""
 
 _OPENAI = frozenset(Operation)
@@ -107,6 +110,17 @@ def serves(wire: str, operation: Operation, interface: Interface = Interface.PAT
     if interface is Interface.RESPONSES:
         return operation is Operation.CHAT
     return operation in SERVED.get(wire, {Operation.CHAT})
+
+
+def name_image_event(operation: Operation, name: str) -> str:
+    """Return the `type` of an event of streamed images, e.g. `image_edit.completed`."""
+    kind = "image_edit" if operation is Operation.IMAGE_EDITS else "image_generation"
+    return f"{kind}.{name}"
+
+
+def is_streamed(body: Json) -> bool:
+    """Return whether a body requests a stream; `stream_format` is that of speech."""
+    return bool(body.get("stream")) or body.get("stream_format") == "sse"
 
 
 _OBJECTS = {Operation.CHAT: "chat.completion.chunk", Operation.COMPLETIONS: "text_completion"}

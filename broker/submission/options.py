@@ -34,6 +34,7 @@ class JobOptions:
     app: str | None = None  # the calling program
     store: str | None = None  # what is stored of it, see `privacy`
     origin: Json = field(default_factory=dict)  # the headers that name its origin
+    streams: bool = False  # the answer is passed on as it comes, whatever the body says
     coalesce: bool = False  # share one call with identical jobs, see `coalescing`
     extra: Json = field(default_factory=dict)  # metadata, returned unchanged
     dialect: Dialect | None = None  # of the caller's body and of the answers

@@ -22,7 +22,7 @@ from broker.money import usd
 from broker.providers.endpoints import Endpoint
 from broker.queues import REDISPATCH_MS, Lane, build_flow_name
 from broker.requests.native import find_unread
-from broker.requests.operations import STREAMED
+from broker.requests.operations import STREAMED, is_streamed
 from broker.routing import (
     ORDINARY,
     Plan,
@@ -42,7 +42,7 @@ MAX_LABEL = 256
 NOT_FINGERPRINTED = frozenset(
     {
         *("idempotency_key", "session_id", "app", "origin", "store", "asked", "preset_prompt"),
-        *("dialect", "caller_body", "is_instructed"),
+        *("dialect", "caller_body", "is_instructed", "streams"),
     }
 )
 """Options that may differ between requests with the same idempotency key."""
@@ -171,7 +171,7 @@ def _build_row(
         "lane": options.lane.value,
         "model": plan[0].model,
         "provider": plan[0].provider,
-        "stream": options.operation in STREAMED and bool(body.get("stream")),
+        "stream": options.operation in STREAMED and (options.streams or is_streamed(body)),
         "position": 0,
         "attempt": 0,
         "attempts_used": 0,

@@ -62,6 +62,7 @@ quirks = ["vertex"]
 NATIVE = (
     *("sim", "sim-echo", "sim-tools", "sim-tools2", "sim-json", "sim-reason", "sim-image"),
     *("sim-401", "sim-429-retry7", "sim-529", "sim-errstream", "sim-cut", "sim-reason-tools"),
+    "sim-chunk50",
 )
 APART = ("sim-story-cut", "sim-story-chunk100")
 """Models of the provider `apart`, which answers in the background by the Responses API."""

@@ -11,6 +11,7 @@ from broker.completion import (
     Chunk,
     Completion,
     CompletionRequest,
+    Document,
     ErrorType,
     Failure,
     Json,
@@ -124,6 +125,16 @@ class BackgroundReader(ABC):
 
         Raises MalformedAnswerError and ProviderFailureError.
         """
+
+
+class DocumentReader(ABC):
+    """A stream reader whose answer is a document: its chunks have events, and no choices."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def document(self) -> Document:
+        """Return the whole answer, after `close`."""
 
 
 class Adapter(ABC):

@@ -101,6 +101,8 @@ class ProviderCalls:
         async def store(answer: BackgroundAnswer) -> None:
             await self._store(run, answer)
 
+        if isinstance(adapter, OperationAdapter) and not adapter.streams:
+            run.request = replace(run.request, stream=False)
         run.assembly = Assembly(show)
         with self.recorder.in_flight(job.endpoint.key):
             return await call(

@@ -192,9 +192,10 @@ class Recording:
         envelope = Envelope.of(job)
         response = orjson.dumps(envelope.body(answer, receipt))
         if job.stream:
-            tier = answer.service_tier if isinstance(answer, Completion) else None
-            usage = envelope.usage_chunk(receipt, apart=run.usage_apart, service_tier=tier)
-            run.events.usage(usage)
+            for chunk in envelope.last_chunks(
+                answer, receipt, apart=run.usage_apart, shown=run.events.shown
+            ):
+                run.events.usage(chunk)
         run.events.end("completed", _facts(job), response=None if job.stream else response)
         return Finished(
             job=job,

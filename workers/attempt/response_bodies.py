@@ -12,6 +12,7 @@ from broker.requests.operations import PICTURES, Operation
 from broker.usage import render_usage
 from broker.values import immutable
 from workers.attempt.cost import AttemptCost
+from workers.attempt.media_events import render_last_events
 
 
 @immutable
@@ -61,16 +62,33 @@ class Envelope:
             "model": self.model,
             "provider": self.provider,
         }
-        usage = usage_json(receipt) | _openai_counts(receipt.usage, self.operation)
-        return facts | answer.body | {"usage": usage}
+        return facts | answer.body | {"usage": self._usage(receipt)}
+
+    def _usage(self, receipt: AttemptCost) -> Json:
+        return usage_json(receipt) | _openai_counts(receipt.usage, self.operation)
 
     def chunk(self, chunk: Chunk) -> Json:
+        if chunk.event is not None:
+            return chunk.event
         body = self._chunk(self._choices(chunk.choices, "delta"))
         if chunk.system_fingerprint:
             body["system_fingerprint"] = chunk.system_fingerprint
         return body
 
-    def usage_chunk(
+    def last_chunks(
+        self, answer: Completion | Document, receipt: AttemptCost, *, apart: bool, shown: bool
+    ) -> Sequence[Json]:
+        """Return the chunks that end a stream, the last with the whole usage.
+
+        `shown` means that the caller has received a part of the answer.
+        """
+        if isinstance(answer, Completion):
+            return [self._usage_chunk(receipt, apart=apart, service_tier=answer.service_tier)]
+        return render_last_events(
+            self.operation, answer, self.created, self._usage(receipt), shown=shown
+        )
+
+    def _usage_chunk(
         self, receipt: AttemptCost, *, apart: bool, service_tier: str | None = None
     ) -> Json:
         """Return the last chunk of a stream, with the whole usage and the tier that served it.
@@ -111,11 +129,13 @@ def _text_choice(choice: Json, message: Json) -> Json:
 
 
 def _openai_counts(usage: Usage, operation: Operation) -> Json:
-    """Return the counts as OpenAI names them for images and transcriptions.
+    """Return the counts as OpenAI names them for images and sound.
 
     The types of its SDK require them (`images_response.Usage`, `transcription.UsageTokens`).
     """
     counts: Json = {"input_tokens": usage.prompt_tokens, "output_tokens": usage.completion_tokens}
+    if operation is Operation.SPEECH:
+        return counts
     if operation in PICTURES:
         images = usage.input_image or 0
         details = {"text_tokens": usage.prompt_tokens - images, "image_tokens": images}

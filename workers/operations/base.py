@@ -26,6 +26,7 @@ class OperationAdapter(ABC):
     """One operation on one wire."""
 
     operation: ClassVar[Operation]
+    streams: ClassVar[bool] = False  # the wire has streams of this operation
     wires: ClassVar[tuple[str, ...]]
 
     @abstractmethod

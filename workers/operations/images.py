@@ -14,7 +14,7 @@ from broker.ids import new_id
 from broker.requests.data_uris import read_data_uri
 from broker.requests.operations import Operation
 from broker.requests.pictures import MASK, REFERENCES, list_references, read_mask
-from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
+from workers.adapters.base import HttpRequest, MalformedAnswerError, StreamReader, Upstream
 from workers.adapters.openai.adapter import build_headers, build_url
 from workers.operations.base import (
     OperationAdapter,
@@ -24,6 +24,7 @@ from workers.operations.base import (
     with_vendor_address,
 )
 from workers.operations.forms import FormFile, build_form
+from workers.operations.image_stream import STATED, ImageStreamReader
 
 PNG = "image/png"
 SIGNATURES = {
@@ -44,13 +45,13 @@ VARIATION_PROMPT = (
 )
 
 _OWN_FIELDS = frozenset({*REFERENCES, MASK, "response_format"})
-_STATED = ("background", "size", "quality", "output_format")
 
 
 class OpenAiImages(OperationAdapter):
     """Pictures from a prompt, or from a prompt and other pictures."""
 
     operation = Operation.IMAGES
+    streams = True
     wires = ("openai", "azure")
 
     def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
@@ -63,11 +64,17 @@ class OpenAiImages(OperationAdapter):
         parsed = parse_answer(body)
         media: list[Media] = []
         data = [_store_image(entry, media) for entry in require_list(parsed, "data")]
-        facts: Json = {name: parsed[name] for name in _STATED if name in parsed}
+        facts: Json = {name: parsed[name] for name in STATED if name in parsed}
         return Document(
             body={"data": data, **facts, **keep_form(request)},
             usage=read_image_usage(parsed.get("usage")),
             media=media,
+        )
+
+    def create_stream_reader(self, request: CompletionRequest) -> StreamReader:
+        number = request.body.get("n") or 1
+        return ImageStreamReader(
+            self.operation, number, keep_form(request), read_image, read_image_usage
         )
 
 
@@ -81,6 +88,7 @@ class OpenAiImageVariations(OpenAiImages):
     """Variations of a picture."""
 
     operation = Operation.IMAGE_VARIATIONS
+    streams = False
 
     def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         fields = _select_fields(request)
@@ -93,6 +101,10 @@ class OpenAiImageVariations(OpenAiImages):
 def _select_fields(request: CompletionRequest) -> Json:
     """Return the fields of the body for the vendor, without pictures."""
     fields = {name: value for name, value in request.body.items() if name not in _OWN_FIELDS}
+    if request.stream:
+        fields["stream"] = True
+    else:
+        fields.pop("partial_images", None)
     if request.model.startswith(ASKS_FOR_BYTES):
         fields["response_format"] = "b64_json"
     return fields

@@ -22,6 +22,7 @@ from workers.operations.base import OperationAdapter, build_json_request, requir
 
 class OpenAiCompletions(OperationAdapter):
     operation = Operation.COMPLETIONS
+    streams = True
     wires = ("openai", "azure")
 
     def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:

@@ -1,22 +1,32 @@
 """POST /v1/audio/speech and /v1/audio/transcriptions."""
 
+from base64 import b64encode
+from collections.abc import Iterator
 from typing import Any, Final
 
 import orjson
 
 from workers.simulator.http import Upload, form, required_text
 from workers.simulator.media import samples, seconds, wav
+from workers.simulator.openai_shapes import event
 from workers.simulator.openai_wire import Operation
 from workers.simulator.replies import count_tokens
-from workers.simulator.wire import JSON, Head, Json, Reply, Request, invalid
+from workers.simulator.wire import EVENT_STREAM, JSON, Head, Json, Reply, Request, invalid
 
 WAV: Final = b"audio/wav"
 PCM: Final = b"audio/pcm"
 LONGEST: Final = 4096  # characters
 
 
+PIECES: Final = 8
+SSE: Final = "sse"
+
+
 class Speech(Operation):
-    """Speech: a tone as long as the text, as bare samples for `pcm`, otherwise as a WAV file."""
+    """Speech: a tone as long as the text, as bare samples for `pcm`, otherwise as a WAV file.
+
+    It comes in pieces: as bytes, or as events.
+    """
 
     def understand(self, call: Json, head: Head) -> Request:
         del head
@@ -26,15 +36,31 @@ class Speech(Operation):
         if not call.get("voice"):
             raise invalid("Missing required parameter: 'voice'")
         content = PCM if call.get("response_format") == "pcm" else WAV
-        return Request(call["model"], text=text, tokens=count_tokens(text), detail=content)
+        form = call.get("stream_format") or "audio"
+        tokens = count_tokens(text)
+        return Request(call["model"], stream=True, text=text, tokens=tokens, detail=(content, form))
 
     def content(self, request: Request) -> bytes:
-        content: bytes = request.detail
-        return content
+        content: bytes
+        content, form = request.detail
+        return EVENT_STREAM if form == SSE else content
 
     def answer(self, request: Request, reply: Reply) -> bytes:
         del reply
-        return samples(request.text) if request.detail == PCM else wav(request.text)
+        return samples(request.text) if request.detail[0] == PCM else wav(request.text)
+
+    def events(self, request: Request, reply: Reply) -> Iterator[bytes]:
+        sound = self.answer(request, reply)
+        size = -(-len(sound) // PIECES)
+        pieces = [sound[at : at + size] for at in range(0, len(sound), size)]
+        if request.detail[1] != SSE:
+            yield from pieces
+            return
+        for piece in pieces:
+            yield event({"type": "speech.audio.delta", "audio": b64encode(piece).decode()})
+        usage = {"input_tokens": request.tokens, "output_tokens": 2 * request.tokens}
+        usage["total_tokens"] = sum(usage.values())
+        yield event({"type": "speech.audio.done", "usage": usage})
 
 
 TEXT: Final = b"text/plain; charset=utf-8"

@@ -147,7 +147,7 @@ async def read_body(
     open. Whitespace after it does not extend the time for the end of the connection.
     """
     body = bytearray()
-    may_end_early = _is_json(response.headers) and "content-length" not in response.headers
+    may_end_early = is_json(response.headers) and "content-length" not in response.headers
     pieces = response.pieces()
     until: float | None = None
     try:
@@ -252,7 +252,8 @@ def _media_type(headers: Mapping[str, str]) -> str:
     return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _is_json(headers: Mapping[str, str]) -> bool:
+def is_json(headers: Mapping[str, str]) -> bool:
+    """Return whether an answer is JSON, by its content type."""
     media_type = _media_type(headers)
     return media_type.endswith(("/json", "+json"))
 

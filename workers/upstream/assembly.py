@@ -31,6 +31,9 @@ class Assembly:
 
     def add(self, chunk: Chunk) -> bool:
         """Add a chunk. Return whether it has content."""
+        if chunk.event is not None:
+            self._show(chunk)
+            return True
         self._collect(chunk)
         if not chunk.choices:
             return False

@@ -22,6 +22,7 @@ from workers.adapters.base import (
     Adapter,
     BackgroundReader,
     CutOffError,
+    DocumentReader,
     HttpRequest,
     MalformedAnswerError,
     StreamReader,
@@ -34,6 +35,7 @@ from workers.upstream.answer_body import (
     find_usage,
     is_event_stream,
     is_in_background,
+    is_json,
     looks_like_events,
     read_body,
     read_stream,
@@ -228,13 +230,13 @@ class ProviderCall:
         """
         adapter, body = self.adapter, b""
         try:
-            if self.reader or self.request.stream or is_event_stream(response.headers):
+            if self.reader or self._is_streamed(response):
                 self.reader = self.reader or adapter.create_stream_reader(self.request)
                 await read_stream(
                     *(response, self.reader, self.watch, self.max_bytes, self.assembly),
                     on_background=self._store_background,
                 )
-                return self.assembly.completion()
+                return self._finish()
             body = await read_body(response, self.watch, self.max_bytes)
             if isinstance(adapter, Adapter) and looks_like_events(body):
                 return self._replay(body)
@@ -244,6 +246,18 @@ class ProviderCall:
         except (MalformedAnswerError, AnswerTooLargeError, *SHAPE_ERRORS) as error:
             stated = adapter.read_usage(find_usage(body, adapter.usage_name))
             raise UnreadableError(stated or self.assembly.completion().usage) from error
+
+    def _is_streamed(self, response: ProviderResponse) -> bool:
+        """Return whether an answer is read as a stream. Some vendors stream no documents."""
+        if isinstance(self.adapter, OperationAdapter) and is_json(response.headers):
+            return False
+        return self.request.stream or is_event_stream(response.headers)
+
+    def _finish(self) -> Completion | Document:
+        """Return the answer of a stream that has been read."""
+        if isinstance(self.reader, DocumentReader):
+            return self.reader.document()
+        return self.assembly.completion()
 
     def _replay(self, body: bytes) -> Completion:
         """Read events in a body with another content type."""

@@ -48,13 +48,18 @@ class PictureRequest(OperationRequest):
         None, description="The form of the images: a link, or base64; both without it."
     )
     seed: int | None = Field(None, description="A number for repeatable images.")
-    stream: Literal[False] | None = Field(None, description="False: images are not streamed.")
 
 
 class DrawingRequest(PictureRequest):
     """The fields of images that are made from a prompt, alone or with other pictures."""
 
     prompt: Prompt = Field(description="The description of the image.")
+    stream: bool | None = Field(
+        None, description="Whether the images come as server-sent events, after partial ones."
+    )
+    partial_images: Annotated[int, Field(ge=0, le=MOST_PARTIAL_IMAGES)] | None = Field(
+        None, description="The number of partial images of a stream."
+    )
     quality: str | None = Field(None, description="The quality, e.g. `high`.")
     background: Literal["transparent", "opaque", "auto"] | None = Field(
         None, description="`transparent`, `opaque` or `auto`."
@@ -99,3 +104,4 @@ class ImageVariationRequest(PictureRequest):
     images: Annotated[list[Picture], Field(min_length=1, max_length=1)] = Field(
         description="The picture to vary, in a list."
     )
+    stream: Literal[False] | None = Field(None, description="False: variations are not streamed.")

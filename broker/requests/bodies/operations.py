@@ -1,6 +1,6 @@
 """Bodies of the operations besides chat: OpenAI's fields, and OpenRouter's for rerank and sound.
 
-Of these only text completions can be streamed; `stream: true` is refused for the others.
+Text completions, images and speech can be streamed; `stream: true` is refused for the others.
 """
 
 from typing import Annotated, Any, Literal
@@ -144,7 +144,12 @@ class SpeechRequest(OperationRequest):
     speed: Annotated[float, Field(ge=0.25, le=4)] | None = Field(
         None, description="The speed; 1 is normal."
     )
-    stream_format: Literal["audio"] | None = Field(None, description="`audio`: the sound itself.")
+    stream_format: Literal["audio", "sse"] | None = Field(
+        None, description="`audio`: the sound itself; `sse`: server-sent events with it."
+    )
+    stream: bool | None = Field(
+        None, description="Whether the events of the job have the sound as it comes."
+    )
 
 
 SCHEMAS: dict[Operation, type[BaseModel]] = {
