@@ -17,6 +17,7 @@ from api.jobs.call_timeout import POLL_SECONDS, timeout_end
 from api.jobs.styles import AnswerRenderer
 from api.jobs.views import WITH_MEDIA, render_job
 from broker.accounts import Principal
+from broker.clock import seconds
 from broker.completion import Json
 from broker.enums import JobState
 from broker.events.job_events import Event
@@ -72,7 +73,8 @@ async def end_response(
     if body is None:  # the last event of a streamed job does not repeat the answer
         return await stored_response(services, principal, job_id, renderer)
     if renderer is not None:
-        shown = renderer.render(job_id, body, outcome.get("attempt", 0))
+        attempt, completed = outcome.get("attempt", 0), outcome.get("completed_at")
+        shown = renderer.render(job_id, body, attempt, completed)
         return json_response(shown, 200, {**headers, **renderer.headers})
     if media.has_media(body):
         return await asyncio.to_thread(media.media_response, services, body, headers)
@@ -89,7 +91,8 @@ async def stored_response(
         raise delete_after_delivery.gone_error(job_id)
     headers = job_headers(job_id)
     if renderer is not None:
-        body = renderer.render(job_id, orjson.loads(answer), reports.find_answering_attempt(found))
+        attempt, completed = reports.find_answering_attempt(found), seconds(found.job.ended_at)
+        body = renderer.render(job_id, orjson.loads(answer), attempt, completed)
         return json_response(body, 200, {**headers, **renderer.headers})
     if found.job.operation in WITH_MEDIA:
         body = orjson.loads(answer)

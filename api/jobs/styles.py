@@ -102,12 +102,14 @@ class AnswerRenderer:
         text = "; ".join(self.warnings)[:MAX_WARNINGS]
         return {WARNINGS_HEADER: "".join(each if " " <= each <= "~" else "?" for each in text)}
 
-    def render(self, job_id: str, answer: Json, attempt: int) -> Json:
+    def render(self, job_id: str, answer: Json, attempt: int, completed: int | None) -> Json:
         """Return the body of the answer; `answer` is the chat completion of an attempt.
 
-        `job_id` differs from the id of `job` when the call repeats an earlier one.
+        `job_id` differs from the id of `job` when the call repeats an earlier one. `completed` is
+        the end of the job in Unix seconds.
         """
-        return self.style.render_answer(replace(self.job, id=job_id), answer, attempt)
+        job = replace(self.job, id=job_id, completed=completed)
+        return self.style.render_answer(job, answer, attempt)
 
     def create_stream(self, job_id: str) -> StreamRenderer:
         """Return a new renderer of the events of a job."""

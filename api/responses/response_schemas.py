@@ -51,7 +51,9 @@ class ResponseObject(_Open):
     id: str = Field(description="The id of the response: that of its job with `resp_`.")
     object: Literal["response"] = Field(description="Always `response`.")
     created_at: int = Field(description="The time of the request, in Unix seconds.")
-    completed_at: None = Field(description="Null: OpenAI's field, not used here.")
+    completed_at: int | None = Field(
+        description="The time at which it was completed, in Unix seconds."
+    )
     status: Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"] = (
         Field(description="The state of the response.")
     )

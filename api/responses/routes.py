@@ -113,9 +113,8 @@ async def get_response(  # one parameter for each of the query
         raise InvalidRequestError(
             "starting_after: is for events: add stream=true.", param="starting_after"
         )
-    response = json_response(
-        stored.render_response(found), 200, responses.job_headers(found.job.id)
-    )
+    shown = await stored.read_response(services, found)
+    response = json_response(shown, 200, responses.job_headers(found.job.id))
     return delete_after_delivery.mark_after_response(services, found, response)
 
 
@@ -150,7 +149,8 @@ async def cancel_response(
             services, principal, listener, seconds=CANCEL_SECONDS, fresh=False
         )
     found = await stored.find_response(services, principal, response_id)
-    return json_response(stored.render_response(found), 200, responses.job_headers(job_id))
+    shown = await stored.read_response(services, found)
+    return json_response(shown, 200, responses.job_headers(job_id))
 
 
 @router.get("/{response_id}/input_items", response_model=InputItemPage, dependencies=[INCLUDE])

@@ -8,12 +8,14 @@ from redis.exceptions import RedisError
 from api.core.services import Services
 from api.jobs.actions import find_job
 from broker.accounts import Principal
+from broker.clock import seconds
 from broker.completion import Json
 from broker.dialects.base import DialectJob
 from broker.dialects.responses import answer, ids
 from broker.dialects.responses.input_items import list_references
 from broker.dialects.responses.items import continue_turn, read_object
-from broker.dialects.responses.stream import RunTracker
+from broker.dialects.responses.output_items import COMPLETED, INCOMPLETE
+from broker.dialects.responses.stream import ResponseStream, RunTracker
 from broker.enums import Dialect, JobState, Kept
 from broker.errors import InvalidRequestError, NotFoundError
 from broker.events import job_events
@@ -24,8 +26,11 @@ from broker.jobs.states import INACTIVE
 from broker.requests.operations import Operation
 
 PREVIOUS = "previous_response_id"
+CALLS = frozenset({"function_call", "custom_tool_call", "tool_search_call"})
 MAX_REFERENCED = 50
 """The most responses that the item references of one input may name."""
+
+_WITH_ANSWER = frozenset({COMPLETED, INCOMPLETE})
 
 
 async def find_response(services: Services, principal: Principal, id_: str) -> JobReport:
@@ -47,11 +52,37 @@ def read_dialect_job(report: JobReport) -> DialectJob:
     """Return a job as the dialect renders it."""
     job = report.job
     body = read_object(report.payload.caller_body)
-    return DialectJob(job.id, job.model, job.created_at // 1000, body)
+    return DialectJob(job.id, job.model, job.created_at // 1000, body, seconds(job.ended_at))
+
+
+async def read_response(services: Services, report: JobReport) -> Json:
+    """Return the response of a job in its state, as the last event of its stream has it.
+
+    The log of a stream has the items of an answer that broke off, and the order of the items of an
+    answer with calls. Others have one order only.
+    """
+    rendered = render_response(report)
+    kinds = {item["type"] for item in rendered["output"]}
+    is_ordered = rendered["status"] in _WITH_ANSWER and not (kinds & CALLS and kinds - CALLS)
+    if is_ordered or not report.payload.has_log:
+        return rendered
+    last = await _read_last_response(services, report)
+    known = {item["id"] for item in rendered["output"]}
+    is_whole = last is not None and known <= {item["id"] for item in last["output"]}
+    return last if last is not None and is_whole else rendered
+
+
+async def _read_last_response(services: Services, report: JobReport) -> Json | None:
+    stream, last = ResponseStream(read_dialect_job(report)), None
+    async for page in _read_log(services, report):
+        for event in page:
+            for each in stream.translate(event):
+                last = each.get("response", last)
+    return last
 
 
 def render_response(report: JobReport) -> Json:
-    """Return the response of a job in its state."""
+    """Return the response of a job in its state, from its chat completion."""
     job, state = read_dialect_job(report), report.job.state
     if state is JobState.COMPLETED:
         chat = read_object(report.payload.response)

@@ -280,6 +280,7 @@ def lines(
             _jobs.c.model,
             _jobs.c.created_at,
             _payloads.c.caller_body,
+            _jobs.c.ended_at,
         )
         .select_from(
             _lines.outerjoin(_jobs, _jobs.c.id == _lines.c.job_id).outerjoin(

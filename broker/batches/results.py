@@ -111,7 +111,8 @@ def _render_in_dialect(line: LineRow, dialect: Dialect, response: bytes) -> Any:
     if translator is None:
         return orjson.Fragment(response)
     body = orjson.loads(line.caller_body) if line.caller_body else {}
-    job = DialectJob(line.job_id or "", line.model or "", (line.created_at or 0) // 1000, body)
+    created, ended = (line.created_at or 0) // 1000, (line.ended_at or 0) // 1000
+    job = DialectJob(line.job_id or "", line.model or "", created, body, ended)
     return translator.render(job, orjson.loads(response))
 
 

@@ -59,3 +59,4 @@ class LineRow(NamedTuple):
     model: str | None = None  # the model requested first
     created_at: int | None = None
     caller_body: bytes | None = None  # JSON: the body in the dialect
+    ended_at: int | None = None

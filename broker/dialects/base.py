@@ -23,3 +23,4 @@ class DialectJob:
     model: str  # the slug of the requested model
     created: int  # Unix seconds
     body: Json  # the caller's body, in the dialect; empty once it was deleted
+    completed: int | None = None  # Unix seconds, once it has an answer

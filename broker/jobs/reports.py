@@ -8,6 +8,7 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, Select, case, cast, exists, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 
+from broker.clock import seconds
 from broker.completion import AttemptOutcome
 from broker.enums import JobState
 from broker.events import job_events
@@ -283,6 +284,8 @@ def end_event(report: JobReport) -> dict[str, Any]:
     if report.generation is not None and report.attempts:  # none: another job's call answered it
         end["queued_ms"] = report.attempts[-1].queued_ms
         end["attempt"] = report.attempts[-1].number
+    if report.job.state is JobState.COMPLETED:
+        end["completed_at"] = seconds(report.job.ended_at)
     if report.payload.response is not None:
         end["response"] = orjson.Fragment(report.payload.response)
     if report.job.error is not None:

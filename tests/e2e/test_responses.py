@@ -161,6 +161,7 @@ def test_background(client: openai.OpenAI) -> None:
     while response.status in {"queued", "in_progress"}:
         response = client.responses.retrieve(response.id)
     assert response.output_text
+    assert response.completed_at >= response.created_at
     events = list(client.responses.retrieve(response.id, stream=True))
     assert [each.sequence_number for each in events] == list(range(len(events)))
     assert events[-1].response == response
@@ -199,6 +200,25 @@ def test_a_response_is_cancelled(client: openai.OpenAI) -> None:
     assert client.responses.retrieve(response.id).status == "cancelled"
     *_, last = client.responses.retrieve(response.id, stream=True)
     assert (last.type, last.response.status) == ("response.failed", "cancelled")
+
+
+def test_a_response_that_was_cancelled_keeps_what_it_had_produced(client: openai.OpenAI) -> None:
+    asked = {"model": "sim/sim-tok400-chunk50", "input": "Hi", "background": True}
+    events, seen = iter(client.responses.create(**asked, stream=True)), ""
+    for event in events:
+        if event.type == "response.output_text.delta":
+            seen += event.delta
+            break
+    id_ = f"resp_{event.item_id.split('_')[1]}"
+    while client.responses.cancel(id_).status == "in_progress":
+        pass
+    *rest, last = events
+    seen += "".join(each.delta for each in rest if each.type == "response.output_text.delta")
+    [item] = last.response.output
+    assert (last.response.status, item.status) == ("cancelled", "incomplete")
+    assert item.content[0].text == seen
+    assert client.responses.retrieve(id_) == last.response
+    assert last.response.completed_at is None
 
 
 def test_a_response_is_deleted(client: openai.OpenAI) -> None:

@@ -8,7 +8,7 @@ import orjson
 import structlog
 from sqlalchemy.exc import DataError, OperationalError
 
-from broker.clock import now_ms
+from broker.clock import now_ms, seconds
 from broker.completion import (
     AttemptOutcome,
     Completion,
@@ -196,10 +196,12 @@ class Recording:
                 answer, receipt, apart=run.usage_apart, shown=run.events.shown
             ):
                 run.events.usage(chunk)
-        run.events.end("completed", _facts(job), response=None if job.stream else response)
+        now = now_ms()
+        facts = _facts(job) | {"completed_at": seconds(now)}
+        run.events.end("completed", facts, response=None if job.stream else response)
         return Finished(
             job=job,
-            now=now_ms(),
+            now=now,
             generation=receipt.generation(job, answer, run.timings),
             response=response,
             timings=run.timings,

@@ -74,13 +74,17 @@ def find_ended_status(finish_reason: str | None) -> str:
     return INCOMPLETE if finish_reason in _REASONS else COMPLETED
 
 
-def render_failure(job: DialectJob, end: Json) -> Json:
-    """Return the response of a job without an answer; `end` is the data of its last event."""
+def render_failure(job: DialectJob, end: Json, output: Sequence[Json] = ()) -> Json:
+    """Return the response of a job without an answer; `end` is the data of its last event.
+
+    `output` has the items that it had produced.
+    """
+    facts: Json = {"output": list(output)}
     if end["status"] == JobState.CANCELLED:
-        return _render(job, CANCELLED)
+        return _render(job, CANCELLED, facts)
     _, message, metadata = describe_job_failure(end)
     error = {"code": find_code(metadata), "message": message, "metadata": metadata}
-    return _render(job, FAILED, {"error": error})
+    return _render(job, FAILED, facts | {"error": error})
 
 
 def find_code(metadata: Json) -> str:
@@ -124,7 +128,7 @@ def _render(job: DialectJob, status: str, facts: Mapping[str, Any] | None = None
         "id": ids.response_id(job.id),
         "object": "response",
         "created_at": job.created,
-        "completed_at": None,
+        "completed_at": job.completed if status == COMPLETED else None,
         "status": status,
         "error": None,
         "incomplete_details": None,

@@ -1,7 +1,8 @@
 """The items of an answer's output: reasoning, a message, calls of tools, and images.
 
 The order is the one of a chat message: reasoning, text, calls, images. A stream shows its items in
-the order in which they begin, which differs only for a model that reasons or speaks after a call.
+the order in which they begin, which differs only for a model that reasons or speaks after a call. A
+stored response has the order of its stream (`api/responses/stored.py`).
 """
 
 from collections.abc import Sequence

@@ -6,6 +6,7 @@ are numbered from a multiple of `ATTEMPT_STEP`, so that no number repeats whatev
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import orjson
 
@@ -106,7 +107,8 @@ class ResponseStream:
             yield from self._finish(orjson.loads(event.data))
         elif event.is_end:
             yield from self._open_run()
-            response = answer.render_failure(self._job, orjson.loads(event.data))
+            items = () if self._output is None else self._output.list_items()
+            response = answer.render_failure(self._job, orjson.loads(event.data), items)
             yield {"type": "response.failed", "response": response}
 
     def _open_run(self) -> Iterable[Json]:
@@ -169,7 +171,8 @@ class ResponseStream:
         found = {**self._facts, "choices": [output.choice()]}
         events, items = output.finish(answer.find_output_status(found))
         yield from events
-        response = answer.render_finished(self._job, found, items)
+        job = replace(self._job, completed=end.get("completed_at"))
+        response = answer.render_finished(job, found, items)
         yield {"type": _LAST_EVENTS[response["status"]], "response": response}
 
     def _get_output(self) -> OutputStream:

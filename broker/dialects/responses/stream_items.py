@@ -9,6 +9,7 @@ from broker.dialects.accumulation import ChoiceCollector
 from broker.dialects.responses import reasoning
 from broker.dialects.responses.output_items import (
     IN_PROGRESS,
+    INCOMPLETE,
     OutputStyle,
     read_content,
     render_annotation,
@@ -90,6 +91,16 @@ class OutputStream:
                 self._show_whole(whole)
         shown = [rendered.get(item.id, item.shown) for item in self._items.values()]
         return self._pop(), shown
+
+    def list_items(self) -> list[Json]:
+        """Return the items so far, for an answer that has broken off."""
+        rendered = {
+            item["id"]: item for item in render_output(self.choice(), self._style, INCOMPLETE)
+        }
+        return [
+            rendered.get(item.id, item.shown) | ({"status": INCOMPLETE} if item.is_open else {})
+            for item in self._items.values()
+        ]
 
     def _take(self, delta: Json, logprobs: Json) -> None:
         if delta.get("reasoning") or delta.get("reasoning_details"):
