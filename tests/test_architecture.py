@@ -47,6 +47,7 @@ def test_adapters_know_the_words_and_each_other_only(graph):
     words = {
         "broker.completion",
         "broker.requests.data_uris",
+        "broker.requests.hints",
         "broker.requests.native",
         "broker.errors",
         "broker.security.redaction",

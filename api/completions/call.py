@@ -17,7 +17,13 @@ from api.jobs import actions, call_timeout, delete_after_delivery, responses, su
 from api.jobs.call_timeout import bound_wait
 from api.jobs.media_streaming import DocumentEvents, SoundStream, find_sound_type
 from api.jobs.streaming import EVENT_STREAM, ChunkStream, chunk_response
-from api.jobs.styles import AnswerRenderer, DialectCall, StreamRenderer
+from api.jobs.styles import (
+    AnswerRenderer,
+    DialectCall,
+    StreamRenderer,
+    build_warnings_header,
+    list_unread,
+)
 from api.webhooks.urls import take_webhook
 from broker.accounts import Principal
 from broker.completion import Json
@@ -72,7 +78,12 @@ async def answer_call(
     if is_streamed:
         services.open_streams.take(request, principal)
     cache = response_cache.cache_options(request, principal, job)
-    return await response_cache.serve_cached(services, cache, job, served_answer, replayed_answer)
+    response = await response_cache.serve_cached(
+        services, cache, job, served_answer, replayed_answer
+    )
+    if renderer is None:
+        response.headers.update(build_warnings_header(list_unread(job)))
+    return response
 
 
 async def _stream_job(

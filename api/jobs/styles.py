@@ -82,8 +82,20 @@ class DialectCall:
         """Return the renderer of the answer of this job."""
         created = job.row["created_at"] // 1000
         shown = DialectJob(job.id, job.row["model"], created, self.caller_body)
-        unread = [f"{name}: {job.provider} does not read it" for name in job.unread]
-        return AnswerRenderer(self.style, shown, [*self.translated.warnings, *unread])
+        return AnswerRenderer(self.style, shown, [*self.translated.warnings, *list_unread(job)])
+
+
+def list_unread(job: NewJob) -> Sequence[str]:
+    """Return the warnings about fields that the first endpoint of a job does not read."""
+    return [f"{name}: {job.provider} does not read it" for name in job.unread]
+
+
+def build_warnings_header(warnings: Sequence[str]) -> Mapping[str, str]:
+    """Return the header with these warnings, if there are any."""
+    if not warnings:
+        return {}
+    text = "; ".join(warnings)[:MAX_WARNINGS]
+    return {WARNINGS_HEADER: "".join(each if " " <= each <= "~" else "?" for each in text)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +109,7 @@ class AnswerRenderer:
     @property
     def headers(self) -> Mapping[str, str]:
         """The header with the warnings of the translation, if there are any."""
-        if not self.warnings:
-            return {}
-        text = "; ".join(self.warnings)[:MAX_WARNINGS]
-        return {WARNINGS_HEADER: "".join(each if " " <= each <= "~" else "?" for each in text)}
+        return build_warnings_header(self.warnings)
 
     def render(self, job_id: str, answer: Json, attempt: int, completed: int | None) -> Json:
         """Return the body of the answer; `answer` is the chat completion of an attempt.

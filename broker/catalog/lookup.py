@@ -11,6 +11,7 @@ from broker.pricing import Price
 from broker.providers.configuration import Provider
 from broker.providers.endpoints import Endpoint
 from broker.providers.vendors import vendors
+from broker.requests.hints import NO_HINTS, find_taken
 from broker.requests.operations import (
     DEFAULT_INTERFACES,
     Interface,
@@ -225,12 +226,18 @@ class Catalog:
             replace(
                 each,
                 wire=self._wires[each.provider],
+                hints=self._find_hints(each),
                 batched=self._has_batch_api(each, operation),
             )
             for each in endpoints
             if serves(self._wires[each.provider], operation, each.interface)
             and may_give(each.output_modalities, operation)
         ]
+
+    def _find_hints(self, endpoint: Endpoint) -> frozenset[str]:
+        provider = self.providers.get(endpoint.provider)
+        quirks = NO_HINTS if provider is None else provider.quirks
+        return find_taken(self._wires[endpoint.provider], quirks, endpoint.interface)
 
     def list_operations(self, model: Model) -> list[Operation]:
         """Return the operations that endpoints of a model are known to serve."""

@@ -5,6 +5,7 @@ from dataclasses import field
 from broker.pricing import Price
 from broker.providers.endpoint_stats import EndpointKey
 from broker.requests import parameters
+from broker.requests.hints import NO_HINTS
 from broker.requests.operations import Interface
 from broker.values import immutable
 
@@ -47,6 +48,7 @@ class Endpoint:
     distillable: bool = False  # its license allows training other models on its text
     batched: bool = False  # the provider has a batch API for this operation
     wire: str | None = None  # of its provider, as far as the plan needs it
+    hints: frozenset[str] = NO_HINTS  # likewise, those that its provider takes
     credential: str | None = None  # id of a workspace credential; None = the installation's key
 
     @property

@@ -21,6 +21,7 @@ from broker.lifecycle import coalescing
 from broker.money import usd
 from broker.providers.endpoints import Endpoint
 from broker.queues import REDISPATCH_MS, Lane, build_flow_name
+from broker.requests.hints import find_unread_hints
 from broker.requests.native import find_unread
 from broker.requests.operations import STREAMED, is_streamed
 from broker.routing import (
@@ -96,7 +97,10 @@ def prepare(
         quoted,
         least_nanos=least,
         is_free=_is_free(request, plan),
-        unread=find_unread(body, plan[0].wire or ""),
+        unread=[
+            *find_unread(body, plan[0].wire or ""),
+            *find_unread_hints(body, plan[0].hints),
+        ],
         shares=shares,
     )
 

@@ -277,9 +277,14 @@ def test_what_is_not_stored_is_refused_in_the_background(client: openai.OpenAI) 
 
 def test_warnings_are_in_a_header(client: openai.OpenAI) -> None:
     raw = client.responses.with_raw_response.create(
-        model="sim/sim-echo", input="Hi", tools=[{"type": "web_search"}]
+        model="sim/sim-echo",
+        input="Hi",
+        tools=[{"type": "web_search"}],
+        prompt_cache_key="k",
+        text={"verbosity": "low"},
     )
-    assert "web_search" in raw.headers["x-waybill-warnings"]
+    for name in ("web_search", "prompt_cache_key: sim does", "verbosity: sim does"):
+        assert name in raw.headers["x-waybill-warnings"]
     assert raw.headers["x-job-id"] == f"job_{raw.parse().id.removeprefix('resp_')}"
 
 

@@ -24,6 +24,7 @@ _QUIRKS = frozenset(
         OpenAiQuirk.MAX_TOKENS,
         OpenAiQuirk.NO_STREAM_OPTIONS,
         OpenAiQuirk.NO_DEVELOPER_ROLE,
+        OpenAiQuirk.OPENAI_HINTS,
         OpenAiQuirk.RANDOM_SEED,
         OpenAiQuirk.SHORT_TOOL_IDS,
     }

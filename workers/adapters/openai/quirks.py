@@ -47,6 +47,10 @@ class OpenAiQuirk(StrEnum):
     """Knows the fields that OpenRouter added to OpenAI's: `image_config`, `max_tool_calls`,
     `stop_server_tools_when` and more (OpenRouter, another Waybill)."""
 
+    OPENAI_HINTS = "openai_hints"
+    """Takes OpenAI's hints: `prompt_cache_key`, `prompt_cache_retention`, `safety_identifier` and
+    `verbosity` (OpenAI, Azure). Others do not get them, see `broker/requests/hints.py`."""
+
     GRAMMAR = "grammar"
     """Takes a `response_format` of type `grammar` (Fireworks)."""
 

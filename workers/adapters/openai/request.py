@@ -3,6 +3,7 @@
 from typing import Any
 
 from broker.completion import CompletionRequest, Json
+from broker.requests.hints import HINTS, QUIRKS
 from workers.adapters.base import read_stop_sequences, refuse_rare_formats
 from workers.adapters.openai.quirks import OpenAiQuirk
 from workers.adapters.openai.tool_media import move_result_media
@@ -30,6 +31,9 @@ def fit_fields(body: Json, quirks: frozenset[str]) -> None:
         _drop(body)
         if OpenAiQuirk.GRAMMAR not in quirks:
             refuse_rare_formats(body)
+    if QUIRKS.isdisjoint(quirks):
+        for name in HINTS:
+            body.pop(name, None)
     if OpenAiQuirk.FOUR_STOPS in quirks:
         read_stop_sequences(body, _FOUR)
 

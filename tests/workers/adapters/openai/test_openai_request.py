@@ -3,6 +3,7 @@ import json
 import pytest
 
 from broker.completion import CompletionRequest
+from broker.requests.hints import HINTS, QUIRKS
 from workers.adapters.base import Upstream
 from workers.adapters.openai import OpenAiAdapter
 from workers.adapters.openai.quirks import OpenAiQuirk
@@ -37,6 +38,17 @@ def test_the_plain_request():
         "http-referer": "r",
     }
     assert json.loads(request.body) == {"model": "native/one", "messages": [TURN]}
+
+
+@pytest.mark.parametrize("quirk", [OpenAiQuirk.OPENAI_HINTS, OpenAiQuirk.OPENROUTER_FIELDS])
+def test_hints_are_for_vendors_that_take_them(quirk):
+    hints = dict.fromkeys(HINTS, "low")
+    assert body_of(hints, quirk) == {"model": "native/one", **hints}
+    assert body_of(hints) == {"model": "native/one"}
+
+
+def test_the_quirks_of_hints_are_those_of_the_wire():
+    assert {OpenAiQuirk.OPENAI_HINTS, OpenAiQuirk.OPENROUTER_FIELDS} == QUIRKS
 
 
 def test_azure():
