@@ -73,6 +73,11 @@ COMMANDS = {
         "Run a file as a batch and write each result as soon as it is there.",
     ),
     "batch": Command("cli.commands.batch.command:batch", "Use", "Run files of prompts as batches."),
+    "eval": Command(
+        "cli.commands.eval.command:evaluate",
+        "Use",
+        "Compare models by accuracy: send them prompts, grade the answers, show the figures.",
+    ),
     "compare": Command(
         "cli.commands.compare:compare",
         "Use",

@@ -1,6 +1,8 @@
 """Create an evaluation: check every column and grader, then write it with its prompts."""
 
+import asyncio
 from collections.abc import Sequence
+from pathlib import PurePath
 
 from starlette.responses import Response
 
@@ -9,7 +11,7 @@ from api.core.services import Services
 from api.evaluations.schemas import EvaluationRequest
 from api.jobs import submit
 from api.webhooks.urls import check_receiver
-from broker.accounts import Principal
+from broker.accounts import Principal, Scope
 from broker.clock import now_ms
 from broker.completion import Json
 from broker.enums import Store
@@ -22,6 +24,7 @@ from broker.evaluations.creation import (
     insert_evaluation,
     new_evaluation,
 )
+from broker.evaluations.datasets import SERVED, DatasetError, read_dataset
 from broker.evaluations.grader_options import (
     HttpGrader,
     JudgeGrader,
@@ -35,7 +38,10 @@ from broker.evaluations.view import render_evaluation
 from broker.money import nanos_from_usd
 from broker.queues import Lane
 from broker.requests.operations import Operation
+from broker.storage import files
 from broker.submission import JobOptions
+
+MAX_DATASET_BYTES = 50_000_000
 
 
 async def create_evaluation(
@@ -46,7 +52,7 @@ async def create_evaluation(
 ) -> Response:
     """Answer POST /evaluations."""
     specification = wanted.read_specification()
-    prompts = [AskedPrompt(each) for each in wanted.prompts or ()]
+    prompts = await _read_prompts(services, principal, wanted)
     options = EvaluationOptions(
         wanted.name,
         wanted.completion_window,
@@ -66,6 +72,35 @@ async def create_evaluation(
     if created.replayed:
         headers["Idempotent-Replayed"] = "true"
     return json_response(shown, 202, headers)
+
+
+async def _read_prompts(
+    services: Services, principal: Principal, wanted: EvaluationRequest
+) -> list[AskedPrompt]:
+    if wanted.prompts is not None:
+        return [AskedPrompt(each) for each in wanted.prompts]
+    file_id, owner = wanted.dataset_file_id or "", principal.owner_filter(Scope.FILES)
+    workspace_id = principal.workspace_id
+    row = await services.database.read(files.find, file_id, workspace_id, now_ms(), owner)
+    if row is None:
+        raise _refuse_dataset("there is no such file: upload one with purpose `evals`")
+    if row.bytes > MAX_DATASET_BYTES:
+        raise _refuse_dataset(f"the file has more than {MAX_DATASET_BYTES:,} bytes: split it")
+    suffix = PurePath(row.filename or "").suffix.lower() or ".jsonl"
+    if suffix not in SERVED:
+        raise _refuse_dataset(f"{suffix} is none of {', '.join(SERVED)}; `waybill eval` reads more")
+    try:
+        content = await asyncio.to_thread(services.files.read, row.id)
+        found = await asyncio.to_thread(read_dataset, content, suffix)
+    except FileNotFoundError:
+        raise _refuse_dataset("the content of the file is gone: upload it again") from None
+    except DatasetError as error:
+        raise _refuse_dataset(str(error)) from None
+    return [AskedPrompt(each) for each in found]
+
+
+def _refuse_dataset(reason: str) -> InvalidRequestError:
+    return InvalidRequestError(f"dataset_file_id: {reason}.", param="dataset_file_id")
 
 
 async def _check(

@@ -26,6 +26,11 @@ class EvaluationRequest(Specification):
     prompts: list[Prompt] | None = Field(
         None, min_length=1, max_length=MAX_PROMPTS, description="The prompts."
     )
+    dataset_file_id: str | None = Field(
+        None,
+        description="An uploaded file with the prompts, in place of `prompts`: JSONL, JSON, CSV or "
+        "TSV, by the end of its name.",
+    )
     completion_window: str = Field(
         "24h", description="The time that the evaluation may take: 15m to 7d."
     )
@@ -38,8 +43,8 @@ class EvaluationRequest(Specification):
 
     @model_validator(mode="after")
     def _check_prompts(self) -> "EvaluationRequest":
-        if self.prompts is None:
-            raise ValueError("give `prompts`")
+        if (self.prompts is None) == (self.dataset_file_id is None):
+            raise ValueError("give either `prompts` or `dataset_file_id`")
         return self
 
     def read_specification(self) -> Specification:

@@ -3,15 +3,18 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pyarrow import parquet
 
-from tests.installation import Installation, until
+from tests.installation import KEY, REPOSITORY, Installation, until
 
 ENDED = {"completed", "cancelled", "expired", "failed"}
 MODELS = ["sim/sim-echo", "sim/sim-words"]
@@ -234,3 +237,60 @@ def test_what_cannot_be_evaluated_is_refused(
     answer = installation.http.post("/evaluations", json=asked)
     assert answer.status_code in {400, 404}, answer.text
     assert says in answer.text
+
+
+def waybill(installation: Installation, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = installation.environment | {
+        "WAYBILL_URL": installation.root,
+        "WAYBILL_API_KEY": KEY,
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "cli", *arguments],
+        env=environment,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_on_the_command_line(installation: Installation, tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts.csv"
+    prompts.write_text("prompt,expected\nalpha,alpha\nbeta gamma,beta\n")
+    rubric = tmp_path / "rubric.txt"
+    rubric.write_text("Be long, and correct.")
+    outputs = [
+        tmp_path / f"out{suffix}" for suffix in (".csv", ".parquet", ".jsonl", ".md", ".json")
+    ]
+    arguments = ["-m", MODELS[0], "-m", f"{MODELS[0]}=sim", "--samples", "2", "--grader", "exact"]
+    judge = f"judge:model=sim/sim-judge,rubric=@{rubric},pass_score=2"
+    wanted = [word for path in outputs for word in ("-o", str(path))]
+    done = waybill(installation, "eval", str(prompts), *arguments, "--grader", judge, *wanted)
+    assert done.returncode == 0, done.stderr
+    assert f"{MODELS[0]} (sim)" in done.stdout
+    assert "not significant" in done.stdout
+    found = json.loads(outputs[4].read_text())
+    assert found["specification"]["graders"][1]["rubric"] == rubric.read_text()
+    assert outputs[3].read_text().startswith("| model | exact | judge |")
+    rows = list(csv.DictReader(outputs[0].open()))
+    assert len(rows) == len(outputs[2].read_text().splitlines()) == 8
+    assert parquet.read_table(outputs[1]).num_rows == 8
+    again = waybill(installation, "eval", found["id"])  # what another terminal shows
+    assert again.stdout == done.stdout
+    prompts.write_text("prompt,expected\n,alpha\n")
+    bad = waybill(installation, "eval", str(prompts), *arguments)
+    assert (bad.returncode, "row 1: give either" in bad.stderr) == (1, True)
+
+
+def test_prompts_of_an_uploaded_file(installation: Installation) -> None:
+    content = b'{"input": "say it", "ideal": "say it"}\n'
+    file = {"file": ("samples.jsonl", content)}
+    uploaded = installation.http.post("/files", data={"purpose": "evals"}, files=file).json()
+    body = {"models": MODELS[:1], "graders": [{"type": "exact"}]}
+    found = awaited(
+        installation, create(installation, **body, dataset_file_id=uploaded["id"])["id"]
+    )
+    assert found["summary"]["columns"][0]["graders"][0]["accuracy"]["value"] == 1.0
+    answer = installation.http.post("/evaluations", json=body | {"dataset_file_id": "file_x"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "dataset_file_id")

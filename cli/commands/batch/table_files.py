@@ -7,12 +7,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from broker.spreadsheets import cell
+from broker.spreadsheets import cell, read_csv
 
 Row = dict[str, Any]
 TABLES = frozenset({".csv", ".tsv", ".parquet"})
 PARQUET_ROWS = 1_000  # read or written at a time
-LONGEST_FIELD = 1 << 24
 
 
 class TableError(Exception):
@@ -47,15 +46,13 @@ def writing_rows(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Row],
 
 
 def _csv_rows(path: Path) -> Iterator[Row]:
-    csv.field_size_limit(LONGEST_FIELD)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            for row in csv.DictReader(file, delimiter=_delimiter(path), restval=""):
-                if None in row:
-                    raise TableError(f"{path}: a row has more fields than there are columns")
-                yield dict(row)
-    except (UnicodeDecodeError, csv.Error) as error:
+            yield from read_csv(file, _delimiter(path))
+    except UnicodeDecodeError as error:
         raise TableError(f"{path} cannot be read: {error}") from None
+    except ValueError as error:
+        raise TableError(f"{path}: {error}") from None
 
 
 @contextlib.contextmanager

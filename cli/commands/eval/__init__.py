@@ -1,0 +1,1 @@
+"""`waybill eval` and `waybill replay`: compare models by accuracy."""
