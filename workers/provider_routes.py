@@ -8,7 +8,7 @@ from broker.providers.pacing import ProviderLimits
 from broker.requests.operations import Interface, Operation
 from workers.adapters.base import Adapter, Upstream
 from workers.adapters.openai.quirks import OpenAiQuirk
-from workers.adapters.registry import ADAPTERS, RESPONSES
+from workers.adapters.registry import ADAPTERS, RESPONSES, WITHOUT_CHATS, find_adapter
 from workers.operations.base import OperationAdapter
 from workers.operations.registry import operation_adapter
 
@@ -44,11 +44,11 @@ def build_routes(providers: Mapping[str, Provider]) -> dict[str, ProviderRoute]:
 
 
 def _build_route(provider: Provider) -> ProviderRoute:
-    adapter = ADAPTERS.get(provider.wire)
+    adapter = find_adapter(provider.wire)
     if adapter is None:
         raise SystemExit(
             f"waybill: provider {provider.slug!r} has wire {provider.wire!r}; "
-            f"known wires are {', '.join(sorted(ADAPTERS))}"
+            f"known wires are {', '.join(sorted({**ADAPTERS, **WITHOUT_CHATS}))}"
         )
     known = adapter.quirks | {OpenAiQuirk.INLINE_MEDIA} | _other_wire_quirks(provider)
     if unknown := provider.quirks - known:

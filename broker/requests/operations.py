@@ -46,6 +46,9 @@ SERVED: dict[str, frozenset[Operation]] = {
     ),
     "gemini": frozenset({Operation.CHAT, Operation.EMBEDDINGS}) | PICTURES,
     "cohere": frozenset({Operation.CHAT, Operation.EMBEDDINGS, Operation.RERANK}),
+    "bfl": PICTURES - {Operation.IMAGE_VARIATIONS},
+    "fal": PICTURES - {Operation.IMAGE_VARIATIONS},
+    "stability": PICTURES - {Operation.IMAGE_VARIATIONS},
 }
 """By wire; a missing wire serves chat only. A test compares it with the workers' registry."""
 

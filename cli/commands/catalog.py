@@ -26,7 +26,7 @@ from cli.commands.provider_checks import probe
 from cli.database import open_database
 from cli.messages import print_error
 from cli.output import open_console
-from workers.adapters.registry import ADAPTERS
+from workers.adapters.registry import ADAPTERS, WITHOUT_CHATS
 
 MODELS_DEV = "https://models.dev/api.json"
 TIMEOUT_SECONDS = 30
@@ -53,7 +53,7 @@ def fetch_model_list(provider: Provider) -> Any:
     """Return a provider's list of models. Raises PriceSourceError."""
     if provider.wire != "openai":
         raise PriceSourceError(f"{provider.slug} does not list its models as OpenAI does")
-    headers = probe(provider, ADAPTERS[provider.wire]).headers
+    headers = probe(provider, {**ADAPTERS, **WITHOUT_CHATS}[provider.wire]).headers
     try:
         return _get_json(provider.base_url + MODELS_PATH, dict(headers))
     except ValueError:

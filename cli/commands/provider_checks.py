@@ -14,7 +14,7 @@ from broker.completion import CompletionRequest, ErrorType
 from broker.providers.configuration import Provider, fill_placeholders
 from workers.adapters.base import Adapter, HttpRequest
 from workers.adapters.bedrock.adapter import with_credentials
-from workers.adapters.registry import ADAPTERS
+from workers.adapters.registry import ADAPTERS, WITHOUT_CHATS
 from workers.provider_routes import build_routes, build_upstream
 
 TIMEOUT_SECONDS = 10
@@ -38,6 +38,9 @@ BASE_URL_HINTS: Mapping[str, str] = {  # the usual form of each wire's base URL
     "anthropic": "it usually ends in /v1",
     "gemini": "it usually ends in /v1beta (Google AI Studio) or /v1 (Vertex AI)",
     "cohere": "it is the host alone, as https://api.cohere.com",
+    "bfl": "it ends in /v1",
+    "fal": "it is the host of the queue, as https://queue.fal.run",
+    "stability": "it is the host alone, as https://api.stability.ai",
     "bedrock": "it is the region's host, as https://bedrock-runtime.us-east-1.amazonaws.com",
 }
 NO_LIST_STATUSES = frozenset({httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED})
@@ -59,7 +62,7 @@ def check(provider: Provider, http: httpx.Client) -> Finding:
         build_routes({provider.slug: provider})
     except SystemExit as refusal:
         return Finding(is_well=False, text=str(refusal).removeprefix("waybill: "))
-    adapter = ADAPTERS[provider.wire]
+    adapter = {**ADAPTERS, **WITHOUT_CHATS}[provider.wire]
     request = probe(provider, adapter)
     try:
         response = http.request(request.method, request.url, headers=dict(request.headers))

@@ -59,6 +59,21 @@ base_url = "{root}/v1"
 options = {{ project = "p", region = "r" }}
 quirks = ["vertex"]
 """
+PICTURES = """
+[[providers]]
+slug = "bfl"
+wire = "bfl"
+base_url = "{root}/bfl/v1"
+[[providers]]
+slug = "fal"
+wire = "fal"
+base_url = "{root}/fal"
+[[providers]]
+slug = "stability"
+wire = "stability"
+base_url = "{root}"
+"""
+PICTURE_WIRES = ("bfl", "fal", "stability")
 NATIVE = (
     *("sim", "sim-echo", "sim-tools", "sim-tools2", "sim-json", "sim-reason", "sim-image"),
     *("sim-401", "sim-429-retry7", "sim-529", "sim-errstream", "sim-cut", "sim-reason-tools"),
@@ -77,13 +92,24 @@ def wired(settings: dict[str, str] | None = None) -> Installation:
     """
     installation = Installation({"WAYBILL_DEFAULT_MAX_ATTEMPTS": "1", **(settings or {})})
     root = f"http://127.0.0.1:{installation.simulator_port}"
-    providers = PROVIDERS.format(root=root).replace("\nwire", '\napi_key = "any"\nwire')
+    providers = (
+        (PROVIDERS + PICTURES).format(root=root).replace("\nwire", '\napi_key = "any"\nwire')
+    )
     models = [_model(wire, native, native) for wire in WIRES for native in NATIVE]
     models += [_model("apart", native, native) for native in APART]
     models += [_model(wire, "sees", "sim", SEES) for wire in WIRES]
     models += [_model(wire, "reads", "sim-echo", ("text",)) for wire in WIRES]
+    models += [_picture_model(wire) for wire in PICTURE_WIRES]
     installation.config.write_text("\n".join([installation.config.read_text(), providers, *models]))
     return installation
+
+
+def _picture_model(wire: str) -> str:
+    return (
+        f'[[models]]\nslug = "{wire}/sim"\noutput_modalities = ["image"]\n'
+        f'input_modalities = ["text", "image"]\n'
+        f'endpoints = [{{ provider = "{wire}", model = "sim", image_output = "0.04" }}]\n'
+    )
 
 
 def _model(wire: str, name: str, native: str, modalities: tuple[str, ...] = ()) -> str:

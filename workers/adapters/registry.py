@@ -10,6 +10,7 @@ from workers.adapters.gemini import GeminiAdapter
 from workers.adapters.mistral import MistralAdapter
 from workers.adapters.openai import OpenAiAdapter
 from workers.adapters.openai.adapter import AzureAdapter
+from workers.adapters.picture_wires import BlackForestLabsWire, FalWire, StabilityWire
 from workers.adapters.responses import AzureResponsesAdapter, ResponsesAdapter
 
 ADAPTERS: Mapping[str, Adapter] = {
@@ -25,6 +26,17 @@ ADAPTERS: Mapping[str, Adapter] = {
         ResponsesAdapter(),
     )
 }  # fmt: skip
+
+WITHOUT_CHATS: Mapping[str, Adapter] = {
+    adapter.wire: adapter for adapter in (BlackForestLabsWire(), FalWire(), StabilityWire())
+}
+"""The adapters of wires that have other operations only."""
+
+
+def find_adapter(wire: str) -> Adapter | None:
+    """Return the adapter of a wire, or None for an unknown one."""
+    return ADAPTERS.get(wire) or WITHOUT_CHATS.get(wire)
+
 
 RESPONSES: Mapping[str, Adapter] = {
     "openai": ResponsesAdapter(),

@@ -11,11 +11,13 @@ from broker.completion import (
     AttemptOutcome,
     BackgroundAnswer,
     Chunk,
+    Document,
     ErrorType,
     Failure,
 )
 from broker.lifecycle import BegunAnswer, ClaimedJob, store_begun_answers
 from broker.providers.health import Recorder
+from broker.requests.operations import PICTURES
 from broker.storage.database import Database
 from workers.adapters.base import Adapter, Upstream
 from workers.attempt.attachments import Attachments
@@ -26,6 +28,7 @@ from workers.attempt.response_bodies import Envelope
 from workers.attempt.usage_counts import credible
 from workers.media import Annotator
 from workers.media.fetching import body_size
+from workers.media.links import fetch_pictures
 from workers.operations.base import OperationAdapter
 from workers.provider_routes import ProviderRoute
 from workers.upstream.assembly import Assembly
@@ -78,6 +81,8 @@ class ProviderCalls:
                 reservation.shrink(body_size(job.request) + prepared.fetched)
             annotator = Annotator(prepared.annotations)
             answer = await self._send(run, adapter, upstream, annotator)
+            if isinstance(answer, Document) and job.operation in PICTURES:
+                answer = await fetch_pictures(answer, self.attachments.fetch)
             return annotator.answer(replace(answer, usage=credible(answer.usage)))
 
     async def _send(

@@ -141,7 +141,10 @@ def with_pieces(
 def _count_pictures(answer: Completion | Document) -> int:
     """Return the number of pictures in an answer."""
     if isinstance(answer, Document):
-        return sum(each.media_type.startswith("image/") for each in answer.media)
+        pictures = sum(each.media_type.startswith("image/") for each in answer.media)
+        data = answer.body.get("data")
+        links = [each for each in data if "url" in each] if isinstance(data, list) else []
+        return pictures + len(links)
     return sum(len(choice["message"].get("images") or ()) for choice in answer.choices)
 
 

@@ -3,10 +3,19 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import orjson
 
-from broker.completion import Completion, CompletionRequest, Document, Failure, Json, Usage
+from broker.completion import (
+    BackgroundAnswer,
+    Completion,
+    CompletionRequest,
+    Document,
+    Failure,
+    Json,
+    Usage,
+)
 from broker.requests.operations import Operation
 from workers.adapters.base import (
     HttpRequest,
@@ -47,6 +56,52 @@ class OperationAdapter(ABC):
 
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         return read_error(status, headers, body)
+
+
+class JobAdapter(OperationAdapter):
+    """An operation that the provider makes as a job: it is submitted once, then polled.
+
+    The job goes on without a connection, and another process can continue to poll it.
+    """
+
+    @abstractmethod
+    def read_submission(self, body: bytes, upstream: Upstream) -> BackgroundAnswer:
+        """Return what identifies the submitted job. Raises MalformedAnswerError."""
+
+    @abstractmethod
+    def build_poll(self, answer: BackgroundAnswer, upstream: Upstream) -> HttpRequest:
+        """Return the request for the state of a job."""
+
+    @abstractmethod
+    def read_poll(
+        self, body: bytes, answer: BackgroundAnswer, request: CompletionRequest, upstream: Upstream
+    ) -> Document | HttpRequest | None:
+        """Return the result of a job, the request for its result, or None while it is running.
+
+        Raises MalformedAnswerError, and ProviderFailureError for a job that has failed.
+        """
+
+    def build_cancellation(
+        self,
+        answer: BackgroundAnswer,  # noqa: ARG002
+        upstream: Upstream,  # noqa: ARG002
+    ) -> HttpRequest | None:
+        """Return the request that stops a job, or None where the provider has none."""
+        return None
+
+
+def require_same_site(url: object, upstream: Upstream) -> str:
+    """Return an address that a provider names for its job, which gets the provider's key.
+
+    Raises MalformedAnswerError for an address at another site.
+    """
+    base = urlsplit(upstream.base_url)
+    named = urlsplit(url if isinstance(url, str) else "")
+    is_same = (named.scheme, named.netloc) == (base.scheme, base.netloc)
+    sites = {".".join((each.hostname or "").rsplit(".", 2)[-2:]) for each in (base, named)}
+    if not isinstance(url, str) or not (is_same or (named.scheme == "https" and len(sites) == 1)):
+        raise MalformedAnswerError("the address of the job is not at the provider")
+    return url
 
 
 def require_list(body: Json, name: str) -> list[Json]:

@@ -15,7 +15,14 @@ from workers.operations.embeddings import (
 from workers.operations.gemini_images import GeminiImageEdits, GeminiImages, GeminiImageVariations
 from workers.operations.images import OpenAiImageEdits, OpenAiImages, OpenAiImageVariations
 from workers.operations.moderations import OpenAiModerations
+from workers.operations.picture_jobs import (
+    BlackForestLabsEdits,
+    BlackForestLabsImages,
+    FalEdits,
+    FalImages,
+)
 from workers.operations.rerank import CohereRerank, OpenAiRerank
+from workers.operations.stability_images import StabilityEdits, StabilityImages
 from workers.operations.text_completions import OpenAiCompletions
 
 OPERATIONS: Mapping[tuple[Operation, str], OperationAdapter] = {
@@ -34,6 +41,12 @@ OPERATIONS: Mapping[tuple[Operation, str], OperationAdapter] = {
         GeminiImages(),
         GeminiImageEdits(),
         GeminiImageVariations(),
+        BlackForestLabsImages(),
+        BlackForestLabsEdits(),
+        FalImages(),
+        FalEdits(),
+        StabilityImages(),
+        StabilityEdits(),
         OpenAiTranscriptions(),
         OpenAiSpeech(),
     )

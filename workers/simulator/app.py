@@ -18,8 +18,9 @@ from workers.simulator.http import (
     Send,
 )
 from workers.simulator.image_operations import find_image
-from workers.simulator.model_calls import RESPONSES, generate, wire_at
+from workers.simulator.model_calls import PICTURES, RESPONSES, generate, wire_at
 from workers.simulator.openai_shapes import model_list
+from workers.simulator.picture_jobs import JobRoutes
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Handler = Callable[[Exchange, Counters], Awaitable[None]]
@@ -29,6 +30,7 @@ def create_app(counters: Counters | None = None) -> Application:
     """Return a simulator with its own counters."""
     counted = counters or Counters()
     batches = BatchRoutes()
+    pictures = JobRoutes(PICTURES)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -43,6 +45,7 @@ def create_app(counters: Counters | None = None) -> Application:
                     ROUTES.get((exchange.method, exchange.path))
                     or batches.at(exchange)
                     or RESPONSES.stored.at(exchange)
+                    or pictures.at(exchange)
                 )
                 await (handler or elsewhere)(exchange, counted)
         except ClientGoneError:

@@ -13,6 +13,15 @@ from workers.simulator.http import ClientGoneError, Exchange
 from workers.simulator.image_operations import ImageEdits, Images, ImageVariations
 from workers.simulator.media_operations import Speech, Transcriptions
 from workers.simulator.openai_wire import OpenAIChat
+from workers.simulator.picture_jobs import (
+    BFL,
+    FAL,
+    STABILITY,
+    BflJobs,
+    FalJobs,
+    JobStore,
+    StabilityForms,
+)
 from workers.simulator.replies import compose
 from workers.simulator.responses_wire import OpenAIResponses
 from workers.simulator.text_operations import (
@@ -123,8 +132,19 @@ GEMINI: Final = re.compile(
 )
 
 
+PICTURES: Final = JobStore()
+PICTURE_WIRES: Final[dict[str, Wire]] = {
+    BFL: BflJobs(PICTURES),
+    FAL: FalJobs(PICTURES),
+    STABILITY: StabilityForms(),
+}
+
+
 def wire_at(exchange: Exchange) -> Wire | None:
     """Return the wire at the path of a POST, if there is one."""
+    for path, pictures in PICTURE_WIRES.items():
+        if exchange.path.startswith(path):
+            return pictures
     if wire := WIRES.get(exchange.path):
         return wire
     if azure := AZURE.fullmatch(exchange.path):

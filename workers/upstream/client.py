@@ -32,7 +32,7 @@ from workers.adapters.base import (
     ProviderFailureError,
     Upstream,
 )
-from workers.operations.base import OperationAdapter
+from workers.operations.base import JobAdapter, OperationAdapter
 from workers.upstream.answer_body import AnswerTooLargeError, Stopwatch
 from workers.upstream.connection import (
     HEADER_LIMIT,
@@ -42,6 +42,7 @@ from workers.upstream.connection import (
 )
 from workers.upstream.decompression import DecodingError, decompress
 from workers.upstream.provider_call import SHAPE_ERRORS, ProviderCall, UnreadableError
+from workers.upstream.provider_jobs import run_job
 from workers.upstream.response import ProviderResponse
 
 MOST_HEADERS = 1_000  # header lines of an answer
@@ -151,6 +152,8 @@ async def call(made: ProviderCall) -> AttemptAnswer:
         return built
     try:
         async with watch.running():
+            if isinstance(made.adapter, JobAdapter):
+                return await run_job(made, made.adapter, built)
             return await made.run(built)
     except (aiohttp.ClientError, OSError) as error:
         if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):

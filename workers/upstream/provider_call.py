@@ -61,7 +61,7 @@ LOST = (aiohttp.ClientError, OSError, CutOffError)
 """Exceptions raised where a connection ends before its answer."""
 
 _OK = 200
-_AGAIN = frozenset({408, 429, 500, 502, 503, 504, 529})
+AGAIN = frozenset({408, 429, 500, 502, 503, 504, 529})
 """Statuses of a continuation that may work a little later."""
 
 log = structlog.get_logger()
@@ -158,7 +158,7 @@ class ProviderCall:
                 continue
             if not isinstance(answer, Failure):
                 return answer
-            if answer.http_status not in _AGAIN:
+            if answer.http_status not in AGAIN:
                 log.info("upstream.not_continued", provider=slug, error=answer.message)
                 return await self._poll(adapter, reader, lost)
         raise lost
@@ -175,7 +175,7 @@ class ProviderCall:
         while True:
             built = adapter.build_continuation(reader, self.upstream, stream=False)
             status, body = await self._fetch(built)
-            if status is not None and status not in _AGAIN:
+            if status is not None and status not in AGAIN:
                 if status != _OK:
                     raise lost
                 if (chunks := self._read_whole(reader, body)) is not None:

@@ -1,0 +1,69 @@
+"""Vendors of pictures with wires of their own: jobs that are polled, and forms."""
+
+import base64
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from tests.e2e.conftest import PNG
+from tests.e2e.wires import PICTURE_WIRES
+from tests.installation import Installation
+
+EVERY = pytest.mark.parametrize("wire", PICTURE_WIRES)
+PROMPT = "A red square"
+
+
+def drawn(answer: Any) -> list[bytes]:
+    return [base64.b64decode(each.b64_json) for each in answer.data]
+
+
+@EVERY
+def test_a_picture_is_stored_and_paid_by_the_piece(sdk: openai.OpenAI, wire: str) -> None:
+    images = sdk.images.generate(model=f"{wire}/sim", prompt=PROMPT, size="1024x1024")
+    [image] = images.data
+    assert httpx.get(image.url).content == base64.b64decode(image.b64_json)
+    assert image.b64_json.startswith("iVBOR")
+    assert images.usage.cost == pytest.approx(0.04)
+
+
+@EVERY
+def test_a_picture_is_changed(sdk: openai.OpenAI, wire: str) -> None:
+    model = f"{wire}/sim"
+    edit = sdk.images.edit
+    made = drawn(sdk.images.generate(model=model, prompt=PROMPT))
+    changed = drawn(edit(model=model, prompt=PROMPT, image=("a.png", PNG)))
+    masked = drawn(edit(model=model, prompt=PROMPT, image=("a.png", PNG), mask=("m.png", PNG)))
+    assert len({*made, *changed, *masked}) == 3
+
+
+@EVERY
+def test_a_refusal_is_final_with_its_reason_and_costs_nothing(
+    wires: Installation, wire: str
+) -> None:
+    asked = {"model": f"{wire}/sim", "prompt": f"a forbidden thing by {wire}"}
+    answer = wires.http.post("/images/generations", json=asked)
+    assert answer.status_code == 400, answer.text
+    error = answer.json()["error"]
+    assert error["metadata"]["error_type"] == "content_policy_violation"
+    assert "The image was blocked" in error["message"]
+    job = wires.job(answer.headers["x-job-id"])
+    assert [each["outcome"] for each in job["attempts"]] == ["rejected"]
+    assert wires.ask("SELECT count(*) FROM generations WHERE job_id = ?", job["id"])[0][0] == 0
+
+
+def test_several_pictures_come_where_the_vendor_makes_them(sdk: openai.OpenAI) -> None:
+    images = sdk.images.generate(model="fal/sim", prompt=PROMPT, n=3)
+    assert len(set(drawn(images))) == 3
+    assert images.usage.cost == pytest.approx(0.12)
+    with pytest.raises(openai.BadRequestError, match="n: the provider makes one picture"):
+        sdk.images.generate(model="bfl/sim", prompt=PROMPT, n=2)
+    with pytest.raises(openai.BadRequestError, match="images: the provider takes one picture"):
+        sdk.images.edit(model="stability/sim", prompt=PROMPT, image=[("a.png", PNG)] * 2)
+
+
+def test_a_job_streams_its_picture_at_the_end(sdk: openai.OpenAI) -> None:
+    [only] = list(sdk.images.generate(model="bfl/sim", prompt=PROMPT, stream=True))
+    assert only.type == "image_generation.completed"
+    assert only.usage.cost == pytest.approx(0.04)
