@@ -40,8 +40,12 @@ class Request:
         return cls(parts.hostname or "", parts.port or 80, data, is_whole)
 
 
+_LAST_EVENTS = (b"event: response.completed\n", b"event: message_stop\n")
+"""The last events of streams in the dialects."""
+
+
 def _is_whole_stream(text: bytes) -> bool:
-    return text.rstrip().endswith(b"[DONE]")
+    return text.rstrip().endswith(b"[DONE]") or any(end in text for end in _LAST_EVENTS)
 
 
 def _is_whole_answer(text: bytes) -> bool:

@@ -13,13 +13,13 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import batches, deliveries, meters
+from tests.benchmarks import batches, deliveries, dialects, meters
 from tests.benchmarks.load import Result, load
 from tests.installation import KEY, Installation, chat
 
 SYNC = ((1, 400), (16, 2_000), (64, 4_000), (256, 6_000))  # callers, calls
 MODELS = '[[models]]\nslug = "sim/{0}"\nendpoints = [{{ provider = "sim", model = "{0}" }}]\n'
-EXTRA = "".join(MODELS.format(name) for name in ("sim-tok97-chunk10",))
+EXTRA = "".join(MODELS.format(name) for name in ("sim-tok97-chunk10", dialects.MODEL))
 SETTINGS = {"WAYBILL_WORKER_CONCURRENCY": "2000"}
 
 console = Console(width=140)
@@ -29,6 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--webhooks", action="store_true", help="only deliveries of webhooks")
     parser.add_argument("--batch", type=int, metavar="LINES", help="only a batch of LINES lines")
+    parser.add_argument("--dialects", action="store_true", help="only calls in the dialects")
     arguments = parser.parse_args()
     uvloop.install()
     console.print(
@@ -40,6 +41,9 @@ def main() -> None:
             return
         if arguments.batch:
             console.print(batches.measured(installation, arguments.batch))
+            return
+        if arguments.dialects:
+            console.print(dialects.measured(installation))
             return
         sync_calls(installation)
         streams(installation)
