@@ -78,6 +78,11 @@ COMMANDS = {
         "Use",
         "Compare models by accuracy: send them prompts, grade the answers, show the figures.",
     ),
+    "replay": Command(
+        "cli.commands.eval.replay:replay",
+        "Use",
+        "Send the prompts of past calls to other models, and compare the answers.",
+    ),
     "compare": Command(
         "cli.commands.compare:compare",
         "Use",

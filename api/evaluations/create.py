@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from pathlib import PurePath
 
 from starlette.responses import Response
@@ -32,6 +33,7 @@ from broker.evaluations.grader_options import (
     SimilarityGrader,
 )
 from broker.evaluations.lines import build_body
+from broker.evaluations.replay import ReplaySearch, find_prompts
 from broker.evaluations.rows import Plan
 from broker.evaluations.specification import Specification
 from broker.evaluations.view import render_evaluation
@@ -59,7 +61,9 @@ async def create_evaluation(
         None if wanted.max_cost is None else nanos_from_usd(wanted.max_cost),
         key,
     )
-    new = new_evaluation(specification, prompts, options, principal, now_ms())
+    search = None if wanted.replay is None else wanted.replay.model_dump_json()
+    now = now_ms()
+    new = new_evaluation(specification, prompts, options, principal, now, search=search)
     await _check(services, principal, new, prompts)
     created = await services.database.write(insert_evaluation, new)
     found = await services.database.read(
@@ -79,6 +83,8 @@ async def _read_prompts(
 ) -> list[AskedPrompt]:
     if wanted.prompts is not None:
         return [AskedPrompt(each) for each in wanted.prompts]
+    if wanted.replay is not None:
+        return await _find_past_prompts(services, principal, wanted.replay)
     file_id, owner = wanted.dataset_file_id or "", principal.owner_filter(Scope.FILES)
     workspace_id = principal.workspace_id
     row = await services.database.read(files.find, file_id, workspace_id, now_ms(), owner)
@@ -97,6 +103,19 @@ async def _read_prompts(
     except DatasetError as error:
         raise _refuse_dataset(str(error)) from None
     return [AskedPrompt(each) for each in found]
+
+
+async def _find_past_prompts(
+    services: Services, principal: Principal, search: ReplaySearch
+) -> list[AskedPrompt]:
+    find = partial(find_prompts, shows_presets=Scope.PRESETS in principal.scopes)
+    owner = principal.owner_filter(Scope.JOBS)
+    found = await services.database.read(find, principal.workspace_id, search, owner)
+    if not found:
+        raise InvalidRequestError(
+            "replay: no completed chat matches whose prompt and answer are kept.", param="replay"
+        )
+    return found
 
 
 def _refuse_dataset(reason: str) -> InvalidRequestError:

@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from api.core.bodies import JsonBody
 from broker.completion import Json
+from broker.evaluations.replay import ReplaySearch
 from broker.evaluations.specification import MAX_PROMPTS, Prompt, Specification
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00]*$")]
@@ -31,6 +32,11 @@ class EvaluationRequest(Specification):
         description="An uploaded file with the prompts, in place of `prompts`: JSONL, JSON, CSV or "
         "TSV, by the end of its name.",
     )
+    replay: ReplaySearch | None = Field(
+        None,
+        description="Past jobs whose prompts are sent again, in place of `prompts`. Their answers "
+        "are the column `recorded`, and the expected answers.",
+    )
     completion_window: str = Field(
         "24h", description="The time that the evaluation may take: 15m to 7d."
     )
@@ -43,8 +49,9 @@ class EvaluationRequest(Specification):
 
     @model_validator(mode="after")
     def _check_prompts(self) -> "EvaluationRequest":
-        if (self.prompts is None) == (self.dataset_file_id is None):
-            raise ValueError("give either `prompts` or `dataset_file_id`")
+        sources = (self.prompts, self.dataset_file_id, self.replay)
+        if sum(each is not None for each in sources) != 1:
+            raise ValueError("give one of `prompts`, `dataset_file_id` and `replay`")
         return self
 
     def read_specification(self) -> Specification:

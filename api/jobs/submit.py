@@ -46,7 +46,8 @@ async def prepare_job(
         merged = await with_preset(services, principal, body)
         if merged is not body:
             prompted = presets.is_prompted(body, merged)
-            options = replace(options, asked=body, preset_prompt=prompted)
+            slug = presets.find_slug(body)
+            options = replace(options, asked=body, preset=slug, preset_prompt=prompted)
         affinity = await find_affinity(request, services, principal, merged)
         return admit_job(services, principal, merged, options, inside=inside, affinity=affinity)
     except WaybillError as refusal:

@@ -108,6 +108,7 @@ class Reader:
             extra={"custom_id": line.custom_id},
             dialect=target.dialect,
             caller_body=caller_body,
+            preset=_find_preset(line, target, batch),
             preset_prompt=(
                 target.operation is Operation.CHAT and presets.is_prompted(line.body, body)
             ),
@@ -163,6 +164,14 @@ def _translate(line: Line, target: Target, options: Options) -> tuple[Line, Json
     given = add_defaults(line.body, replace(options, service_tier=None))
     body = TRANSLATORS[target.dialect].translate(given).body
     return replace(line, body=body), given
+
+
+def _find_preset(line: Line, target: Target, batch: BatchRow) -> str | None:
+    """Return the slug of the preset of a line, or else of its batch."""
+    if target.operation is not Operation.CHAT:
+        return None
+    own = presets.find_slug(line.body)
+    return own or presets.find_slug(add_defaults(line.body, options_of(batch)))
 
 
 def _lines_webhook(batch: BatchRow) -> str | None:

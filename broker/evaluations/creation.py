@@ -52,8 +52,13 @@ def new_evaluation(
     options: EvaluationOptions,
     principal: Principal,
     now: int,
+    *,
+    search: str | None = None,
 ) -> NewEvaluation:
-    """Return the evaluation to insert. Raises InvalidRequestError for one that is too large."""
+    """Return the evaluation to insert. Raises InvalidRequestError for one that is too large.
+
+    `search` is the search that found the prompts, if one did: a repeated request may find others.
+    """
     evaluation_id = new_id("eval_")
     is_replay = any(each.recorded_job_id for each in prompts)
     rows = [
@@ -80,7 +85,7 @@ def new_evaluation(
         is_replay=is_replay,
         max_cost_nanos=options.max_cost_nanos,
         idempotency_key=options.idempotency_key,
-        fingerprint=_fingerprint(stored, rows, options, principal),
+        fingerprint=_fingerprint(stored, search or rows, options, principal),
     )
     return NewEvaluation(row, rows)
 
@@ -154,12 +159,12 @@ def _check_size(
 
 def _fingerprint(
     specification: str,
-    rows: Sequence[PromptRow],
+    prompts: Sequence[PromptRow] | str,
     options: EvaluationOptions,
     principal: Principal,
 ) -> str:
     """Return a digest of the request. It contains the key if that sees only its own objects."""
-    contents = [(row.content, row.recorded_job_id) for row in rows]
+    contents = prompts if isinstance(prompts, str) else [row.content for row in prompts]
     details = [options.name, options.completion_window, options.max_cost_nanos]
     owner = principal.owner_filter(Scope.JOBS)
     canonical = orjson.dumps([specification, contents, details, owner])

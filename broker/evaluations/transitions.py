@@ -18,6 +18,7 @@ from broker.enums import EvaluationState, StopReason
 from broker.errors import ConflictError, NotFoundError
 from broker.evaluations.reports import lock_evaluation
 from broker.evaluations.rows import OPEN, CellRow, EvaluationRow
+from broker.lifecycle.retention import DELETED_PROMPT
 from broker.storage.tables import Evaluation, EvaluationCell, EvaluationPrompt, table
 
 _evaluations = table(Evaluation)
@@ -104,7 +105,8 @@ def end_evaluation(connection: Connection, end: EvaluationEnd) -> bool:
     if row is None:
         return False
     if not end.keeps_prompts:
-        connection.execute(delete(_prompts).where(_prompts.c.evaluation_id == row.id))
+        own = update(_prompts).where(_prompts.c.evaluation_id == row.id)
+        connection.execute(own.values(content=DELETED_PROMPT))
     _update(connection, row.id, state=end.state, summary=end.summary, ended_at=end.now)
     return True
 

@@ -43,6 +43,7 @@ class JobSearch:
     end_user: str | None = None
     session_id: str | None = None
     trace_id: str | None = None
+    preset: str | None = None  # the slug of the preset that the request named
     owner: str | None = None  # only the jobs of this key
     metadata: Mapping[str, str] = field(default_factory=dict)
 
@@ -66,6 +67,8 @@ def narrow(query: Select[Any], search: JobSearch, dialect: str) -> Select[Any]:
     conditions = {("metadata", name): value for name, value in search.metadata.items()}
     if search.trace_id is not None:
         conditions["trace", "trace_id"] = search.trace_id
+    if search.preset is not None:
+        conditions["preset", "slug"] = search.preset
     if conditions:
         query = query.join(_payloads, _payloads.c.job_id == _jobs.c.id)
     for path, value in conditions.items():

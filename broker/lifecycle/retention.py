@@ -20,6 +20,7 @@ from broker.security.signed_links import LINK_SECONDS
 from broker.storage.tables import (
     Batch,
     Delivery,
+    EvaluationPrompt,
     Job,
     JobPayload,
     StoredFile,
@@ -37,6 +38,10 @@ _files = table(StoredFile)
 _batches = table(Batch)
 _deliveries = table(Delivery)
 _workspaces = table(Workspace)
+_prompts = table(EvaluationPrompt)
+
+DELETED_PROMPT = '{"prompt":"(deleted)"}'
+"""The content of a prompt that replayed a job whose contents were deleted."""
 
 _SOMETHING_KEPT = or_(_jobs.c.kept.is_(None), _jobs.c.kept != Kept.NOTHING.value)
 _ENDED = _jobs.c.ended_at.is_not(None)
@@ -223,6 +228,8 @@ def _delete_contents(
     if not ids:
         return
     _mark(connection, ids, kept)
+    replays = update(_prompts).where(_prompts.c.recorded_job_id.in_(ids))
+    connection.execute(replays.values(content=DELETED_PROMPT))
     deleted = dict.fromkeys(("caller_body", "response", "events", "extra"))
     _set_payloads(connection, ids, request=b"", **deleted)
     connection.execute(

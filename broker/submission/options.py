@@ -41,6 +41,7 @@ class JobOptions:
     caller_body: Json | None = None  # the body before its translation from that dialect
     is_instructed: bool = False  # the first message is for this request only
     asked: Json | None = None  # the body before a preset was merged into it
+    preset: str | None = None  # the slug of the preset that was merged into the body
     preset_prompt: bool = (
         False  # the first message is a preset's prompt, not visible to every reader
     )

@@ -42,7 +42,16 @@ MAX_LABEL = 256
 
 NOT_FINGERPRINTED = frozenset(
     {
-        *("idempotency_key", "session_id", "app", "origin", "store", "asked", "preset_prompt"),
+        *(
+            "idempotency_key",
+            "session_id",
+            "app",
+            "origin",
+            "store",
+            "asked",
+            "preset",
+            "preset_prompt",
+        ),
         *("dialect", "caller_body", "is_instructed", "streams"),
     }
 )
@@ -129,6 +138,7 @@ def _encode_extra(body: Json, options: JobOptions) -> str | None:
     """Return the JSON of metadata, trace and origin that is stored with the job."""
     metadata = {**(body.get("metadata") or {}), **(options.extra.get("metadata") or {})}
     details = {"metadata": metadata, "trace": body.get("trace"), "origin": options.origin}
+    details["preset"] = None if options.preset is None else {"slug": options.preset}
     details["preset_prompt"] = options.preset_prompt
     details["is_instructed"] = options.is_instructed
     extra = options.extra | {name: value for name, value in details.items() if value}

@@ -294,3 +294,40 @@ def test_prompts_of_an_uploaded_file(installation: Installation) -> None:
     assert found["summary"]["columns"][0]["graders"][0]["accuracy"]["value"] == 1.0
     answer = installation.http.post("/evaluations", json=body | {"dataset_file_id": "file_x"})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "dataset_file_id")
+
+
+def test_past_calls_are_replayed_against_other_models(
+    installation: Installation, tmp_path: Path
+) -> None:
+    def call(prompt: str, **headers: str) -> str:
+        body = {"model": "sim/sim-words", "messages": [{"role": "user", "content": prompt}]}
+        told = installation.http.post(
+            "/chat/completions", json=body | {"max_tokens": 50}, headers=headers
+        )
+        assert told.status_code == 200, told.text
+        return str(told.headers["x-job-id"])
+
+    ids = [call(f"again {'word ' * n}", **{"X-Title": "replayed"}) for n in range(3)]
+    call("kept by nobody", **{"X-Title": "replayed", "X-Store": "none"})
+    call("of another app", **{"X-Title": "other"})
+    out = tmp_path / "replay.json"
+    wanted = ["-w", "app=replayed", "-m", "sim/sim-words", "-m", "sim/sim-echo"]
+    done = waybill(installation, "replay", *wanted, "--grader", "exact", "-o", str(out))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(out.read_text())
+    assert found["columns"] == ["recorded", "sim/sim-words", "sim/sim-echo"]
+    assert (found["baseline"], found["prompts"], found["answers"]["total"]) == ("recorded", 3, 6)
+    recorded, same, other = found["summary"]["columns"]
+    assert (recorded["answered"], same["unchanged"], other["unchanged"]) == (3, 1.0, 0.0)
+    assert recorded["cost"] == same["cost"] > 0
+    differences = {each["name"]: each for each in found["summary"]["differences"]}
+    assert differences["sim/sim-echo"]["difference"]["value"] == -1.0
+    cells = results(installation, found["id"])
+    assert [cell["answer"]["job_id"] for cell in cells[::3]] == ids[::-1]  # newest first
+    # what is deleted of a job is deleted of its replay
+    assert installation.http.delete(f"/jobs/{ids[0]}").status_code == 200
+    last = results(installation, found["id"])[-3]
+    assert (last["prompt"], last["expected"], last["answer"]["answer"]) == ("(deleted)", None, None)
+    nothing = {"models": MODELS, "replay": {"app": "nobody's"}}
+    answer = installation.http.post("/evaluations", json=nothing)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "replay")

@@ -23,12 +23,14 @@ from broker.evaluations.transitions import EvaluationEnd, GradedPrompts
 from broker.jobs.privacy import choose_store
 from broker.requests.operations import Operation
 from broker.settings import Settings
+from broker.storage import files
 from broker.storage.database import Database, SeenVersion
 from broker.storage.files import FileRow, FileStore
 from workers.attempt.retry_until_stored import OUT_OF_SERVICE
 from workers.services.grading import Graders
 from workers.services.leader_election import LeaderElection
 
+ANSWERS, JUDGING = "A", "J"  # the ends of the ids of input files
 TICK_SECONDS = 0.25
 RETRY_SECONDS = 1.0  # pause after a failure
 WAIT_SHARE = 0.05  # pause of an evaluation that waits for a batch, as a share of its age
@@ -117,7 +119,7 @@ class EvaluationKeeper:
             await self._database.write(transitions.begin_grading, row.id, row.stop_reason)
             return
         plan = Plan.of(row)
-        batch = await self._make_batch(plan, "A", self._answer_lines(plan), row.max_cost_nanos)
+        batch = await self._make_batch(plan, ANSWERS, self._answer_lines(plan), row.max_cost_nanos)
         if batch is not None:
             await self._database.write(transitions.begin_answering, row.id, batch)
 
@@ -133,7 +135,7 @@ class EvaluationKeeper:
             left -= spent.cost_nanos
         judging = None
         if reason is None and plan.specification.has_calls:
-            judging = await self._make_batch(plan, "J", self._judging_lines(plan), left)
+            judging = await self._make_batch(plan, JUDGING, self._judging_lines(plan), left)
         if judging is None:
             await self._database.write(transitions.begin_grading, row.id, reason)
         else:
@@ -171,7 +173,7 @@ class EvaluationKeeper:
         The file's id follows from the evaluation's: a repeated step writes the same file again.
         """
         row = plan.row
-        file_id = f"file_{row.id.removeprefix('eval_')}{suffix}"
+        file_id = self._name_input(row, suffix)
         inspector = Inspector()
         size = await asyncio.to_thread(self._write_input, file_id, lines, inspector.feed)
         found = inspector.findings()
@@ -202,9 +204,14 @@ class EvaluationKeeper:
             media_type="application/jsonl",
             lines=found.lines,
             problems=found.stored,
+            expires_at=row.expires_at,
         )
         batch = new.row._replace(evaluation_id=row.id, expires_at=row.expires_at)
         return NewBatch(batch, file)
+
+    def _name_input(self, row: EvaluationRow, suffix: str) -> str:
+        """Return the id of the input of a batch."""
+        return f"file_{row.id.removeprefix('eval_')}{suffix}"
 
     def _write_input(
         self, file_id: str, lines: Iterable[bytes], inspect: Callable[[bytes], None]
@@ -272,6 +279,10 @@ class EvaluationKeeper:
             now_ms(),
             keeps_prompts=await self._keeps_prompts(plan),
         )
+        inputs = [self._name_input(row, suffix) for suffix in (ANSWERS, JUDGING)]
+        await self._database.write(files.remove, inputs)
+        for file_id in inputs:
+            await asyncio.to_thread(self._store.delete, file_id)
         if await self._database.write(transitions.end_evaluation, end):
             log.info("evaluation.ended", evaluation=row.id, state=end.state.value)
 

@@ -9,6 +9,7 @@ from broker.enums import EvaluationState, StopReason
 from broker.storage.tables.columns import TableModel, big, enumeration, partial_index
 
 _OPEN = "state IN ('preparing', 'answering', 'judging', 'grading')"
+_RECORDED = "recorded_job_id IS NOT NULL"
 _KEYED = "idempotency_key IS NOT NULL"
 
 
@@ -55,6 +56,9 @@ class EvaluationPrompt(TableModel, table=True):
     """One prompt of an evaluation."""
 
     __tablename__: ClassVar[Any] = "evaluation_prompts"
+    __table_args__: ClassVar[Any] = (
+        partial_index("ix_evaluation_prompts_recorded", "recorded_job_id", where=_RECORDED),
+    )
 
     evaluation_id: str = Field(primary_key=True, foreign_key="evaluations.id")
     number: int = Field(primary_key=True)  # from 0
