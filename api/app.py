@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from api import openapi
+from api import assets, openapi
 from api.core import errors
 from api.core import request as queries
 from api.core.auth import Keyring
@@ -34,6 +34,7 @@ from api.core.middleware import (
 )
 from api.core.rate_limits import RefusalLimits
 from api.core.services import Services
+from api.dashboard import router as dashboard
 from api.monitoring import routes as monitoring
 from api.pages import router as pages
 from api.routers import ROUTERS
@@ -136,7 +137,7 @@ def _add_routes(app: FastAPI) -> None:
     The framework builds the routes of a router when a request reaches it. The few that have no
     prefix come first, so that a check of health builds no others.
     """
-    for router in (monitoring.router, pages):
+    for router in (monitoring.router, assets.router, pages, dashboard):
         app.include_router(router)
     for prefix in PREFIXES:
         for router in ROUTERS:

@@ -7,6 +7,7 @@ from api.comparisons import routes as comparisons
 from api.completions import routes as completions
 from api.evaluations import routes as evaluations
 from api.files import routes as files
+from api.jobs import queue_routes
 from api.jobs import routes as jobs
 from api.messages import batches as message_batches
 from api.messages import routes as messages
@@ -25,6 +26,7 @@ ROUTERS = (
     message_batches.router,
     messages.stored_router,
     jobs.router,
+    queue_routes.router,
     completions.plan_router,
     batches.router,
     comparisons.router,

@@ -80,8 +80,9 @@ class Key(KeyLimits):
     id: str = Field(description="The id of the key (`key_…`).")
     name: str = Field(description="The name.")
     label: str = Field(description="The first and last characters of the key.")
-    kind: Literal["inference", "management"] = Field(
-        description="Whether the key runs completions or administers."
+    kind: Literal["inference", "management", "session"] = Field(
+        description="Whether the key runs completions or administers. A `session` key counts what "
+        "a person runs at the dashboard; nobody knows its text."
     )
     everywhere: bool = Field(description="Whether it administers the whole installation.")
     disabled: bool = Field(description="Whether the key is refused.")

@@ -14,7 +14,7 @@ from api.core.headers import read_header
 from broker import accounts
 from broker.accounts import CallerKind, KeyUse, Principal, Role, Scope, StoredKey, access
 from broker.accounts.audit import Actor
-from broker.accounts.sessions import find_session_principal
+from broker.accounts.sessions import create_session_key, find_session_principal
 from broker.background import Service, stop_services
 from broker.clock import now_ms
 from broker.errors import AuthenticationError, PermissionDeniedError
@@ -185,6 +185,8 @@ def _read_key(request: Request) -> str | None:
 SESSION_COOKIE = "waybill_session"
 WORKSPACE_HEADER = "x-waybill-workspace"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+READING_ROUTES = ("/analytics/query",)
+"""Ends of the paths of routes that change nothing, although their method is POST."""
 
 
 async def authenticate_session(request: Request, database: Database) -> Principal:
@@ -202,15 +204,22 @@ async def authenticate_session(request: Request, database: Database) -> Principa
     if request.method not in SAFE_METHODS and not is_same_origin(request):
         raise PermissionDeniedError("A page of another site may not act for you.")
     refuse_viewers(request, principal)
+    if _changes(request) and not principal.has_key:
+        return await database.write(create_session_key, principal)
     return principal
 
 
 def refuse_viewers(request: Request, principal: Principal) -> None:
     """Raise PermissionDeniedError for a viewer whose request changes something."""
-    if request.method not in SAFE_METHODS and not principal.role.reaches(Role.MEMBER):
+    if _changes(request) and not principal.role.reaches(Role.MEMBER):
         raise PermissionDeniedError(
             "Changes need the role member or a higher one; yours is viewer."
         )
+
+
+def _changes(request: Request) -> bool:
+    """Return whether a request may change something."""
+    return request.method not in SAFE_METHODS and not request.url.path.endswith(READING_ROUTES)
 
 
 def is_same_origin(request: Request) -> bool:

@@ -42,9 +42,15 @@ class OpenStreams:
 
     def take(self, request: Request, principal: Principal) -> None:
         """Count a stream until its answer has ended. Raises TooManyStreamsError."""
+        self.take_one(request, principal.actor)
+
+    def take_one(self, request: Request, key: str) -> None:
+        """Count a stream of this key or user until its answer has ended.
+
+        Raises TooManyStreamsError.
+        """
         if not self._max_per_key:
             return
-        key = principal.actor
         if self._open[key] >= self._max_per_key:
             raise TooManyStreamsError(
                 f"{self._max_per_key} streams of this key are open, which is the limit "

@@ -232,3 +232,25 @@ class DeletedJob(BaseModel):
     id: str = Field(description="The id of the job.")
     object: str = Field(description="`job`.")
     deleted: bool = Field(description="True.")
+
+
+class QueueState(BaseModel):
+    """The jobs of one provider and lane that have not ended."""
+
+    provider: str = Field(description="The slug of the provider.")
+    lane: Lane = Field(description="The queue lane.")
+    waiting: int = Field(description="Jobs that may run, and have not started.")
+    scheduled: int = Field(description="Jobs that may run at a later time.")
+    running: int = Field(description="Jobs that a worker runs.")
+    needs_review: int = Field(description="Jobs without an answer, which a person must decide on.")
+    oldest_seconds: float = Field(description="The time for which the oldest waiting job waits.")
+
+
+class QueueList(BaseModel):
+    """The queues that have jobs, by provider and lane."""
+
+    object: str = Field(description="`list`.")
+    data: list[QueueState] = Field(description="The queues.")
+    workers: int | None = Field(
+        description="Worker processes of the installation that take jobs; null if it is unknown."
+    )

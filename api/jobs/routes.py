@@ -21,7 +21,7 @@ from api.core.headers import read_attribution
 from api.core.request import ANY_METADATA, METADATA, JobCursor
 from api.jobs import actions, call_timeout, delete_after_delivery, responses, submit, views
 from api.jobs.response_schemas import CancelledJob, DeletedJob, Job, JobPage
-from api.jobs.schemas import JOB_BODY, JobId, JobRequest
+from api.jobs.schemas import JOB_BODY, JobFilters, JobId, JobRequest
 from api.jobs.streaming import log_response, resume_point
 from api.webhooks.urls import own_webhook
 from broker.accounts import Scope
@@ -66,30 +66,18 @@ async def submit_job(request: Request, services: ServicesDep, principal: Caller)
     return responses.mark_replay(response, submitted)
 
 
-def job_search(  # one parameter for each filter, so that the OpenAPI document has them
-    request: Request,
-    status: Annotated[JobState | None, Query(description="The state.")] = None,
-    model: Annotated[str | None, Query(description="The slug of the requested model.")] = None,
-    api_key_id: Annotated[
-        str | None, Query(description="The id of the API key that submitted the job.")
-    ] = None,
-    app: Annotated[
-        str | None, Query(description="The app: its `X-Title`, or the host of its `HTTP-Referer`.")
-    ] = None,
-    user: Annotated[str | None, Query(description="The `user` of the body.")] = None,
-    session_id: Annotated[str | None, Query(description="The session.")] = None,
-    trace_id: Annotated[str | None, Query(description="The trace.")] = None,
-) -> JobSearch:
+def job_search(request: Request, filters: Annotated[JobFilters, Query()]) -> JobSearch:
     """Read the filters of a list of jobs."""
     pairs = [(METADATA.fullmatch(name), value) for name, value in request.query_params.items()]
     return JobSearch(
-        state=status,
-        model=model,
-        api_key_id=api_key_id,
-        app=app,
-        end_user=user,
-        session_id=session_id,
-        trace_id=trace_id,
+        state=filters.status,
+        model=filters.model,
+        provider=filters.provider,
+        api_key_id=filters.api_key_id,
+        app=filters.app,
+        end_user=filters.user,
+        session_id=filters.session_id,
+        trace_id=filters.trace_id,
         metadata={match[1]: value for match, value in pairs if match},
     )
 
@@ -130,7 +118,17 @@ async def list_jobs(
 
 @router.get("/{job_id}", response_model=Job, dependencies=[PREFER])
 async def get_job(
-    request: Request, services: ServicesDep, principal: Caller, job_id: JobId
+    request: Request,
+    services: ServicesDep,
+    principal: Caller,
+    job_id: JobId,
+    answer: Annotated[
+        bool,
+        Query(
+            description="Whether the response has the answer. With `false` a job with the policy "
+            "`store: none` does not count as fetched, and its answer is kept."
+        ),
+    ] = True,
 ) -> Response:
     """Return a job: its state, answer or error, usage, attempts and plan.
 
@@ -147,6 +145,9 @@ async def get_job(
                 services, principal, listener, seconds=wait, fresh=False
             )
         found = await actions.find_job(services, principal, job_id)
+    if not answer:
+        found = replace(found, payload=found.payload._replace(response=None))
+        return json_response(await views.render_job(services, found), 200, headers)
     response = json_response(await views.render_job(services, found), 200, headers)
     return delete_after_delivery.mark_after_response(services, found, response)
 

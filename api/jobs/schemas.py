@@ -15,7 +15,7 @@ from pydantic import (
 from api.core.bodies import DescribedBody
 from api.webhooks.schemas import JobWebhook, Moment, Url
 from broker.completion import Json
-from broker.enums import OnUnknown, Store
+from broker.enums import JobState, OnUnknown, Store
 from broker.queues import Lane
 from broker.requests.operations import Operation
 
@@ -101,3 +101,20 @@ class JobRequest(BaseModel):
 JOB_BODY = DescribedBody(
     JobRequest, {"body": CHAT_EXAMPLE, "webhook": {"url": "https://example.com/hooks"}}
 )
+
+
+class JobFilters(BaseModel):
+    """The filters of a list of jobs. Each is a parameter of the query."""
+
+    status: JobState | None = Field(None, description="The state.")
+    model: str | None = Field(None, description="The slug of the requested model.")
+    provider: str | None = Field(None, description="The provider of the current or last plan step.")
+    api_key_id: str | None = Field(
+        None, description="The id of the API key that submitted the job."
+    )
+    app: str | None = Field(
+        None, description="The app: its `X-Title`, or the host of its `HTTP-Referer`."
+    )
+    user: str | None = Field(None, description="The `user` of the body.")
+    session_id: str | None = Field(None, description="The session.")
+    trace_id: str | None = Field(None, description="The trace.")

@@ -1,4 +1,4 @@
-"""The pages / (redirects to the API's reference) and /account (the signed-in user)."""
+"""The pages / (redirects to the dashboard) and /account (the signed-in user)."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -13,9 +13,9 @@ router = APIRouter()
 
 @router.get("/")
 async def redirect_home(request: Request) -> Response:
-    """Redirect a browser to the API's reference; answer programs with 404 and the paths."""
+    """Redirect a browser to the dashboard; answer programs with 404 and the paths."""
     if "text/html" in request.headers.get("accept", ""):
-        return redirect("/docs")
+        return redirect("/dashboard")
     raise NotFoundError("The API is at /api/v1, its reference at /docs, signing in at /sign-in.")
 
 

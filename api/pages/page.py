@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from api.assets import asset_path
 from api.core.auth import SESSION_COOKIE
 from api.core.services import get_services
 from broker.accounts.audit import Actor
@@ -25,29 +26,35 @@ if TYPE_CHECKING:
 def _templates() -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("api.pages"),
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
     )
+    environment.globals["asset_path"] = asset_path
+    return environment
 
 
 def render_page(
     request: Request, template: str, status: int = 200, *, form_targets: str = "", **values: Any
 ) -> Response:
     """Render a page with a form token; `form_targets` are the origins that its form may reach."""
-    nonce = secrets.token_urlsafe(16)
-    cookie = request.cookies.get(FORM_COOKIE) or new_cookie()
+    cookie = find_form_cookie(request)
     signer = get_services(request).signer
     text = (
         _templates()
         .get_template(template)
-        .render(
-            {"nonce": nonce, "form_token": form_token(signer, cookie), "problem": None, **values}
-        )
+        .render({"form_token": form_token(signer, cookie), "problem": None, **values})
     )
-    response = HTMLResponse(text, status, headers=_headers(nonce, form_targets))
-    set_cookie(request, response, FORM_COOKIE, cookie)
+    return respond(request, text, status, cookie, form_targets=form_targets)
+
+
+def respond(
+    request: Request, text: str, status: int, form_cookie: str, *, form_targets: str = ""
+) -> Response:
+    """Return HTML with the headers and the form cookie of every page."""
+    response = HTMLResponse(text, status, headers=_headers(form_targets))
+    set_cookie(request, response, FORM_COOKIE, form_cookie)
     return response
 
 
@@ -73,11 +80,16 @@ def set_cookie(
     )
 
 
-def _headers(nonce: str, form_targets: str) -> dict[str, str]:
-    policy = (
-        f"default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; "
-        f"frame-ancestors 'none'; form-action 'self' {form_targets}"
-    )
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; font-src 'self'; "
+    "img-src 'self' data: blob:; media-src 'self' data: blob:; base-uri 'none'; "
+    "frame-ancestors 'none'; form-action 'self'"
+)
+"""The Content-Security-Policy of all pages: nothing comes from another host, no code is inline."""
+
+
+def _headers(form_targets: str) -> dict[str, str]:
+    policy = f"{POLICY} {form_targets}"
     return {
         "Content-Security-Policy": policy.strip(),
         "Cache-Control": "no-store",
@@ -89,6 +101,11 @@ def _headers(nonce: str, form_targets: str) -> dict[str, str]:
 FORM_COOKIE = "waybill_form"
 FORM_SECONDS = 8 * 3600
 MAX_FORM_BYTES = 100_000
+
+
+def find_form_cookie(request: Request) -> str:
+    """Return the form cookie of the browser, or a new random value for one."""
+    return request.cookies.get(FORM_COOKIE) or new_cookie()
 
 
 def new_cookie() -> str:
@@ -128,7 +145,7 @@ LOCAL = re.compile(
 )
 
 
-def local_path(path: str | None, default: str = "/account") -> str:
+def local_path(path: str | None, default: str = "/dashboard") -> str:
     """Return the path if it is one on this host, else the default.
 
     Browsers read many texts as another host (two slashes, a backslash, a tab between slashes), so

@@ -57,7 +57,7 @@ async def accept_welcome(request: Request) -> Response:
     session = await carry_out(
         services.database, lambda connection: sessions.open_session(connection, user.id)
     )
-    return sign_in(request, redirect("/account"), session)
+    return sign_in(request, redirect("/dashboard"), session)
 
 
 def _render_form(

@@ -13,10 +13,12 @@ from broker.providers.endpoints import Endpoint
 
 def check_runs(principal: Principal) -> None:
     """Raise PermissionDeniedError for a caller that runs no inference."""
-    if principal.kind is not CallerKind.INFERENCE:
+    if principal.kind is CallerKind.MANAGEMENT or not principal.has_key:
         raise PermissionDeniedError(
             "This is not an inference key: use an inference key to run jobs."
         )
+    if principal.is_disabled:
+        raise PermissionDeniedError("An administrator has disabled your calls at the dashboard.")
 
 
 def check_scope(principal: Principal, scope: Scope) -> None:

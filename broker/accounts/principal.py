@@ -121,6 +121,12 @@ class Principal:
     settings: Mapping[str, Any] = field(default_factory=dict)  # of the workspace
     own_keys: WorkspaceCredentials = NO_CREDENTIALS  # keys of providers
     scopes: frozenset[Scope] = ALL_SCOPES
+    is_disabled: bool = False  # a signed-in user whose key is disabled runs no jobs
+
+    @property
+    def has_key(self) -> bool:
+        """Return whether jobs of the caller count for a key: a session may have none yet."""
+        return self.api_key_id != self.user_id
 
     @property
     def actor(self) -> str:
@@ -161,6 +167,21 @@ def find_keys_by_hash(connection: Connection, hashes: Sequence[str]) -> dict[str
         row.hash: StoredKey(_principal(row), row.disabled, row.expires_at, _has_lost_creator(row))
         for row in rows
     }
+
+
+def find_session_key(connection: Connection, workspace_id: str, user_id: str) -> StoredKey | None:
+    """Return the key that a user's own calls at the dashboard count for, or None."""
+    query = _SELECT.where(
+        _keys.c.workspace_id == workspace_id,
+        _keys.c.created_by == user_id,
+        _keys.c.kind == CallerKind.SESSION,
+        _keys.c.deleted_at.is_(None),
+    )
+    row = connection.execute(query.order_by(_keys.c.created_at, _keys.c.id)).mappings().first()
+    if row is None:
+        return None
+    caller = _CallerRow(**row)
+    return StoredKey(_principal(caller), caller.disabled, caller.expires_at)
 
 
 def authenticate(connection: Connection, key: str) -> Principal | None:

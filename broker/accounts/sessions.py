@@ -1,9 +1,11 @@
 """Browser sessions. The token in the cookie is random; only its SHA-256 is stored."""
 
+from dataclasses import replace
+
 from sqlalchemy import Connection, delete, insert, select
 
-from broker.accounts.keys import hash_key, new_token
-from broker.accounts.principal import Principal
+from broker.accounts.keys import create_key, hash_key, new_token
+from broker.accounts.principal import Principal, find_session_key
 from broker.accounts.users import USER_COLUMNS, UserRow, change_user, list_memberships
 from broker.accounts.workspaces import DEFAULT_WORKSPACE, find_workspace
 from broker.clock import now_ms
@@ -65,11 +67,30 @@ def find_session_principal(
         return None
     for membership in list_memberships(connection, user.id):
         if wanted in (None, membership.id, membership.slug):
-            return _principal(user, membership.id, membership.unlimited, membership.role)
+            found = _principal(user, membership.id, membership.unlimited, membership.role)
+            return _with_key(connection, found)
     if not user.is_operator:
         return None
     row = find_workspace(connection, wanted or DEFAULT_WORKSPACE)
-    return None if row is None else _principal(user, row.id, row.unlimited, Role.OWNER)
+    if row is None:
+        return None
+    return _with_key(connection, _principal(user, row.id, row.unlimited, Role.OWNER))
+
+
+def create_session_key(connection: Connection, principal: Principal) -> Principal:
+    """Give a signed-in user the key that their jobs count for; return the user with it.
+
+    It is a row like other keys, so that limits, budgets and usage apply to it. Its secret is not
+    kept: only the session uses it.
+    """
+    found = _with_key(connection, principal)
+    if found.has_key:
+        return found
+    create_key(
+        connection, principal.workspace_id, f"Dashboard of {principal.label}",
+        kind=CallerKind.SESSION, created_by=principal.user_id,
+    )  # fmt: skip
+    return _with_key(connection, principal)
 
 
 def _principal(user: UserRow, workspace_id: str, unlimited: bool, role: Role) -> Principal:
@@ -83,3 +104,14 @@ def _principal(user: UserRow, workspace_id: str, unlimited: bool, role: Role) ->
         user_id=user.id,
         label=user.email,
     )
+
+
+def _with_key(connection: Connection, principal: Principal) -> Principal:
+    """Return a signed-in user with the limits of their own key, if there is one."""
+    key = find_session_key(connection, principal.workspace_id, principal.user_id or "")
+    if key is None:
+        return principal
+    return replace(
+        key.principal, role=principal.role, everywhere=principal.everywhere,
+        user_id=principal.user_id, label=principal.label, is_disabled=key.disabled,
+    )  # fmt: skip

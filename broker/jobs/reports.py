@@ -38,6 +38,7 @@ class JobSearch:
 
     state: JobState | None = None
     model: str | None = None
+    provider: str | None = None
     api_key_id: str | None = None
     app: str | None = None
     end_user: str | None = None
@@ -56,7 +57,7 @@ def narrow(query: Select[Any], search: JobSearch, dialect: str) -> Select[Any]:
 
     State, user and session are indexed; metadata and trace are read from each job, newest first.
     """
-    for name in ("model", "api_key_id", "app", "end_user", "session_id"):
+    for name in ("model", "provider", "api_key_id", "app", "end_user", "session_id"):
         value = getattr(search, name)
         if value is not None:
             query = query.where(_jobs.c[name] == value)
@@ -178,8 +179,8 @@ def settled(connection: Connection, job_ids: Sequence[str]) -> list[str]:
     )
 
 
-def count_open(connection: Connection) -> list[OpenJobCount]:
-    """Return the numbers of jobs that have not ended.
+def count_open(connection: Connection, workspace_id: str | None = None) -> list[OpenJobCount]:
+    """Return the numbers of jobs that have not ended, of one workspace or (None) of all.
 
     A job that found its provider busy keeps its first due time. Jobs in review are included.
     """
@@ -195,6 +196,8 @@ def count_open(connection: Connection) -> list[OpenJobCount]:
         .where(_jobs.c.state.in_(open_))
         .group_by(_jobs.c.provider, _jobs.c.lane, _jobs.c.state)
     )
+    if workspace_id is not None:
+        query = query.where(_jobs.c.workspace_id == workspace_id)
     return [OpenJobCount(*row) for row in connection.execute(query)]
 
 

@@ -116,3 +116,11 @@ async def running(config: Settings) -> AsyncIterator[Api]:
 async def api(database_url, tmp_path) -> AsyncIterator[Api]:
     async with running(settings_for(tmp_path, database_url=database_url)) as api:
         yield api
+
+
+@pytest.fixture
+async def browser(api) -> AsyncIterator[httpx.AsyncClient]:
+    """A client that keeps cookies, as a browser does."""
+    transport = httpx.ASGITransport(api.app, client=("203.0.113.9", 4711))
+    async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as http:
+        yield http

@@ -21,7 +21,7 @@ from tests.stacks import NewDatabase
 CALLERS = ("nobody", "viewer", "member", "inference", "management", "admin", "owner", "operator")
 
 ANYONE = CALLERS  # what they send says who they are: a code, a signature
-RUNS = ("inference",)
+RUNS = ("member", "inference", "admin", "owner")
 USES = tuple(set(CALLERS) - {"nobody", "viewer"})
 LOOKS = tuple(set(CALLERS) - {"nobody"})
 ADMINISTERS = ("management", "admin", "owner", "operator")
@@ -73,7 +73,7 @@ ROUTES = {
     "DELETE /batches/{batch_id}": (USES, {}),
     "POST /files": (USES, {}),
     "DELETE /files/{file_id}": (USES, {}),
-    "POST /analytics/query": (USES, {}),
+    "POST /analytics/query": (LOOKS, {}),
     "POST /credits/checkout": (USES, {}),
     "POST /credits/stripe": (ANYONE, {}),
     "POST /credits": (OPERATES, {}),

@@ -32,7 +32,7 @@ def test_from_the_first_users_link_to_an_apps_key(
     page.get_by_label("E-mail address").fill("ada@example.com")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Go on").click()
-    expect(page.get_by_role("heading", name="Ada Lovelace")).to_be_visible()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
     # When she signs out, and an app sends her here
     page.get_by_role("button", name="Sign out").click()
     (port,) = free_ports(1)

@@ -25,7 +25,7 @@ ONWARD = ["/account", "/docs", "/auth?callback_url=https%3A%2F%2Fapp.example%2Fd
 
 @pytest.mark.parametrize("wanted", SPELLINGS)
 async def test_no_spelling_leads_elsewhere(api, wanted):
-    assert local_path(wanted) == "/account"
+    assert local_path(wanted) == "/dashboard"
     shown = await api.http.get("/sign-in", params={"next": wanted})
     assert "evil" not in shown.text
 

@@ -1,0 +1,14 @@
+"""The dashboard: pages for signed-in people, below /w/{workspace}.
+
+The pages are clients of the API: `core/api_client.py` calls its routes in this process with the
+visitor's session, so that roles, limits and errors are the API's own. A module has the pages of one
+subject; `templates/` has their HTML, `core/` what they share, `api/assets` the style and scripts.
+"""
+
+from fastapi import APIRouter
+
+from api.dashboard import jobs, keys, models, overview, playground
+
+router = APIRouter(include_in_schema=False)
+for module in (overview, playground, models, jobs, keys):
+    router.include_router(module.router)

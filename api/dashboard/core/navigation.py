@@ -1,0 +1,68 @@
+"""The navigation of the dashboard: its groups of pages, for the role of the visitor."""
+
+from collections.abc import Sequence
+
+from api.dashboard.core.visitors import Visitor
+from broker.values import immutable
+
+
+@immutable
+class Entry:
+    """A page in the navigation."""
+
+    label: str
+    path: str  # below the root of the workspace; empty for the overview
+    for_admins: bool = False
+
+
+@immutable
+class Group:
+    """A group of pages."""
+
+    label: str
+    entries: Sequence[Entry]
+
+
+GROUPS = (
+    Group(
+        "", (Entry("Overview", ""), Entry("Playground", "/playground"), Entry("Models", "/models"))
+    ),
+    Group("Work", (Entry("Jobs", "/jobs"),)),
+    Group("Access", (Entry("Keys", "/keys", for_admins=True),)),
+)
+
+
+@immutable
+class Link:
+    """An entry as the page shows it."""
+
+    label: str
+    path: str
+    is_current: bool
+
+
+@immutable
+class LinkGroup:
+    """A group of links."""
+
+    label: str
+    links: Sequence[Link]
+
+
+def build_navigation(visitor: Visitor, path: str) -> Sequence[LinkGroup]:
+    """Return the groups of links that a visitor may follow; the one of `path` is current."""
+    groups = []
+    for group in GROUPS:
+        links = [
+            Link(entry.label, visitor.root + entry.path, _is_current(visitor, entry, path))
+            for entry in group.entries
+            if visitor.is_admin or not entry.for_admins
+        ]
+        if links:
+            groups.append(LinkGroup(group.label, links))
+    return groups
+
+
+def _is_current(visitor: Visitor, entry: Entry, path: str) -> bool:
+    full = visitor.root + entry.path
+    return path == full or (bool(entry.path) and path.startswith(f"{full}/"))
