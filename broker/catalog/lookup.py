@@ -13,7 +13,6 @@ from broker.providers.endpoints import Endpoint
 from broker.providers.vendors import vendors
 from broker.requests.hints import NO_HINTS, find_taken
 from broker.requests.operations import (
-    DEFAULT_INTERFACES,
     Interface,
     Operation,
     gives,
@@ -253,9 +252,9 @@ class Catalog:
 
     def _has_batch_api(self, endpoint: Endpoint, operation: Operation) -> bool:
         provider = self.providers.get(endpoint.provider)
-        if provider is None or endpoint.interface not in DEFAULT_INTERFACES:
-            return False
-        return native_batches.supports(provider.batches, operation)
+        return provider is not None and native_batches.supports(
+            provider.batches, operation, endpoint.interface
+        )
 
     def _find_routed(
         self, name: str, operation: Operation, also: Collection[str], requirements: Requirements

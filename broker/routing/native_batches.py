@@ -11,7 +11,7 @@ from broker.completion import Json
 from broker.errors import InvalidRequestError
 from broker.pricing import BATCH_TIER, Price
 from broker.queues import NATIVE_LANE
-from broker.requests.operations import Operation
+from broker.requests.operations import DEFAULT_INTERFACES, Interface, Operation
 from broker.routing.plans import Plan
 
 DEFAULT_DISCOUNT_PERCENT = 50
@@ -42,9 +42,20 @@ def apply_batch_discount(price: Price) -> Price:
     return replace(price, batch_discount=discount, tiers=tiers)
 
 
-def supports(api: str | None, operation: Operation) -> bool:
-    """Return whether this batch API supports the operation; None is no batch API."""
-    return api is not None and operation in BATCH_OPERATIONS.get(api, ())
+RESPONSES_APIS = frozenset({"openai"})
+"""Batch APIs with lines for `/v1/responses`."""
+
+
+def supports(api: str | None, operation: Operation, interface: Interface) -> bool:
+    """Return whether this batch API serves the operation of a model behind this interface.
+
+    None is no batch API.
+    """
+    if api is None or operation not in BATCH_OPERATIONS.get(api, ()):
+        return False
+    return interface in DEFAULT_INTERFACES or (
+        interface is Interface.RESPONSES and api in RESPONSES_APIS
+    )
 
 
 def choose_columns(

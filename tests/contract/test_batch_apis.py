@@ -14,8 +14,8 @@ BODY = b'{"model":"m","messages":[]}'
 
 
 def order(api, *ids):
-    lines = [api.line(each, Operation.CHAT, BODY) for each in ids]
-    return BatchOrder("nb_1", "m", Operation.CHAT, lines)
+    lines = [api.line(each, Operation.CHAT.value, BODY) for each in ids]
+    return BatchOrder("nb_1", "m", Operation.CHAT.value, lines)
 
 
 def progress(api, **body):
@@ -55,7 +55,7 @@ def test_openai_uploads_a_file_of_lines_then_names_it(api):
 
 def test_mistral_names_the_model_once_for_the_job():
     spoken = BATCH_APIS["mistral"]
-    assert orjson.loads(spoken.line("job_1", Operation.CHAT, BODY)) == {
+    assert orjson.loads(spoken.line("job_1", Operation.CHAT.value, BODY)) == {
         "custom_id": "job_1",
         "body": {"messages": []},
     }

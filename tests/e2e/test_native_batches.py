@@ -46,6 +46,7 @@ def tables(port: int) -> list[str]:
         made.append(
             f'[[providers]]\nslug = "half-{api}"\nwire = "{api}"\nbatches = "{api}"\n'
             f'base_url = "http://127.0.0.1:{port}/v1"\napi_key = "any"\n'
+            + ('quirks = ["background"]\noptions = { background = true }\n' * (api == "openai"))
         )
         for native in MODELS:
             endpoint = f'provider = "half-{api}", model = "{native}", prompt = "10", '
@@ -53,6 +54,11 @@ def tables(port: int) -> list[str]:
                 f'[[models]]\nslug = "half-{api}/{native}"\n'
                 f'endpoints = [{{ {endpoint} completion = "20" }}]\n'
             )
+    endpoint = 'provider = "half-openai", model = "sim-echo-batchlat0", interface = "responses", '
+    made.append(
+        '[[models]]\nslug = "half-openai/responses"\n'
+        f'endpoints = [{{ {endpoint} prompt = "10", completion = "20" }}]\n'
+    )
     return made
 
 
@@ -96,6 +102,17 @@ def test_jobs_of_the_batch_tier_share_one_batch_at_half_the_price(batching, api)
         assert batching.calls(f'"{prompt}"')["matching"] <= 1
     assert 1 <= len(upstream(batching)) - before < len(jobs) / 2
     batching.audit(jobs)
+
+
+def test_models_behind_the_responses_api_are_batched(batching):
+    before = len(upstream(batching))
+    job = batching.await_job(submit(batching, "openai", "responses", "by responses"))
+    assert [each["outcome"] for each in job["attempts"]] == ["ok"]
+    assert job["attempts"][0]["worker"].startswith("nb_")
+    usage = job["response"]["usage"]
+    assert job["response"]["choices"][0]["message"]["content"] == "by responses"
+    assert usage["cost"] == pytest.approx(cost_in_full(usage) / 2)
+    assert len(upstream(batching)) == before + 1
 
 
 @pytest.mark.parametrize("api", APIS)

@@ -8,7 +8,6 @@ from datetime import datetime
 import orjson
 
 from broker.completion import Json
-from broker.requests.operations import Operation
 from workers.adapters.anthropic.adapter import build_headers
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
 from workers.adapters.json_shapes import parse_object
@@ -32,7 +31,7 @@ class AnthropicBatches(BatchApi):
     max_bytes = 250_000_000
     marks = False
 
-    def line(self, custom_id: str, operation: Operation, body: bytes) -> bytes:  # noqa: ARG002
+    def line(self, custom_id: str, path: str, body: bytes) -> bytes:  # noqa: ARG002
         return orjson.dumps({"custom_id": custom_id, "params": orjson.Fragment(body)})
 
     def create(

@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 import orjson
 
 from broker.completion import AttemptOutcome, ErrorType, Failure, Json
-from broker.requests.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
 from workers.adapters.errors import read_error
 from workers.adapters.json_shapes import parse_object
@@ -24,7 +23,7 @@ class BatchOrder:
 
     marker: str  # our id; sent with the batch if the API has a field for it
     model: str
-    operation: Operation
+    path: str  # of the calls that its lines stand for, e.g. /v1/chat/completions
     lines: Sequence[bytes]  # built by `BatchApi.line`
 
 
@@ -76,8 +75,8 @@ class BatchApi(ABC):
     marks: ClassVar[bool] = True  # it stores our marker with the batch
 
     @abstractmethod
-    def line(self, custom_id: str, operation: Operation, body: bytes) -> bytes:
-        """Wrap the ordinary request body of one line."""
+    def line(self, custom_id: str, path: str, body: bytes) -> bytes:
+        """Wrap the ordinary request body of one line, a POST to this path."""
 
     def upload(self, order: BatchOrder, upstream: Upstream) -> HttpRequest | None:  # noqa: ARG002
         """Return the upload before the creation, or None if the API needs none."""

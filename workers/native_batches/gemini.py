@@ -7,7 +7,6 @@ from urllib.parse import quote
 import orjson
 
 from broker.completion import Json
-from broker.requests.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
 from workers.adapters.gemini.adapter import build_headers
 from workers.adapters.json_shapes import parse_object
@@ -33,7 +32,7 @@ class GeminiBatches(BatchApi):
     name = "gemini"
     max_bytes = 19_000_000
 
-    def line(self, custom_id: str, operation: Operation, body: bytes) -> bytes:  # noqa: ARG002
+    def line(self, custom_id: str, path: str, body: bytes) -> bytes:  # noqa: ARG002
         entry = {"request": orjson.Fragment(body), "metadata": {"key": custom_id}}
         return orjson.dumps(entry)
 

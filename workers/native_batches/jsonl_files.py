@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import orjson
 
 from broker.completion import Json
-from broker.requests.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
 from workers.adapters.json_shapes import parse_object
 from workers.adapters.openai.adapter import build_headers
@@ -81,14 +80,14 @@ class OpenAiBatches(JsonlFiles):
     name = "openai"
     max_bytes = 190_000_000
 
-    def line(self, custom_id: str, operation: Operation, body: bytes) -> bytes:
-        facts = {"custom_id": custom_id, "method": "POST", "url": operation.value}
+    def line(self, custom_id: str, path: str, body: bytes) -> bytes:
+        facts = {"custom_id": custom_id, "method": "POST", "url": path}
         return orjson.dumps(facts | {"body": orjson.Fragment(body)})
 
     def create(self, order: BatchOrder, file_id: str | None, upstream: Upstream) -> HttpRequest:
         batch = {
             "input_file_id": file_id,
-            "endpoint": order.operation.value,
+            "endpoint": order.path,
             "completion_window": "24h",
             "metadata": {MARKER: order.marker},
         }
@@ -177,7 +176,7 @@ class MistralBatches(JsonlFiles):
     max_bytes = 190_000_000
     path = "/batch/jobs"
 
-    def line(self, custom_id: str, operation: Operation, body: bytes) -> bytes:  # noqa: ARG002
+    def line(self, custom_id: str, path: str, body: bytes) -> bytes:  # noqa: ARG002
         request = parse_object(body)
         request.pop("model", None)
         return orjson.dumps({"custom_id": custom_id, "body": request})
@@ -186,7 +185,7 @@ class MistralBatches(JsonlFiles):
         batch = {
             "input_files": [file_id],
             "model": order.model,
-            "endpoint": order.operation.value,
+            "endpoint": order.path,
             "metadata": {MARKER: order.marker},
             "timeout_hours": 24,
         }

@@ -9,6 +9,9 @@ import orjson
 from broker.completion import AttemptOutcome, ErrorType, Failure, Json
 from broker.native_batches import Called
 from broker.requests.operations import Operation
+from workers.adapters.base import Upstream
+from workers.adapters.openai.quirks import OpenAiQuirk
+from workers.adapters.responses import ResponsesAdapter
 from workers.attempt.attachments import Attachments
 from workers.attempt.job_run import build_completion_request
 from workers.media.preparation import most_fetched
@@ -16,6 +19,7 @@ from workers.native_batches.base import BatchApi
 from workers.provider_routes import ProviderRoute
 from workers.upstream.client import build_request
 
+RESPONSES_PATH = "/v1/responses"
 NO_ROOM = Failure(
     AttemptOutcome.NOT_SENT, ErrorType.PAYLOAD_TOO_LARGE, "The provider's batch had no more room."
 )
@@ -67,6 +71,13 @@ async def build_lines(
     return Lines(within, without)
 
 
+def find_path(route: ProviderRoute, called: Called) -> str:
+    """Return the path that a line of a job stands for."""
+    job = called.job
+    adapter = route.adapter(job.operation, job.endpoint.interface)
+    return RESPONSES_PATH if isinstance(adapter, ResponsesAdapter) else job.operation.value
+
+
 async def _build_line(
     attachments: Attachments, route: ProviderRoute, api: BatchApi, called: Called
 ) -> bytes | Failure:
@@ -81,5 +92,12 @@ async def _build_line(
     if isinstance(prepared, Failure):
         return prepared
     request = replace(request, body=prepared.body)
-    built = build_request(adapter, request, route.upstream)
-    return built if isinstance(built, Failure) else api.line(job.id, job.operation, built.body)
+    built = build_request(adapter, request, _without_background(route.upstream))
+    if isinstance(built, Failure):
+        return built
+    return api.line(job.id, find_path(route, called), built.body)
+
+
+def _without_background(upstream: Upstream) -> Upstream:
+    """Return the upstream for lines, which need no connection anyway."""
+    return replace(upstream, quirks=upstream.quirks - {OpenAiQuirk.BACKGROUND})

@@ -12,7 +12,6 @@ from broker import native_batches
 from broker.clock import now_ms
 from broker.completion import AttemptOutcome, ErrorType, Failure
 from broker.native_batches import Called, NativeBatchRow, NativeBatchState
-from broker.requests.operations import Operation
 from broker.settings import Settings
 from broker.storage.database import Database
 from workers.adapters.base import HttpRequest, MalformedAnswerError
@@ -35,7 +34,7 @@ from workers.native_batches.calls import (
     find_batches,
     lines,
 )
-from workers.native_batches.lines import build_lines, estimate_bytes
+from workers.native_batches.lines import build_lines, estimate_bytes, find_path
 from workers.native_batches.registry import BATCH_APIS
 from workers.provider_routes import ProviderRoute
 
@@ -108,7 +107,8 @@ class Step:
             await self._booking.fall_back(called, failure)
         if not made.within:
             return await self._end_and_fall_back(NOT_IN_TIME)
-        order = BatchOrder(row.id, row.native_model, Operation(row.operation), made.within)
+        path = find_path(route, jobs[0])  # all have the same model
+        order = BatchOrder(row.id, row.native_model, path, made.within)
         try:
             file_id = await self._upload(order)
             # written before the call, because the provider may accept a call without an answer
