@@ -49,7 +49,7 @@ class WorkerContext:
     pacer: Pacer
     limiter: Limiter
     sandbox: Sandbox
-    ocr: Sandbox
+    ocr_sandbox: Sandbox
     pauses: LivePauses
 
     async def start(self) -> None:
@@ -76,7 +76,7 @@ class WorkerContext:
         await self.fetch.aclose()
         await self.redis.aclose()
         await asyncio.to_thread(self.sandbox.close)
-        await asyncio.to_thread(self.ocr.close)
+        await asyncio.to_thread(self.ocr_sandbox.close)
         await asyncio.to_thread(self.database.close)
         await self.publisher.close()
 
@@ -107,6 +107,6 @@ def open_context(settings: Settings) -> WorkerContext:
         pacer=Pacer(redis, worker_id, limits, max_calls=settings.worker_concurrency),
         limiter=Limiter(connect(settings.redis), database),
         sandbox=Sandbox(),
-        ocr=create_ocr_pool(),
+        ocr_sandbox=create_ocr_pool(),
         pauses=LivePauses(database),
     )

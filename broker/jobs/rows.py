@@ -36,6 +36,7 @@ class JobRow(NamedTuple):
     webhook: str | None = None  # JSON {url, events}
     store: Store | None = None  # None = everything
     kept: Kept | None = None  # None = everything
+    ocr_nanos: int = 0  # the part of the cost for OCR of its documents
     error: str | None = None  # JSON
     started_at: int | None = None
     ended_at: int | None = None

@@ -152,6 +152,8 @@ def _usage(report: JobReport) -> Json | None:
         prompt_details={"cached_tokens": read, "cache_write_tokens": write},
         completion_details={"reasoning_tokens": generation.reasoning_tokens or 0},
     )
+    if ocr_nanos := report.job.ocr_nanos:
+        rendered.setdefault("cost_details", {})["ocr_cost"] = usd(ocr_nanos)
     return rendered | _basis(report)
 
 

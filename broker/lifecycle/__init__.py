@@ -10,16 +10,23 @@ all other jobs, or the transaction is rolled back.
 one transaction. `retries` decides what follows a failure. `background_answers` hands the answer of
 an interrupted attempt to the next one. `leases`, `extensions` and `deferrals` act on jobs between
 these. `cancellation_and_expiry` ends jobs that no worker runs, and reopens those under review.
-`ended_jobs` has the end of a job as a value; `announcements` and `coalescing` do what follows from
-it. `retention` deletes contents later.
+`document_readings` has the texts that OCR has read, and its cost. `ended_jobs` has the ends of
+attempts and jobs as values; `announcements` and `coalescing` do what follows from the end of a job.
+`retention` deletes contents later.
 """
 
-from broker.lifecycle.attempt_endings import Ending, Failed, Finished, decide, record_many
+from broker.lifecycle.attempt_endings import decide, record_many
 from broker.lifecycle.background_answers import BegunAnswer, store_begun_answers
 from broker.lifecycle.cancellation_and_expiry import Cancellation, cancel_many, expire, reopen
 from broker.lifecycle.claims import Claim, ClaimedJob, claim_many, claim_waiting, mark_published
 from broker.lifecycle.deferrals import Deferral, defer_many
-from broker.lifecycle.ended_jobs import encode_failure
+from broker.lifecycle.document_readings import (
+    NewReading,
+    ReadingKey,
+    find_reading,
+    store_reading,
+)
+from broker.lifecycle.ended_jobs import Ending, Failed, Finished, encode_failure
 from broker.lifecycle.extensions import Extension, extend_many, needs_extension
 from broker.lifecycle.leases import Renewal, has_open_jobs, renew, rescue
 
@@ -33,6 +40,8 @@ __all__ = [
     "Extension",
     "Failed",
     "Finished",
+    "NewReading",
+    "ReadingKey",
     "Renewal",
     "cancel_many",
     "claim_many",
@@ -42,6 +51,7 @@ __all__ = [
     "encode_failure",
     "expire",
     "extend_many",
+    "find_reading",
     "has_open_jobs",
     "mark_published",
     "needs_extension",
@@ -50,4 +60,5 @@ __all__ = [
     "reopen",
     "rescue",
     "store_begun_answers",
+    "store_reading",
 ]

@@ -3,33 +3,45 @@
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeAlias
+from dataclasses import replace
+from typing import Any, Protocol
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from broker.billing import ledger
-from broker.completion import AttemptOutcome, Failure, Timings
+from broker.completion import AttemptOutcome, Failure
 from broker.enums import JobState
 from broker.jobs.states import INACTIVE, TERMINAL
 from broker.lifecycle import retries
 from broker.lifecycle.announcements import announce
 from broker.lifecycle.claims import ClaimedJob
-from broker.lifecycle.ended_jobs import Ended, EndingJob, clean_row, clean_text, encode_failure
+from broker.lifecycle.document_readings import ChargedJob, charge_ocr
+from broker.lifecycle.ended_jobs import (
+    END_VALUES,
+    NO_LEASE,
+    Ended,
+    Ending,
+    EndingJob,
+    Failed,
+    Finished,
+    build_end_values,
+    clean_row,
+    clean_text,
+    encode_failure,
+    insert_generations,
+)
 from broker.lifecycle.retries import Decision, GiveUp, Retry
 from broker.lifecycle.transitions import UNCLAIMED, apply, of_attempt, transition
 from broker.queues import NATIVE_LANE, REDISPATCH_MS, choose_lane
 from broker.storage import files
-from broker.storage.files import FileRow
 from broker.storage.frequent_statements import (
-    FrequentInsert,
     FrequentQuery,
     FrequentUpdate,
     pipeline,
 )
-from broker.storage.tables import Attempt, Generation, Job, JobPayload, columns, table
+from broker.storage.tables import Attempt, Job, JobPayload, columns, table
 from broker.storage.text_lists import among
-from broker.usage import Consumption, CountedJob, GenerationRow
+from broker.usage import Consumption, CountedJob
 
 _jobs = table(Job)
 _payloads = table(JobPayload)
@@ -41,39 +53,7 @@ FREE = frozenset({AttemptOutcome.INTERRUPTED, AttemptOutcome.SKIPPED})
 LOST = frozenset({JobState.FAILED, JobState.EXPIRED})
 """Ends that usage counts as failures: those that the caller did not request."""
 
-_NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_expires_at": None}
 _NO_WAIT: dict[str, Any] = {"waiting_for": None, "waiting_since": None}
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """An attempt with an answer."""
-
-    job: ClaimedJob
-    now: int
-    generation: GenerationRow
-    response: bytes
-    timings: Timings
-    events: bytes | None = None  # a stream's event log
-    files: Sequence[FileRow] = ()  # files to which the answer refers
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """An attempt without a complete answer, and the decision after it."""
-
-    job: ClaimedJob
-    now: int
-    failure: Failure
-    decision: Decision
-    timings: Timings
-    events: bytes | None = None
-    generation: GenerationRow | None = None  # the sent part, if the caller pays for it
-    announced: bool = True  # the worker publishes a retry; False: the dispatcher does
-    upstream_id: str | None = None  # the provider's id of an answer that had begun
-
-
-Ending: TypeAlias = Finished | Failed
 
 
 def decide(job: ClaimedJob, failure: Failure, now: int, *, shown: bool = False) -> Decision:
@@ -91,7 +71,7 @@ def decide(job: ClaimedJob, failure: Failure, now: int, *, shown: bool = False) 
     return retries.decide(failure, situation, chance=random.random())  # noqa: S311  # jitter
 
 
-class RunningJob(EndingJob, CountedJob, Protocol):
+class RunningJob(EndingJob, CountedJob, ChargedJob, Protocol):
     """A row of `jobs` with an attempt whose end is to be recorded."""
 
     attempt: int
@@ -123,10 +103,6 @@ _END_ATTEMPT = FrequentUpdate(
         }
     )
 )
-_INSERT_GENERATIONS = FrequentInsert(insert(table(Generation)), GenerationRow._fields)
-END_VALUES = {"error": bindparam("error"), "ended_at": bindparam("ended_at")} | _NO_LEASE
-"""The columns that every end of a job sets, see `build_end_values`."""
-
 _END_JOB = {
     state: FrequentUpdate(of_attempt(transition(state, JobState.RUNNING)).values(END_VALUES))
     for state in INACTIVE
@@ -141,7 +117,7 @@ _REQUEUE_VALUES: dict[str, Any] = {
 _REQUEUE_JOB = {
     state: FrequentUpdate(
         of_attempt(transition(state, JobState.RUNNING)).values(
-            _REQUEUE_VALUES | _NO_LEASE | _NO_WAIT
+            _REQUEUE_VALUES | NO_LEASE | _NO_WAIT
         )
     )
     for state in UNCLAIMED
@@ -185,7 +161,7 @@ def _match(
         if row is None:
             recorded.append(None)
             continue
-        recorded.append(_cancel_retry(ending) if row.cancel_requested else ending)
+        recorded.append(_charge_ocr(_cancel_retry(ending) if row.cancel_requested else ending, row))
         rows[row.id] = row
     return recorded, rows
 
@@ -209,6 +185,17 @@ def _cancel_retry(ending: Ending) -> Ending:
     if isinstance(ending, Failed) and isinstance(ending.decision, Retry):
         return replace(ending, decision=GiveUp(JobState.CANCELLED))
     return ending
+
+
+def _charge_ocr(ending: Ending, row: RunningJob) -> Ending:
+    """Add the cost of OCR to the generation of a job that ends."""
+    if not row.ocr_nanos or not (isinstance(ending, Finished) or _is_last(ending.decision)):
+        return ending
+    return replace(ending, generation=charge_ocr(row, ending.generation, ending.now))
+
+
+def _is_last(decision: Decision) -> bool:
+    return isinstance(decision, GiveUp) and decision.state in TERMINAL
 
 
 def _end_attempts(connection: Connection, endings: Sequence[Ending]) -> None:
@@ -250,7 +237,7 @@ def _record_finished(
     connection: Connection, endings: Sequence[Finished], rows: Mapping[str, RunningJob]
 ) -> None:
     _end_jobs(connection, [(end, JobState.COMPLETED, None) for end in endings])
-    _INSERT_GENERATIONS.run(connection, [clean_row(end.generation._asdict()) for end in endings])
+    insert_generations(connection, [end.generation for end in endings])
     _STORE_ANSWER.run(
         connection,
         [{"of_job": end.job.id, "response": end.response, "events": end.events} for end in endings],
@@ -282,7 +269,7 @@ def _record_failed(
     ]
     _STORE_ANSWER.run(connection, logs)
     billed = [end.generation for end, _ in stopped if end.generation is not None]
-    _INSERT_GENERATIONS.run(connection, [clean_row(each._asdict()) for each in billed])
+    insert_generations(connection, billed)
     ledger.append(
         connection,
         [_build_release(end, rows[end.job.id]) for end, state in stopped if state in TERMINAL],
@@ -342,9 +329,3 @@ def _end_jobs(connection: Connection, ends: Sequence[tuple[Ending, JobState, str
         by_state[state].append(values | {"of_attempt": end.job.attempt})
     for state, rows in by_state.items():
         apply(connection, _END_JOB[state], rows)
-
-
-def build_end_values(job_id: str, state: JobState, now: int, error: str | None) -> dict[str, Any]:
-    """Return the parameters of an update that ends a job; `error` is JSON."""
-    ended = now if state in TERMINAL else None
-    return {"of_job": job_id, "error": error, "ended_at": ended}

@@ -13,19 +13,26 @@ from broker.enums import JobState
 from broker.errors import ConflictError, NotFoundError
 from broker.jobs.states import TERMINAL, sources
 from broker.lifecycle.announcements import announce
-from broker.lifecycle.attempt_endings import END_VALUES, build_end_values
-from broker.lifecycle.ended_jobs import Ended, EndingJob
+from broker.lifecycle.document_readings import ChargedJob, charge_ocr
+from broker.lifecycle.ended_jobs import (
+    END_VALUES,
+    Ended,
+    EndingJob,
+    build_end_values,
+    insert_generations,
+)
 from broker.lifecycle.transitions import apply, change, of_attempt, of_job, transition
 from broker.queues import REDISPATCH_MS, Ready, choose_lane
 from broker.storage.frequent_statements import FrequentUpdate
 from broker.storage.tables import Job, columns, table
+from broker.usage import Consumption, CountedJob, GenerationRow
 
 EXPIRE_GROUP = 500
 
 _jobs = table(Job)
 
 
-class OpenJob(EndingJob, Protocol):
+class OpenJob(EndingJob, CountedJob, ChargedJob, Protocol):
     """A row of `jobs` that may end without an attempt's end."""
 
     state: JobState
@@ -135,15 +142,31 @@ def _end_unclaimed(
     now: int,
     error: Callable[[OpenJob], str | None] = lambda _: None,
 ) -> int:
-    """End those of `rows` that no worker runs, and release their holds; return how many."""
+    """End those of `rows` that no worker runs, and release their holds; return how many.
+
+    OCR that an earlier attempt has used is charged.
+    """
     may_end = {source.value for source in sources(state)} - {JobState.RUNNING.value}
     ending = [row for row in rows if row.state in may_end]
     if ending:
         ends = [build_end_values(row.id, state, now, error(row)) for row in ending]
         apply(connection, _END_UNCLAIMED[state], ends)
-        ledger.append(connection, [ledger.release(row, now=now) for row in ending])
-        announce(connection, [Ended(row, state, now) for row in ending])
+        charged = {row.id: charge_ocr(row, None, now) for row in ending if row.ocr_nanos}
+        insert_generations(connection, list(charged.values()))
+        ledger.append(connection, [_build_entry(row, charged.get(row.id), now) for row in ending])
+        announce(connection, [_build_end(row, state, charged.get(row.id), now) for row in ending])
     return len(ending)
+
+
+def _build_entry(row: OpenJob, generation: GenerationRow | None, now: int) -> ledger.NewEntry:
+    if generation is None:
+        return ledger.release(row, now=now)
+    return ledger.settle(row, cost_nanos=generation.cost_nanos, now=now)
+
+
+def _build_end(row: OpenJob, state: JobState, generation: GenerationRow | None, now: int) -> Ended:
+    consumed = None if generation is None else Consumption.of(row, generation, now)
+    return Ended(row, state, now, consumed)
 
 
 class ReviewedJob(Protocol):

@@ -66,6 +66,7 @@ class ClaimedJob:
     request: bytes
     plan: Plan
     quotes: Sequence[int] = ()  # the hold of each plan step
+    ocr_nanos: int = 0  # what OCR of its documents has cost so far
     queued_ms: int = 0  # from becoming available to being claimed
     background: BackgroundAnswer | None = None  # begun by the attempt before, and to be fetched
 
@@ -91,6 +92,7 @@ class JobToRun(Protocol):
     on_unknown: OnUnknown
     deadline_at: int
     hold_nanos: int
+    ocr_nanos: int
     created_at: int
     available_at: int
     waiting_since: int | None
@@ -210,6 +212,7 @@ def build_claimed_job(
         on_unknown=OnUnknown(row.on_unknown),
         deadline_at=row.deadline_at,
         hold_nanos=row.hold_nanos,
+        ocr_nanos=row.ocr_nanos,
         created_at=row.created_at,
         request=body.request,
         plan=plan,

@@ -9,9 +9,10 @@ from sqlalchemy import Connection, and_, bindparam, literal, select
 from broker.completion import AttemptOutcome, ErrorType, Failure, Timings
 from broker.enums import JobState
 from broker.jobs.states import WAITING
-from broker.lifecycle.attempt_endings import Failed, decide, record_many
+from broker.lifecycle.attempt_endings import decide, record_many
 from broker.lifecycle.background_answers import MOST_CONTINUATIONS
 from broker.lifecycle.claims import Body, JobToRun, build_claimed_job
+from broker.lifecycle.ended_jobs import Failed
 from broker.lifecycle.retries import Retry
 from broker.lifecycle.transitions import apply, change, of_attempt
 from broker.queues import Lane, Ready, choose_lane

@@ -16,6 +16,7 @@ from broker.enums import DeliveryState, JobState, Kept, Store
 from broker.errors import ConflictError, NotFoundError
 from broker.jobs.privacy import DAY_MS
 from broker.jobs.states import TERMINAL
+from broker.lifecycle.document_readings import delete_readings
 from broker.security.signed_links import LINK_SECONDS
 from broker.storage.tables import (
     Batch,
@@ -134,6 +135,7 @@ def delete_unkept(connection: Connection, now: int, fetched_before: int) -> list
     ids = connection.execute(query.limit(GROUP)).scalars().all()
     _mark(connection, ids, Kept.RESULT)
     _set_payloads(connection, ids, request=b"", caller_body=None)
+    delete_readings(connection, ids)
     finished = connection.execute(
         select(_jobs.c.id, _jobs.c.batch_id)
         .where(
@@ -232,6 +234,7 @@ def _delete_contents(
     connection.execute(replays.values(content=DELETED_PROMPT))
     deleted = dict.fromkeys(("caller_body", "response", "events", "extra"))
     _set_payloads(connection, ids, request=b"", **deleted)
+    delete_readings(connection, ids)
     connection.execute(
         update(_files).where(_files.c.job_id.in_(ids)).values(expires_at=files_until)
     )

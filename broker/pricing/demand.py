@@ -43,6 +43,7 @@ class AnswerBounds:
     most: int  # the maximum of these
     native_model: str = ""
     makes_pictures: bool = False
+    draws_pages: bool = False  # pages of documents may be sent as images
 
 
 @immutable
@@ -62,6 +63,8 @@ def estimate_demand(body: Json, operation: Operation, sent: Sent, limits: Answer
     text = body.get("input")
     characters = len(text) if operation is Operation.SPEECH and isinstance(text, str) else 0
     requests = _estimate_requests(body, operation)
+    drawn = sent.pages.most if limits.draws_pages else 0
+    images = Range(sent.images, sent.images + drawn)
     count = count_answers(body)
 
     def usage(index: int, inputs: int, sound: int, image: int) -> Usage:
@@ -74,7 +77,7 @@ def estimate_demand(body: Json, operation: Operation, sent: Sent, limits: Answer
             output_image=output[index] if pictures[index] else None,
             input_audio_ms=sent.milliseconds[index],
             input_characters=characters,
-            input_images=sent.images,
+            input_images=images[index],
             input_pages=sent.pages[index],
             output_images=pictures[index],
             searches=sent.searches[index] * count,

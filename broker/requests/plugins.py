@@ -91,7 +91,7 @@ class Engine(StrEnum):
 TEXT_LAYER = frozenset({Engine.TEXT, Engine.CLOUDFLARE})
 """Engines that read the text layer only."""
 
-READ_HERE = frozenset({*TEXT_LAYER, Engine.LOCAL})
+READ_HERE = frozenset(Engine) - {Engine.NATIVE}
 """Engines after which no model gets the file itself."""
 
 

@@ -50,7 +50,7 @@ def max_image_tokens(sent: Sent, native_model: str) -> int:
     of_image = next(
         (most for name, most in IMAGE_TOKENS.items() if name in native_model), MAX_IMAGE_TOKENS
     )
-    pages = sent.pages.most * MAX_PAGE_TOKENS
+    pages = sent.pages.most * max(MAX_PAGE_TOKENS, of_image)  # a page may be sent as an image
     edited = sent.edited_images * max(of_image, MAX_EDITED_IMAGE_TOKENS)
     shown = (sent.images - sent.edited_images) * of_image
     return shown + edited + pages + sent.film_tokens.most

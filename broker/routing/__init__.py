@@ -22,7 +22,7 @@ from broker.routing.classifier import classify
 from broker.routing.fields import MAX_MODELS, requested_models
 from broker.routing.filters import Exclusion, meets_requirements
 from broker.routing.planning import ORDINARY, RoutingContext, RoutingRequest, plan
-from broker.routing.plans import Plan, PlanStep, decode_plan, encode_plan
+from broker.routing.plans import OcrOffer, Plan, PlanStep, decode_plan, encode_plan
 from broker.routing.preferences import (
     NO_PREFERENCES,
     Preferences,
@@ -39,6 +39,7 @@ __all__ = [
     "ORDINARY",
     "ROUTERS",
     "Exclusion",
+    "OcrOffer",
     "Plan",
     "PlanStep",
     "Preferences",

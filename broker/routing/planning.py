@@ -20,7 +20,7 @@ from broker.routing.filters import (
     refuse_choice,
 )
 from broker.routing.ordering import Seed, order_candidates
-from broker.routing.plans import Plan, PlanStep
+from broker.routing.plans import OcrOffer, Plan, PlanStep
 from broker.routing.preferences import (
     NO_PREFERENCES,
     SORTS,
@@ -56,6 +56,7 @@ class RoutingContext:
     )  # model slug → provider with the prompt cache
     seed: int = 0
     fits: Fits = field(default_factory=dict)  # of models for tasks
+    ocr: OcrOffer | None = None  # for the documents of the request
 
 
 ORDINARY = RoutingContext()
@@ -111,6 +112,7 @@ def plan(
         seed=context.seed,
         notes=tuple(_list_notes(request.preferences, endpoints)),
         choice=chosen.note,
+        ocr=context.ocr,
     )
 
 

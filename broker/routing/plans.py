@@ -1,7 +1,7 @@
 """A plan: the endpoints a job tries, in order, with reasons; and its stored form."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import orjson
 
@@ -22,6 +22,21 @@ class PlanStep:
 
 
 @immutable
+class OcrOffer:
+    """The provider that reads the documents of a job by OCR, its price, and the limit of pages."""
+
+    provider: str
+    native: str  # the provider's own name of the model
+    page_nanos: int
+    max_pages: int  # of all documents of the job
+
+    @property
+    def max_nanos(self) -> int:
+        """Return the most that OCR of the job can cost."""
+        return self.page_nanos * self.max_pages
+
+
+@immutable
 class Plan:
     """The endpoints a job tries, in order. Never empty."""
 
@@ -31,6 +46,7 @@ class Plan:
     seed: int = 0  # the same request, stats and seed give the same plan
     notes: Sequence[str] = ()  # preferences without effect
     choice: Json | None = None  # the note of an auto router about its choice
+    ocr: OcrOffer | None = None  # for documents that the caller lets a provider read
 
     def __getitem__(self, position: int) -> Endpoint:
         return self.steps[position].endpoint
@@ -73,6 +89,8 @@ def encode_plan(plan: Plan) -> bytes:
         document["notes"] = plan.notes
     if plan.choice:
         document["choice"] = plan.choice
+    if plan.ocr:
+        document["ocr"] = asdict(plan.ocr)
     return orjson.dumps(document)
 
 
@@ -88,6 +106,7 @@ def decode_plan(stored: bytes) -> Plan:
         seed=document.get("seed", 0),
         notes=tuple(document.get("notes", ())),
         choice=document.get("choice"),
+        ocr=OcrOffer(**document["ocr"]) if "ocr" in document else None,
     )
 
 

@@ -322,6 +322,8 @@ class Calls(_Group):
     """The largest image or file that is fetched by URL, in bytes."""
     max_scanned_pages: int = Field(100, ge=1)
     """The most pages of one request that are drawn or read by OCR."""
+    ocr_model: str = "mistralai/mistral-ocr-latest"
+    """The model of the PDF engine `mistral-ocr`, at a provider with the wire `mistral`."""
     allowed_networks: Networks = ()
     """Private networks to which callers' URLs may point, e.g. `10.1.0.0/16,fd00::/8`."""
 

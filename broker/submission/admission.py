@@ -21,6 +21,7 @@ from broker.routing import (
     workspace_credentials,
 )
 from broker.settings import Settings
+from broker.submission.ocr_offers import find_ocr_offer
 from broker.submission.options import JobOptions, NewJob
 from broker.submission.preparation import prepare
 
@@ -53,7 +54,8 @@ def admit(
     endpoints = access.filter_endpoints(
         principal, workspace_credentials.restrict_choice(served, models, credentials)
     )
-    routing_context = replace(context, fits=load_task_fit())
+    offer = find_ocr_offer(body, principal, catalog, settings)
+    routing_context = replace(context, fits=load_task_fit(), ocr=offer)
     try:
         return prepare(body, options, principal, endpoints, settings, routing_context)
     except ModalityError as error:

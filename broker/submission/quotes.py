@@ -67,8 +67,8 @@ def compute_quotes(
         bound, likely_cost = _quote_endpoint(endpoint, expected)
         if endpoint.is_byok:
             bound, likely_cost = pricing.byok_fee(bound, fee), pricing.byok_fee(likely_cost, fee)
-        nanos.append(bound)
-        least.append(min(likely_cost, bound))
+        nanos.append(bound + (plan.ocr.max_nanos if plan.ocr else 0))
+        least.append(min(likely_cost, bound) + _quote_likely_ocr(plan, first))
     if first is None:
         return Quotes((), ())
     is_limited = token_estimates.output_limit(body) is not None
@@ -80,12 +80,21 @@ def compute_quotes(
     )
 
 
+def _quote_likely_ocr(plan: Plan, expected: Demand) -> int:
+    if plan.ocr is None:
+        return 0
+    pages = max(expected.likely.input_pages or 0, 1)
+    return plan.ocr.page_nanos * min(pages, plan.ocr.max_pages)
+
+
 def _build_bounds(endpoint: Endpoint, likely: int, most: int) -> AnswerBounds:
+    modalities = endpoint.input_modalities or frozenset()
     return AnswerBounds(
         likely,
         endpoint.max_completion_tokens or most,
         endpoint.native,
         makes_pictures="image" in endpoint.output_modalities,
+        draws_pages="image" in modalities and "file" not in modalities,
     )
 
 

@@ -49,7 +49,8 @@ def check_books(picture):
     for entry in picture.entries:
         kinds[entry.job_id].append(entry.kind)
     for job_id, row in picture.jobs.items():
-        ended = {JobState.COMPLETED.value: ["settle"]}.get(row.state, ["release"])
+        is_charged = row.state == JobState.COMPLETED.value or row.ocr_nanos
+        ended = ["settle"] if is_charged else ["release"]
         expected = ["hold", *ended] if row.state in TERMINAL else ["hold"]
         booked = [kind for kind in kinds[job_id] if kind != "extend"]
         assert sorted(booked) == sorted(expected), (row.state, kinds[job_id])
@@ -114,15 +115,26 @@ def check_attempts(picture, reopened):
 
 
 def check_answers(picture):
-    """A completed job has one answer, from its last attempt; no other job has any."""
+    """A completed job has one answer, from its last attempt; others may have paid for OCR only."""
     for job_id, row in picture.jobs.items():
         completed = row.state == JobState.COMPLETED.value
         outcomes = [attempt.outcome for attempt in picture.attempts.get(job_id, [])]
         assert (picture.payloads[job_id].response is not None) is completed
-        assert (job_id in picture.generations) is completed
+        charged = completed or (row.state in TERMINAL and row.ocr_nanos > 0)
+        assert (job_id in picture.generations) is charged
         assert outcomes.count(AttemptOutcome.OK.value) == completed
         if completed:
             assert picture.generations[job_id].attempt == row.attempt
+
+
+def check_readings(picture, read):
+    """Check that OCR of a document is charged once, in every end of its job."""
+    for job_id, row in picture.jobs.items():
+        assert row.ocr_nanos == sum(read[job_id].values())
+        if row.state in TERMINAL and row.ocr_nanos:
+            cost = picture.generations[job_id].cost_nanos
+            assert cost >= row.ocr_nanos
+            assert cost == row.ocr_nanos or row.state == JobState.COMPLETED.value
 
 
 def check_history(before, after):

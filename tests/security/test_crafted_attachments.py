@@ -9,7 +9,7 @@ import pytest
 
 from broker.completion import ErrorType, Failure
 from broker.requests.content_sizes import measure
-from tests.workers.media.pdfs import ReaderHere
+from tests.workers.media.pdfs import HERE
 from workers.adapters.registry import ADAPTERS
 from workers.media import Prepared, prepare
 
@@ -46,9 +46,7 @@ async def fitted(asked: dict, wire: str = "openai") -> Prepared | Failure:
     async def fetch(url: str) -> None:
         raise AssertionError(f"{url} was fetched")
 
-    return await prepare(
-        asked, modalities=None, adapter=ADAPTERS[wire], fetch=fetch, reader=ReaderHere()
-    )
+    return await prepare(asked, modalities=None, adapter=ADAPTERS[wire], fetch=fetch, readers=HERE)
 
 
 @pytest.mark.parametrize("wire", ADAPTERS)

@@ -22,6 +22,7 @@ from workers.attempt.attachments import Attachments
 from workers.attempt.credentials import CallCredentials
 from workers.attempt.endpoint_stats import OutcomeRecorder
 from workers.attempt.execution import JobRunner
+from workers.attempt.ocr import OcrCalls
 from workers.attempt.open_circuits import CircuitCheck
 from workers.attempt.pacing import Pacing
 from workers.attempt.provider_calls import ProviderCalls
@@ -131,7 +132,14 @@ async def runner_of(
                 client=client,
                 routes=routes,
                 credentials=credentials,
-                attachments=Attachments(settings, fetch, sandbox, sandbox, MediaMemory(10**6)),
+                attachments=Attachments(
+                    settings,
+                    fetch,
+                    sandbox,
+                    sandbox,
+                    OcrCalls(settings, database, client, routes),
+                    MediaMemory(10**6),
+                ),
                 pacing=pacing,
                 recorder=recorder,
                 max_answer_bytes=settings.max_answer_bytes,

@@ -1,7 +1,7 @@
 """Attachments of the bodies that this process sends to providers."""
 
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from broker.completion import Failure, Json
@@ -10,7 +10,8 @@ from broker.requests import native
 from broker.requests.operations import PICTURES, Operation
 from broker.requests.plugins import read_file_parser
 from broker.settings import Settings
-from workers.media import DocumentReader, Prepared, prepare, refuse_private_urls
+from workers.attempt.ocr import OcrCalls
+from workers.media import DocumentReader, Prepared, Readers, prepare, refuse_private_urls
 from workers.media.fetching import Fetch, MediaMemory, MediaReservation, body_size
 from workers.media.pictures import count_fetches, list_pictures, prepare_pictures
 from workers.media.preparation import MAX_FETCHED_BYTES, most_fetched
@@ -25,7 +26,8 @@ class Attachments:
     settings: Settings
     fetch: Fetch
     sandbox: Sandbox
-    ocr: Sandbox  # for the recognition of pages, which needs more memory and time
+    ocr_sandbox: Sandbox  # for the recognition of pages, which needs more memory and time
+    ocr_calls: OcrCalls
     memory: MediaMemory
 
     def reserve(
@@ -57,16 +59,20 @@ class Attachments:
         if job.operation in PICTURES:
             prepared = await prepare_pictures(body, self.fetch)
         elif job.operation is Operation.CHAT:
+            reader = DocumentReader(self.sandbox, self.ocr_sandbox, job.workspace_id)
+            ocr, offer = self.ocr_calls.build(job, reader), job.plan.ocr
+            most = self.settings.max_scanned_pages if offer is None else offer.max_pages
             prepared = await prepare(
                 native.resolve(body, route.chat.wire),
                 modalities=job.endpoint.input_modalities,
                 adapter=adapter,
                 fetch=self.fetch,
-                reader=DocumentReader(self.sandbox, self.ocr, job.workspace_id),
+                readers=Readers(reader, ocr, most),
                 parser=read_file_parser(plugins),
                 quirks=route.upstream.quirks,
-                max_pages=self.settings.max_scanned_pages,
             )
+            if isinstance(prepared, Prepared):
+                prepared = replace(prepared, ocr_nanos=ocr.cost_nanos)
         if isinstance(prepared, Failure):
             return prepared
         networks = self.settings.allowed_networks

@@ -47,6 +47,7 @@ class AttemptCost:
     byok_cost_nanos: int | None = None  # the provider's charge to a workspace credential
     search_nanos: int = 0  # the part of the cost for web searches of the vendor
     deviates: bool = False  # the provider states a different charge
+    ocr_nanos: int = 0  # charged for OCR besides the cost; `lifecycle` adds it to the generation
 
     @classmethod
     def of(
@@ -79,8 +80,9 @@ class AttemptCost:
         deviates = not price.as_stated and _deviates(job, cost, usage.cost_nanos)
         searches = min(pricing.search_cost(price, usage), cost)
         if job.endpoint.is_byok:
-            return cls(usage, pricing.byok_fee(cost, fee), cost, searches, deviates)
-        return cls(usage, cost, None, searches, deviates)
+            fee_nanos = pricing.byok_fee(cost, fee)
+            return cls(usage, fee_nanos, cost, searches, deviates, job.ocr_nanos)
+        return cls(usage, cost, None, searches, deviates, job.ocr_nanos)
 
     @property
     def is_byok(self) -> bool:

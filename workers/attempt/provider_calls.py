@@ -76,6 +76,7 @@ class ProviderCalls:
             prepared = await self.attachments.fit(job, run.request.body, run.plugins, route)
             if isinstance(prepared, Failure):
                 return prepared
+            run.job = replace(run.job, ocr_nanos=run.job.ocr_nanos + prepared.ocr_nanos)
             run.request = replace(run.request, body=prepared.body)
             if reservation is not None:
                 reservation.shrink(body_size(job.request) + prepared.fetched)

@@ -153,7 +153,7 @@ def usage_json(receipt: AttemptCost) -> Json:
     body = render_usage(
         usage.prompt_tokens,
         usage.completion_tokens,
-        cost_nanos=receipt.cost_nanos,
+        cost_nanos=receipt.cost_nanos + receipt.ocr_nanos,
         is_byok=receipt.is_byok,
         upstream_cost_nanos=usage.cost_nanos if byok_cost is None else byok_cost,
         prompt_details={
@@ -169,6 +169,8 @@ def usage_json(receipt: AttemptCost) -> Json:
     )
     if receipt.search_nanos:
         body.setdefault("cost_details", {})["web_search_cost"] = usd(receipt.search_nanos)
+    if receipt.ocr_nanos:
+        body.setdefault("cost_details", {})["ocr_cost"] = usd(receipt.ocr_nanos)
     if usage.searches:
         body["server_tool_use"] = {"web_search_requests": usage.searches}
     if usage.estimated:

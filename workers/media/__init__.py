@@ -5,6 +5,7 @@ as text or as pictures of their pages.
 """
 
 from workers.media.annotations import Annotator
+from workers.media.documents import Readers
 from workers.media.fetching import FetchedMedia, Fetcher, FetchError
 from workers.media.preparation import Prepared, prepare
 from workers.media.readers import DocumentReader
@@ -17,6 +18,7 @@ __all__ = (
     "FetchedMedia",
     "Fetcher",
     "Prepared",
+    "Readers",
     "prepare",
     "refuse_private_urls",
 )

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TypeAlias
 
-from broker.requests.plugins import Engine
+from broker.requests.plugins import TEXT_LAYER, Engine
 from broker.routing.requirements import OFFICE, TEXTS
 from broker.values import immutable
 from workers.media.formats import PDF, UnfitError, family, sniff
+from workers.media.ocr import Ocr
 from workers.media.readers import DocumentReader
-from workers.sandbox.local_ocr import MissingOcrError
 from workers.sandbox.office_text import HTML, MissingConverterError
 from workers.sandbox.pdf_pages import PageText
 
@@ -59,9 +59,9 @@ class Reading:
 
     def choose_form(self, page: PageText) -> PageForm:
         """Return the form of a page: its text where that says all that the page shows."""
-        if self.engine is Engine.LOCAL:
+        if self.engine in (Engine.LOCAL, Engine.OCR):
             return PageForm.OCR
-        if self.engine in (Engine.TEXT, Engine.CLOUDFLARE) or not page.is_scanned:
+        if self.engine in TEXT_LAYER or not page.is_scanned:
             return PageForm.TEXT
         return PageForm.PICTURE if self.sees else PageForm.OCR
 
@@ -85,10 +85,19 @@ class PageBudget:
 
 
 @dataclass(frozen=True, slots=True)
+class Readers:
+    """The readers for the files of one request."""
+
+    documents: DocumentReader
+    ocr: Ocr
+    max_pages: int = 100  # of the request that are drawn or read by OCR
+
+
+@dataclass(frozen=True, slots=True)
 class FileReader:
     """Reads the files of one request."""
 
-    reader: DocumentReader
+    readers: Readers
     reading: Reading
     budget: PageBudget
     known: Mapping[str, Sequence[str]]  # earlier texts, by the hash of the file
@@ -104,7 +113,8 @@ class FileReader:
         if mime == PDF:
             raise UnfitError("A file is declared as a PDF but is not one. Correct its media type.")
         if family(found or mime) == "image":
-            return await self._read_picture(content, _make_safe(name or "picture"))
+            mime = found or mime or "image/png"
+            return await self._read_picture(content, mime, _make_safe(name or "picture"))
         if mime in OFFICE or mime == HTML:
             return await self._convert(content, mime, _make_safe(name or "document"))
         return self._read_text(content, mime, name)
@@ -124,56 +134,53 @@ class FileReader:
         digest = hashlib.sha256(content).hexdigest()
         if digest in self.known:
             return ReadFile(self.known[digest], name)
-        pages = await self.reader.read_pages(content)
+        pages = await self.readers.documents.read_pages(content)
         chosen = pages[: self.reading.max_pages]
         forms = [self.reading.choose_form(page) for page in chosen]
         self.budget.take(sum(form is not PageForm.TEXT for form in forms))
+        recognized = await self._recognize(content, forms)
         pieces: list[Piece] = []
-        is_empty = True
+        has_text = False
         for index, (page, form) in enumerate(zip(chosen, forms, strict=True)):
-            read = await self._read_page(content, index, page, form)
-            is_empty = is_empty and not read
             label = f"[Page {index + 1} of {len(pages)}]"
-            pieces += [label, read] if isinstance(read, Picture) else [f"{label}\n{read}"]
-        if is_empty:
+            if form is PageForm.PICTURE:
+                pieces += [label, Picture(await self.readers.documents.render_page(content, index))]
+            else:
+                text = page.text if form is PageForm.TEXT else recognized[index]
+                pieces.append(f"{label}\n{text}")
+                has_text = has_text or bool(text)
+        if PageForm.PICTURE not in forms and not has_text:
             raise UnfitError(_explain_empty(name, self.reading, chosen))
         if len(chosen) < len(pages):
             pieces.append(f"[Pages {len(chosen) + 1} to {len(pages)} were left out]")
         return ReadFile(_frame(name, pieces), name, digest)
 
-    async def _read_page(self, content: bytes, index: int, page: PageText, form: PageForm) -> Piece:
-        match form:
-            case PageForm.TEXT:
-                return page.text
-            case PageForm.PICTURE:
-                return Picture(await self.reader.render_page(content, index))
-            case PageForm.OCR:
-                try:
-                    return await self.reader.recognize_page(content, index)
-                except MissingOcrError as error:
-                    raise UnfitError(str(error)) from None
+    async def _recognize(self, content: bytes, forms: Sequence[PageForm]) -> Mapping[int, str]:
+        """Return the texts of the pages that need OCR, by their indexes."""
+        indexes = [index for index, form in enumerate(forms) if form is PageForm.OCR]
+        if not indexes:
+            return {}
+        found = await self.readers.ocr.read_pages(content, indexes)
+        return dict(zip(indexes, found.texts, strict=True))
 
     async def _convert(self, content: bytes, mime: str, name: str) -> ReadFile:
         digest = hashlib.sha256(content).hexdigest()
         if digest in self.known:
             return ReadFile(self.known[digest], name)
         try:
-            parts = await self.reader.convert_document(content, mime)
+            parts = await self.readers.documents.convert_document(content, mime)
         except MissingConverterError as error:
             if mime == HTML:
                 return self._read_text(content, mime, name)
             raise UnfitError(str(error)) from None
         return ReadFile(_frame(name, parts), name, digest)
 
-    async def _read_picture(self, content: bytes, name: str) -> ReadFile:
+    async def _read_picture(self, content: bytes, mime: str, name: str) -> ReadFile:
         digest = hashlib.sha256(content).hexdigest()
         if digest in self.known:
             return ReadFile(self.known[digest], name)
         self.budget.take(1)
-        try:
-            text = await self.reader.recognize_picture(content)
-        except MissingOcrError as error:
-            raise UnfitError(str(error)) from None
+        [text] = (await self.readers.ocr.read_picture(content, mime)).texts
         if not text:
             raise UnfitError(
                 f"{name!r} has no text that OCR can read: choose a model with `image` input."
@@ -183,7 +190,7 @@ class FileReader:
 
 def _explain_empty(name: str, reading: Reading, pages: Sequence[PageText]) -> str:
     scanned = any(page.is_scanned for page in pages)
-    if scanned and reading.engine in (Engine.TEXT, Engine.CLOUDFLARE):
+    if scanned and reading.engine in TEXT_LAYER:
         return (
             f"{name!r} has no text to extract, because its pages are scanned: leave out the PDF "
             f"engine {reading.engine.value}, choose {Engine.LOCAL.value}, or choose a model with "

@@ -14,17 +14,13 @@ from broker.values import immutable
 from workers.adapters.base import Adapter
 from workers.adapters.media import AttachedMedia, MediaKind, read_media
 from workers.media.annotations import annotation, known_files
-from workers.media.documents import FileReader, PageBudget
+from workers.media.documents import FileReader, PageBudget, Readers
 from workers.media.fetching import Fetch, FetchedMedia, FetchError
 from workers.media.formats import UnfitError, check_attachment, check_fetched_type, family, unfit
-from workers.media.readers import DocumentReader
 from workers.media.rules import Rules, Way, is_usual, media_part, read_parts
 
 MAX_FETCHED_BYTES = 100_000_000
 """Bytes that are fetched for one request, in total."""
-
-MAX_PAGES = 100
-"""Pages of one request that are drawn or read by OCR."""
 
 AT_ONCE = 4
 """URLs of one request that are fetched at the same time."""
@@ -37,6 +33,7 @@ class Prepared:
     body: Json
     annotations: Sequence[Json] = ()
     fetched: int = 0  # bytes
+    ocr_nanos: int = 0  # added to the cost of the job
 
 
 async def prepare(
@@ -45,10 +42,9 @@ async def prepare(
     modalities: frozenset[str] | None,
     adapter: Adapter,
     fetch: Fetch,
-    reader: DocumentReader,
+    readers: Readers,
     parser: FileParser | None = None,
     quirks: frozenset[str] = frozenset(),
-    max_pages: int = MAX_PAGES,
 ) -> Prepared | Failure:
     """Fit `body` to a model that takes `modalities` (None = unknown) behind `adapter`'s wire.
 
@@ -59,7 +55,7 @@ async def prepare(
         return Prepared(body)
     rules = Rules(adapter, modalities, parser or FileParser(), quirks)
     known = known_files(body["messages"])
-    files = FileReader(reader, rules.reading, PageBudget(max_pages), known)
+    files = FileReader(readers, rules.reading, PageBudget(readers.max_pages), known)
     work = _Preparation(rules, fetch, files)
     positions = list(_positions(body["messages"]))
     failures: list[Failure] = []

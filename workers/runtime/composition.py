@@ -8,6 +8,7 @@ from workers.attempt.attachments import Attachments
 from workers.attempt.credentials import CallCredentials
 from workers.attempt.endpoint_stats import OutcomeRecorder
 from workers.attempt.execution import JobRunner
+from workers.attempt.ocr import OcrCalls
 from workers.attempt.open_circuits import CircuitCheck
 from workers.attempt.pacing import Pacing
 from workers.attempt.provider_calls import ProviderCalls
@@ -55,7 +56,8 @@ def build_shared_parts(context: WorkerContext) -> SharedParts:
             settings=settings,
             fetch=context.fetch,
             sandbox=context.sandbox,
-            ocr=context.ocr,
+            ocr_sandbox=context.ocr_sandbox,
+            ocr_calls=OcrCalls(settings, database, context.client, context.routes),
             memory=MediaMemory(settings.worker_media_bytes),
         ),
         Recording(

@@ -12,6 +12,7 @@ from workers.simulator.gemini_wire import Gemini, GeminiArray, GeminiEvents
 from workers.simulator.http import ClientGoneError, Exchange
 from workers.simulator.image_operations import ImageEdits, Images, ImageVariations
 from workers.simulator.media_operations import Speech, Transcriptions
+from workers.simulator.ocr_operation import Ocr
 from workers.simulator.openai_wire import OpenAIChat
 from workers.simulator.picture_jobs import (
     BFL,
@@ -114,6 +115,7 @@ ENDPOINTS: Final[dict[str, Wire]] = {
     "/images/variations": ImageVariations(),
     "/rerank": Rerank(),
     "/moderations": Moderations(),
+    "/ocr": Ocr(),
     "/audio/transcriptions": Transcriptions(),
     "/audio/speech": Speech(),
     "/messages": AnthropicMessages(),

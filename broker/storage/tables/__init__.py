@@ -29,6 +29,7 @@ from broker.storage.tables.catalog import (
     PresetVersion,
 )
 from broker.storage.tables.columns import columns, table
+from broker.storage.tables.documents import DocumentReading
 from broker.storage.tables.evaluations import Evaluation, EvaluationCell, EvaluationPrompt
 from broker.storage.tables.files import StoredFile
 from broker.storage.tables.jobs import Attempt, CoalescedJob, Generation, Job, JobPayload
@@ -47,6 +48,7 @@ __all__ = [
     "CoalescedJob",
     "Delivery",
     "DeliveryAttempt",
+    "DocumentReading",
     "Evaluation",
     "EvaluationCell",
     "EvaluationPrompt",

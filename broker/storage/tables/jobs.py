@@ -83,6 +83,7 @@ class Job(TableModel, table=True):
     idempotency_key: str | None = None
     fingerprint: str | None = None  # of the body that came with the idempotency key
     hold_nanos: int = Field(sa_column=big())
+    ocr_nanos: int = Field(default=0, sa_column=big(default=0))  # what OCR of its documents cost
     batch_id: str | None = None  # the batch it is a line of
     priority: int = 0  # among the waiting jobs of one batch or workspace; higher goes first
     app: str | None = None  # the calling program, as it names itself

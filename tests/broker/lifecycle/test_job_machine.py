@@ -35,6 +35,8 @@ from broker.lifecycle import (
     Claim,
     Deferral,
     Extension,
+    NewReading,
+    ReadingKey,
     cancel_many,
     claim_many,
     decide,
@@ -45,6 +47,7 @@ from broker.lifecycle import (
     record_many,
     renew,
     rescue,
+    store_reading,
 )
 from broker.providers.pacing import Busy, Cause
 from broker.queues import Lane
@@ -77,6 +80,7 @@ class JobMachine(RuleBasedStateMachine):
         ]
         self.keys = {}
         self.reopened = defaultdict(int)
+        self.read = defaultdict(dict)  # costs of OCR, by job and key
         self.told = defaultdict(list)
         self.picture = promises.take_picture(database)
 
@@ -207,6 +211,20 @@ class JobMachine(RuleBasedStateMachine):
             decision = self.step(extend_many, Extension(job, why, decision, self.now))
         self.record(job, failed(job, now=self.now, why=why, decision=decision))
 
+    @rule(job=claims, key=st.sampled_from(["a", "b"]), cost=st.sampled_from([0, 40, 90]))
+    def document_is_read(self, job, key, cost):
+        """OCR reads a document of a job; its cost is added once, and only while the job runs."""
+        row = self.picture.jobs[job.id]
+        ours = (row.state, row.attempt) == ("running", job.attempt)
+        name = ReadingKey(job.workspace_id, job.id, key)
+        reading = NewReading(name, job.attempt, ["text"], cost, self.now)
+        expected = ours and key not in self.read[job.id]
+        assert self.write(store_reading, reading) is expected
+        if expected:
+            self.read[job.id][key] = cost
+        else:
+            self.assert_no_trace()
+
     @rule(
         job_id=jobs,
         owner=OWNERS,
@@ -308,6 +326,7 @@ class JobMachine(RuleBasedStateMachine):
         promises.check_books(self.picture)
         promises.check_attempts(self.picture, self.reopened)
         promises.check_answers(self.picture)
+        promises.check_readings(self.picture, self.read)
         promises.check_limit(self.picture, self.callers[2].workspace_id, BUDGET)
         promises.check_holds(self.picture)
         promises.check_overshoot(self.picture, self.callers[2].workspace_id, BUDGET)

@@ -40,12 +40,12 @@ MADE = [Media("1", "image/png", b""), Media("2", "image/webp", b"")]
     ],
 )
 def test_pieces_are_paid(price, body, answer, nanos):
-    job = SimpleNamespace(endpoint=make_endpoint(**price))
+    job = SimpleNamespace(ocr_nanos=0, endpoint=make_endpoint(**price))
     assert AttemptCost.of(job, CompletionRequest(body, "m"), answer).cost_nanos == nanos
 
 
 def test_prices_by_the_token_count_no_pieces():
-    job = SimpleNamespace(endpoint=make_endpoint(prompt=10**6))
+    job = SimpleNamespace(ocr_nanos=0, endpoint=make_endpoint(prompt=10**6))
     cost = AttemptCost.of(job, CompletionRequest(TWO_PICTURES, "m"), DRAWN)
     assert cost.usage.input_images is None
     assert Price(prompt=10**6) == job.endpoint.price
@@ -67,7 +67,7 @@ def test_prices_by_the_token_count_no_pieces():
 )
 def test_whatever_a_model_wrote_is_estimated_where_nobody_counted(message):
     begun = Completion([{"index": 0, "finish_reason": None, "message": message}])
-    job = SimpleNamespace(endpoint=make_endpoint(completion=10**6))
+    job = SimpleNamespace(ocr_nanos=0, endpoint=make_endpoint(completion=10**6))
     cost = AttemptCost.of(job, CompletionRequest({"messages": []}, "m"), begun)
     assert (cost.usage.output, cost.cost_nanos) == (100, 100)
 
@@ -75,7 +75,7 @@ def test_whatever_a_model_wrote_is_estimated_where_nobody_counted(message):
 def test_pictures_that_were_shown_are_paid_though_the_answer_was_cut_off():
     message = {"content": None, "images": [{}, {}]}
     begun = Completion([{"index": 0, "finish_reason": None, "message": message}])
-    job = SimpleNamespace(endpoint=make_endpoint(image_output=7))
+    job = SimpleNamespace(ocr_nanos=0, endpoint=make_endpoint(image_output=7))
     assert AttemptCost.of(job, CompletionRequest({"messages": []}, "m"), begun).cost_nanos == 14
 
 
@@ -94,7 +94,7 @@ SILENT = Completion([{"index": 0, "finish_reason": "stop", "message": {"content"
     ],
 )
 def test_zeros_beside_text_are_no_count(answer, usage, is_estimated):
-    job = SimpleNamespace(endpoint=make_endpoint(prompt=10**6, completion=10**6))
+    job = SimpleNamespace(ocr_nanos=0, endpoint=make_endpoint(prompt=10**6, completion=10**6))
     request = CompletionRequest({"messages": [{"role": "user", "content": "y" * 400}]}, "m")
     cost = AttemptCost.of(job, request, replace(answer, usage=usage))
     assert cost.usage.estimated is is_estimated
@@ -118,7 +118,7 @@ def test_part_of_an_answer_keeps_what_was_stated(stated, output, is_estimated):
 
 
 def test_the_tier_that_served_the_call_counts():
-    job = SimpleNamespace(endpoint=make_endpoint(prompt=10**9, batch_discount=40))
+    job = SimpleNamespace(ocr_nanos=0, endpoint=make_endpoint(prompt=10**9, batch_discount=40))
     for asked, served, nanos in [
         ("flex", "flex", 500), ("flex", "default", 1_000), ("flex", None, 1_000),
         ("default", "priority", 2_000), ("auto", "fast", 2_000), ("auto", "scale", 1_000),
@@ -133,7 +133,7 @@ WRITTEN = [{"index": 0, "finish_reason": "stop", "message": {"content": "x" * 40
 
 
 def test_searches_cost_apart_and_are_shown():
-    job = SimpleNamespace(endpoint=make_endpoint(prompt=10**9, web_search=10_000_000))
+    job = SimpleNamespace(ocr_nanos=0, endpoint=make_endpoint(prompt=10**9, web_search=10_000_000))
     answer = Completion(WRITTEN, Usage(input=1, output=1, searches=3))
     cost = AttemptCost.of(job, CompletionRequest({"messages": []}, "m"), answer)
     assert (cost.cost_nanos, cost.search_nanos) == (30_001_000, 30_000_000)
@@ -150,7 +150,7 @@ def test_searches_cost_apart_and_are_shown():
     ],
 )  # fmt: skip
 def test_a_providers_own_statement_checks_the_cost(stated, deviates):
-    job = SimpleNamespace(id="job_1", endpoint=make_endpoint(prompt=10**12))
+    job = SimpleNamespace(id="job_1", ocr_nanos=0, endpoint=make_endpoint(prompt=10**12))
     answer = Completion(WRITTEN, Usage(input=1, output=1, cost_nanos=stated))
     cost = AttemptCost.of(job, CompletionRequest({"messages": []}, "m"), answer)
     assert (cost.cost_nanos, cost.deviates) == (1_000_000, deviates)
@@ -176,7 +176,7 @@ SOUND = {"input_audio": {"data": "A" * 32_000, "format": "mp3"}}  # 24 kB: about
     ],
 )  # fmt: skip
 def test_what_no_provider_states_is_counted(price, body, answer, nanos):
-    job = SimpleNamespace(endpoint=make_endpoint(**price))
+    job = SimpleNamespace(ocr_nanos=0, endpoint=make_endpoint(**price))
     assert AttemptCost.of(job, CompletionRequest(body, "m"), answer).cost_nanos == nanos
 
 
@@ -198,7 +198,9 @@ DEAR = dict.fromkeys(
 )
 def test_no_statement_makes_a_cost_that_cannot_be_stored(stated, as_stated):
     assert set(COUNTS) == TOTALS.keys() | DETAILS.keys()
-    job = SimpleNamespace(id="job_1", endpoint=make_endpoint(**DEAR, as_stated=as_stated))
+    job = SimpleNamespace(
+        id="job_1", ocr_nanos=0, endpoint=make_endpoint(**DEAR, as_stated=as_stated)
+    )
     answer = Completion(WRITTEN, Usage(**stated))
     cost = AttemptCost.of(job, CompletionRequest({"messages": []}, "m"), answer)
     assert 0 <= cost.cost_nanos < 2**63
@@ -215,7 +217,9 @@ def test_a_detail_that_cannot_be_true_counts_as_not_stated(name, count):
 
 
 def test_searches_that_nobody_can_have_made_are_not_charged():
-    job = SimpleNamespace(id="job_1", endpoint=make_endpoint(prompt=10**6, web_search=5_000_000))
+    job = SimpleNamespace(
+        id="job_1", ocr_nanos=0, endpoint=make_endpoint(prompt=10**6, web_search=5_000_000)
+    )
     answer = Completion(WRITTEN, Usage(input=1, output=1, searches=10**12))
     cost = AttemptCost.of(job, CompletionRequest({"messages": []}, "m"), answer)
     assert (cost.cost_nanos, cost.usage.searches) == (1, None)

@@ -2,7 +2,9 @@
 
 import base64
 
+from workers.media import Readers
 from workers.media.formats import UnfitError
+from workers.media.ocr import LocalOcr
 from workers.sandbox import local_ocr, office_text, pdf_pages
 from workers.sandbox.local_ocr import MissingOcrError
 from workers.sandbox.office_text import MissingConverterError
@@ -77,3 +79,6 @@ class ReaderHere:
             raise
         except UnreadableDocumentError as error:
             raise UnfitError(str(error)) from None
+
+
+HERE = Readers(ReaderHere(), LocalOcr(ReaderHere()))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pypdf import PdfWriter
 
-from tests.workers.media.pdfs import ReaderHere, make_pdf
+from tests.workers.media.pdfs import HERE, make_pdf
 from workers.media import readers
 from workers.media.documents import FileReader, PageBudget, Reading
 from workers.media.formats import UnfitError
@@ -27,7 +27,7 @@ PAGE = st.lists(st.lists(WORD, min_size=1, max_size=6), max_size=5)
 async def test_no_text_is_lost_between_pages(pages):
     pages = [[HEADING, *page] if page else page for page in pages]
     content = make_pdf(*("\n".join(" ".join(line) for line in page) for page in pages))
-    files = FileReader(ReaderHere(), Reading(), PageBudget(10), {})
+    files = FileReader(HERE, Reading(), PageBudget(10), {})
     read = await files.read(content, "application/pdf", "a.pdf")
     opening, *told, end = read.pieces
     assert (opening, end) == ('<file name="a.pdf">', "</file>")

@@ -17,11 +17,11 @@ from broker.completion import (
 )
 from broker.lifecycle.retries import REACTIONS
 from broker.requests.plugins import FileParser, read_file_parser
-from tests.workers.media.pdfs import ReaderHere, data_uri, make_pdf
+from tests.workers.media.pdfs import HERE, data_uri, make_pdf
 from workers.adapters.base import Upstream
 from workers.adapters.media import read_media
 from workers.adapters.registry import ADAPTERS
-from workers.media import Annotator, Prepared, prepare
+from workers.media import Annotator, Prepared, Readers, prepare
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
@@ -57,7 +57,7 @@ async def prepared(*parts, wire="openai", fetch=no_fetch, modalities=None, earli
         modalities=modalities,
         adapter=ADAPTERS[wire],
         fetch=fetch,
-        **{"reader": ReaderHere()} | more,
+        **{"readers": HERE} | more,
     )
     assert orjson.dumps(asked) == before
     return result
@@ -80,7 +80,7 @@ async def failure_of(*parts, **more):
 async def test_a_body_of_text_is_passed_on_untouched():
     plain = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant"}], "model": "m"}
     result = await prepare(
-        plain, modalities=None, adapter=ADAPTERS["gemini"], fetch=no_fetch, reader=ReaderHere()
+        plain, modalities=None, adapter=ADAPTERS["gemini"], fetch=no_fetch, readers=HERE
     )
     assert result == Prepared(plain)
     assert result.body is plain
@@ -241,7 +241,9 @@ async def test_a_parsed_file_sent_back_is_not_parsed_again():
     first = await prepared(file(data_uri(PDF)), modalities=TEXT_ONLY)
     answered = {"role": "assistant", "content": "A paper.", "annotations": first.annotations}
     sent_back = file(data_uri(PDF))
-    again = await prepared(sent_back, modalities=TEXT_ONLY, earlier=[answered], reader=None)
+    again = await prepared(
+        sent_back, modalities=TEXT_ONLY, earlier=[answered], readers=Readers(None, None)
+    )
     assert again.body["messages"][-1]["content"] == first.body["messages"][-1]["content"]
     assert again.annotations == []
 
@@ -277,7 +279,8 @@ async def test_of_an_unknown_model_the_wire_decides(wire, native):
     ("engine", "modalities", "kind"),
     [("native", ALL, "file"), ("native", None, "file"), ("native", TEXT_ONLY, None),
      ("pdf-text", ALL, "text"), ("cloudflare-ai", ALL, "text"), ("pdf-text", TEXT_ONLY, "text"),
-     ("mistral-ocr", ALL, "file"), ("mistral-ocr", TEXT_ONLY, "text"), (None, ALL, "file")],
+     ("mistral-ocr", ALL, "text"), ("mistral-ocr", TEXT_ONLY, "text"),
+     ("local-ocr", ALL, "text"), (None, ALL, "file")],
 )  # fmt: skip
 async def test_the_plugins_engine_is_honoured(engine, modalities, kind):
     pdf = {"engine": engine} if engine else {}
@@ -358,7 +361,7 @@ async def test_every_wire_can_send_what_was_prepared(wire, shop, fetch):
         modalities=None,
         adapter=adapter,
         fetch=fetch,
-        reader=ReaderHere(),
+        readers=HERE,
     )
     upstream = Upstream("x", "https://x.example/v1", api_key="a:b", options={"region": "us-east-1"})
     sent = adapter.build_request(
@@ -422,9 +425,7 @@ async def test_every_wire_sends_plain_base64_whatever_the_spelling(wire, kind, s
         pytest.skip(f"{wire} takes no {kind}")
     plain = base64.b64encode(content).decode()
     asked = body(part(SPELLINGS[spelling](mime, plain)))
-    result = await prepare(
-        asked, modalities=ALL, adapter=adapter, fetch=no_fetch, reader=ReaderHere()
-    )
+    result = await prepare(asked, modalities=ALL, adapter=adapter, fetch=no_fetch, readers=HERE)
     upstream = Upstream("x", "https://x.example/v1", api_key="a:b", options={"region": "us-east-1"})
     sent = adapter.build_request(
         CompletionRequest(result.body, "some-model"), upstream
