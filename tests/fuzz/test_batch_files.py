@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from broker.batches import Inspector
 from broker.batches.lines import LineError, read
-from cli.commands.batch.source import LineDefaults, SourceError, lines
+from broker.batches.prompt_files import LineDefaults, SourceError, lines
 from tests.fuzz.drawing import cut, fuzzed, mutated, planted
 from tests.installation import chat
 

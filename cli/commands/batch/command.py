@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from broker.batches.prompt_files import LineDefaults, SourceError, lines
 from broker.completion import Json
+from broker.table_files import TableError, is_table
 from cli.client.client import Client, connected
 from cli.client.retrying import RetryingClient
 from cli.client.server import configured
@@ -25,8 +27,6 @@ from cli.commands.batch.options import (
     upload,
 )
 from cli.commands.batch.progress import describe_batch, on_outage, watch
-from cli.commands.batch.source import LineDefaults, SourceError, lines
-from cli.commands.batch.table_files import TableError, is_table
 from cli.messages import print_error
 from cli.output import print_json
 

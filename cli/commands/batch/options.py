@@ -8,9 +8,9 @@ from typing import Annotated, Any, NoReturn
 import orjson
 import typer
 
+from broker.batches.prompt_files import Line, SourceError
 from broker.completion import Json
 from cli.client.client import Client
-from cli.commands.batch.source import Line, SourceError
 from cli.messages import print_error
 
 Source = Annotated[

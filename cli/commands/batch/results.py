@@ -11,11 +11,11 @@ from typing import Any
 
 import orjson
 
+from broker.batches.prompt_files import row_id
 from broker.completion import Json
+from broker.table_files import first_and_all, read_rows, writing_rows
 from cli.client.client import Client
 from cli.commands.batch.progress import ENDED
-from cli.commands.batch.source import row_id
-from cli.commands.batch.table_files import first_and_all, read_rows, writing_rows
 
 PAGE = 500
 

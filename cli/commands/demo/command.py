@@ -17,10 +17,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from broker.batches.prompt_files import LineDefaults, lines
 from broker.completion import AttemptOutcome, Json
 from cli.client.retrying import RetryingClient
 from cli.client.server import ServerError
-from cli.commands.batch.source import LineDefaults, lines
 from cli.commands.demo.server import DemoServer, DemoServerError
 from cli.commands.run.results import Results
 from cli.commands.run.session import RunOptions, RunSession, Tally

@@ -9,8 +9,8 @@ import typer
 from broker.completion import Json
 from broker.evaluations.datasets import DatasetError, read_dataset, read_table_rows
 from broker.ids import is_id
+from broker.table_files import TableError, read_rows
 from cli.client.client import connected
-from cli.commands.batch.table_files import TableError, read_rows
 from cli.commands.eval.options import (
     Detached,
     GraderTexts,

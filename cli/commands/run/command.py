@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from broker.batches.prompt_files import Line, LineDefaults, SourceError, lines
+from broker.table_files import is_table
 from cli.client.client import connected
 from cli.client.retrying import RetryingClient
 from cli.client.server import configured
@@ -19,8 +21,6 @@ from cli.commands.batch.options import (
     refuse,
 )
 from cli.commands.batch.progress import on_outage, print_line
-from cli.commands.batch.source import Line, LineDefaults, SourceError, lines
-from cli.commands.batch.table_files import is_table
 from cli.commands.run.results import Results, RunError
 from cli.commands.run.session import RunOptions, RunSession, Tally
 from cli.messages import print_error

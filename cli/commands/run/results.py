@@ -14,9 +14,9 @@ from typing import BinaryIO, Self
 
 import orjson
 
+from broker.batches.prompt_files import Line
 from broker.completion import Json
 from broker.ids import new_id
-from cli.commands.batch.source import Line
 
 
 class RunError(Exception):

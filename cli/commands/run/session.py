@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import httpx
 from rich.console import Console
 
+from broker.batches.prompt_files import Line
 from broker.completion import Json
 from cli.client.client import Client
 from cli.client.server import ServerError
 from cli.commands.batch.options import submit, upload
 from cli.commands.batch.progress import print_line, watch
 from cli.commands.batch.results import NewResults
-from cli.commands.batch.source import Line
 from cli.commands.run.results import Results, RunError, RunPart, RunState, result_of
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cli.commands.batch.source import BadLineError, read_request
+from broker.batches.prompt_files import BadLineError, read_request
 
 
 def body(text, model="acme/small"):

@@ -7,10 +7,10 @@ from pathlib import Path
 import orjson
 import pytest
 
+from broker.batches.prompt_files import LineDefaults, SourceError, Template, TemplateError, lines
+from broker.table_files import TableError, read_rows, writing_rows
 from cli.commands.batch.progress import Pace, describe_batch
 from cli.commands.batch.results import write_lines, write_table
-from cli.commands.batch.source import LineDefaults, SourceError, Template, TemplateError, lines
-from cli.commands.batch.table_files import TableError, read_rows, writing_rows
 
 ROWS = [
     {"text": "bread", "to": "fr", "n": "1"},

@@ -7,8 +7,8 @@ import orjson
 import pytest
 
 from broker import catalog, settings
+from broker.batches.prompt_files import LineDefaults, lines
 from broker.providers import configuration
-from cli.commands.batch.source import LineDefaults, lines
 from workers.simulator.behaviour import parse
 
 EXAMPLES = Path(__file__).parents[3] / "examples"

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from cli.commands.batch.source import Line
+from broker.batches.prompt_files import Line
 from cli.commands.run.results import Results, RunError, RunState, result_of
 
 

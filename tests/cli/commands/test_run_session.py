@@ -8,11 +8,11 @@ import pytest
 from rich.console import Console
 
 from broker.batches import options
+from broker.batches.prompt_files import LineDefaults, lines
 from cli.client import retrying
 from cli.client.retrying import RetryingClient
 from cli.client.server import Server, ServerError
 from cli.commands.batch import progress
-from cli.commands.batch.source import LineDefaults, lines
 from cli.commands.run import session
 from cli.commands.run.results import Results, RunError
 from cli.commands.run.session import RunOptions, RunSession

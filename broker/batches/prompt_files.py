@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from broker.completion import Json
-from cli.commands.batch.table_files import TableError, first_and_all, is_table, read_rows
+from broker.table_files import TableError, first_and_all, is_table, read_rows
 
 MAX_CUSTOM_ID = 512
 
@@ -56,7 +56,7 @@ def add_model(body: Json, model: str | None) -> Json:
     if body.get("model") or body.get("models"):
         return body
     if model is None:
-        raise BadLineError("names no model, and there is no -m")
+        raise BadLineError("names no model, and none was chosen (-m)")
     return body | {"model": model}
 
 
@@ -98,11 +98,11 @@ class Template:
         """Raise TemplateError where a variable is no column, or there is none."""
         names = self.variables
         if not names:
-            raise TemplateError("--template names no column: write e.g. 'Translate {text}'")
+            raise TemplateError("the template names no column: write e.g. 'Translate {text}'")
         for name in names:
             if name not in columns:
                 known = ", ".join(columns)
-                raise TemplateError(f"--template: there is no column {name!r}; there are {known}")
+                raise TemplateError(f"the template: there is no column {name!r}; there are {known}")
 
     @property
     def variables(self) -> list[str]:
@@ -195,9 +195,9 @@ def row_id(row: dict[str, Any], number: int) -> str:
 
 def _from_table(path: Path, defaults: LineDefaults) -> Iterator[Read]:
     if defaults.template is None:
-        raise TemplateError("a table needs --template, e.g. --template 'Translate {text}'")
+        raise TemplateError("a table needs a template (--template), e.g. 'Translate {text}'")
     if defaults.model is None:
-        raise TemplateError("a table names no model: name one with -m")
+        raise TemplateError("a table names no model: choose one (-m)")
     template = Template(defaults.template)
     first, rows = first_and_all(read_rows(path), path)
     template.check(first.keys())
@@ -212,7 +212,7 @@ def _from_table(path: Path, defaults: LineDefaults) -> Iterator[Read]:
 
 def _from_jsonl(path: Path, defaults: LineDefaults) -> Iterator[Read]:
     if defaults.template is not None:
-        raise TemplateError("--template is for tables (.csv, .tsv, .parquet)")
+        raise TemplateError("a template is for tables (.csv, .tsv, .parquet)")
     with path.open("rb") as file:
         for number, raw in enumerate(file, start=1):
             if not raw.strip():
