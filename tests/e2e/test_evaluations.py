@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from pyarrow import parquet
+from standardwebhooks.webhooks import Webhook
 
 from tests.installation import KEY, REPOSITORY, Installation, until
 
@@ -20,11 +21,17 @@ ENDED = {"completed", "cancelled", "expired", "failed"}
 MODELS = ["sim/sim-echo", "sim/sim-words"]
 
 
+SIGNED: list[tuple[bytes, dict[str, str]]] = []
+"""The bodies and headers that the grader received."""
+
+
 class Grader(BaseHTTPRequestHandler):
     """A caller's own grader: answers with an even number pass."""
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        content = self.rfile.read(int(self.headers["content-length"]))
+        asked = json.loads(content)
+        SIGNED.append((content, dict(self.headers)))
         is_even = int(asked["expected"]) % 2 == 0
         reply = {"passed": is_even, "reason": "even" if is_even else "odd"}
         body = json.dumps(reply).encode()
@@ -142,6 +149,10 @@ def test_graders_of_every_kind(installation: Installation, grading_url: str) -> 
         assert grades["judge"]["score"] == pytest.approx(words % 5 / 4)
         assert grades["json_schema"]["reason"] == "the answer is not JSON"
         assert grades["http"]["reason"] == ("even" if number % 2 == 0 else "odd")
+    secret = installation.http.get("/webhooks/secret").json()["secret"]
+    assert len(SIGNED) == 16
+    content, headers = SIGNED[0]
+    assert Webhook(secret).verify(content, headers)
     slow = [cell["grades"]["slow"] for cell in echoes]
     assert [grade["passed"] for grade in slow] == [None, *[False] * 7]
     assert "it took more than" in slow[0]["error"]

@@ -159,6 +159,7 @@ def _build_evaluation_keeper(context: WorkerContext) -> EvaluationKeeper:
         context.database,
         context.sandbox,
         WebhookClient(context.settings, connections=REQUESTS),
+        HeaderSigner(context.database, context.encryption),
     )
     return EvaluationKeeper(
         _build_election(context, "evaluations"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from broker.clock import now_ms
 from broker.completion import Json
 from broker.evaluations import reports
 from broker.evaluations.grader_options import (
@@ -43,7 +44,7 @@ from broker.evaluations.specification import Prompt
 from broker.storage.database import Database
 from workers.sandbox.pool import Sandbox, SandboxError
 from workers.sandbox.texts import check_json, search
-from workers.services.webhook_request import WebhookClient
+from workers.services.webhook_request import HeaderSigner, WebhookClient
 
 CHECK_SECONDS = 2.0  # for one answer against a caller's pattern or schema
 LONGEST_CHECKED = 200_000  # characters of such an answer
@@ -80,6 +81,7 @@ class Graders:
     database: Database
     sandbox: Sandbox
     client: WebhookClient
+    signer: HeaderSigner
     _requests: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REQUESTS))
 
     async def aclose(self) -> None:
@@ -187,9 +189,12 @@ class Graders:
             "answer": answer.text,
         }
         content = orjson.dumps(body)
+        message_id = f"{answer.plan.row.id}.{answer.cell.custom_id}"
+        workspace_id = answer.plan.row.workspace_id
         async with self._requests:
+            headers = await self.signer.sign(workspace_id, message_id, content, now_ms())
             for attempt in range(TRIES):
-                reply = await self.client.post(grader.url, content, {})
+                reply = await self.client.post(grader.url, content, headers)
                 if reply.error is None and reply.status not in TRANSIENT:
                     break
                 await asyncio.sleep(attempt / 2)

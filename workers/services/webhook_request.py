@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import httpx
 import orjson
 
-from broker.enums import SignatureKind
+from broker.enums import Scheme, SignatureKind
 from broker.security.encryption import Encryption
 from broker.settings import Settings
 from broker.storage.database import Database
@@ -44,6 +44,20 @@ class HeaderSigner:
             subject=f"{delivery.subject_id}-{delivery.event_type.rpartition('.')[2]}",
         )
         return {**extra, **signatures}
+
+    async def sign(
+        self, workspace_id: str, message_id: str, content: bytes, now: int
+    ) -> dict[str, str]:
+        """Return the headers of a message that is no delivery, signed with a workspace's secret."""
+        secrets = await self._first_secrets(workspace_id, now)
+        return signing.build_headers(
+            Scheme.STANDARD,
+            [self._open(secret) for secret in secrets],
+            event_id=message_id,
+            timestamp=now // 1000,
+            body=content,
+            subject=message_id,
+        )
 
     async def _first_secrets(self, workspace_id: str, now: int) -> list[str]:
         """Create the secret of a workspace that has none, and return it in a list."""
