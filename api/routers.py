@@ -11,6 +11,7 @@ from api.jobs import queue_routes
 from api.jobs import routes as jobs
 from api.messages import batches as message_batches
 from api.messages import routes as messages
+from api.models import image_routes as image_models
 from api.models import routes as models
 from api.presets import routes as presets
 from api.responses import routes as responses
@@ -35,6 +36,7 @@ ROUTERS = (
     webhooks.router,
     files.router,
     models.router,
+    image_models.router,
     usage.generations_router,
     billing.credits_router,
     usage.router,

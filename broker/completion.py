@@ -150,6 +150,12 @@ class CompletionRequest:
     model: str  # the provider's native model name
     stream: bool = False
     quirks: frozenset[str] = frozenset()  # the provider's, for the reader of the answer
+    slug: str | None = None  # of the model; the native name may be a deployment's
+
+    @property
+    def known_name(self) -> str:
+        """Return the name by which the model's abilities are known."""
+        return self.slug or self.model
 
 
 @immutable

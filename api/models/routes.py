@@ -187,7 +187,7 @@ async def list_providers(
     services: ServicesDep, reachable: CallerCatalogDep, show: ShowAll = False
 ) -> Response:
     """List the configured providers; `all=true` adds all that Waybill knows."""
-    names = _provider_names(services)
+    names = find_provider_names(services)
     snapshot = services.observer.snapshot
     slugs = sorted(names if show else reachable.providers)
     shown = [
@@ -257,7 +257,7 @@ def _select_models(
 ) -> list[Model]:
     shown = services.catalog.all_models if query.all else reachable.models
     return select_models(
-        shown.values(), filters, names=_provider_names(services), now=int(time.time())
+        shown.values(), filters, names=find_provider_names(services), now=int(time.time())
     )
 
 
@@ -270,7 +270,7 @@ def _keep_variant(name: str, entry: Model, endpoints: Sequence[Endpoint]) -> Seq
 def _render_endpoints(
     services: Services, reachable: CallerCatalog, entry: Model, endpoints: Iterable[Endpoint]
 ) -> list[Json]:
-    names = _provider_names(services)
+    names = find_provider_names(services)
     return [
         views.render_endpoint(
             entry,
@@ -283,7 +283,7 @@ def _render_endpoints(
     ]
 
 
-def _provider_names(services: Services) -> dict[str, str]:
+def find_provider_names(services: Services) -> dict[str, str]:
     """Return display names by slug, of all vendors and of what else is configured."""
     known = {vendor.slug: vendor.name for vendor in vendors().values()}
     return known | {slug: each.name for slug, each in services.catalog.providers.items()}

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NoReturn, TypeAlias
 
 from broker.completion import Json
-from broker.errors import ModalityError, NoEndpointError
+from broker.errors import InvalidRequestError, ModalityError, NoEndpointError
 from broker.money import usd_text
 from broker.pricing import Price
 from broker.providers.endpoints import Endpoint
+from broker.requests.image_models import find_image_model
 from broker.requests.native import RequiredWire
 from broker.routing.preferences import NO_PREFERENCES, Preferences
 from broker.routing.requirements import Requirements
@@ -132,8 +133,24 @@ def _list_requirement_filters(requirements: Requirements) -> Iterator[Filter]:
             lambda each: each.max_completion_tokens is None or each.max_completion_tokens >= limit,
             lambda each: f"gives {each.max_completion_tokens:,}",
         )
+    for name in requirements.picture_options:
+        yield _build_picture_filter(name, requirements.picture_options)
     for parameter in sorted(requirements.must):
         yield _build_parameter_filter(parameter)
+
+
+def _build_picture_filter(name: str, options: Json) -> Filter:
+    def find_problem(endpoint: Endpoint) -> str | None:
+        model = find_image_model(endpoint.model)
+        return None if model is None else model.find_problem(name, options)
+
+    return Filter(
+        f"{PICTURE}{name}",
+        name,
+        f"a model that takes its value {str(options[name])[:MAX_VALUE]!r}",
+        lambda each: find_problem(each) is None,
+        lambda each: find_problem(each) or "",
+    )
 
 
 def _fits_context(context_length: int | None, requirements: Requirements) -> bool:
@@ -255,6 +272,10 @@ def _join_words(names: Iterable[str]) -> str:
 
 
 MODALITY = "modality"
+PICTURE = "picture:"
+"""The beginning of the codes of options that an image model does not take."""
+
+MAX_VALUE = 60  # characters of a value in a message
 MAX_SHOWN = 5  # endpoints named by a message
 
 
@@ -277,6 +298,9 @@ def refuse(
     last = failed[-1]  # an endpoint that fails here passed all others
     if codes == {MODALITY} and last.field == "messages":
         raise ModalityError(models, requirements.modalities)
+    if all(code.startswith(PICTURE) for code in codes):
+        named = ", ".join(dict.fromkeys(f"{e.model} {e.detail}" for e in excluded))
+        raise InvalidRequestError(f"{last.field}: {named}.", param=last.field)
     raise NoEndpointError(
         f"No endpoint of {', '.join(models)} fits this request: "
         f"{'; '.join(_describe(each, excluded) for each in failed)}.",

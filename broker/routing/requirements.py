@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import field
 from mimetypes import guess_type
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 from broker.completion import Json
 from broker.requests import context_compression, native, parameters, token_estimates
 from broker.requests.data_uris import is_data_uri, stated_type
+from broker.requests.image_models import select_picture_options
 from broker.requests.native import RequiredWire
 from broker.requests.pictures import list_references, read_mask
 from broker.requests.plugins import FileParser, read_file_parser
@@ -29,6 +31,7 @@ class Requirements:
     must: frozenset[str] = frozenset()  # those that the answer depends on
     input_tokens: int = 0  # estimated
     output_tokens: int | None = None  # the requested maximum
+    picture_options: Json = field(default_factory=dict)  # that depend on the image model
     wires: Sequence[RequiredWire] = ()  # for content that no other wire expresses
     shortened_up_to: int = 0  # prompts are shortened for contexts up to this size
 
@@ -81,6 +84,7 @@ def find_requirements(body: Json) -> Requirements:
         must=_find_essential(body, parameters_set),
         input_tokens=token_estimates.estimate_input_tokens(body),
         output_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),
+        picture_options=select_picture_options(body),
         wires=native.find_required_wires(body),
         shortened_up_to=_find_shortened_context(body),
     )

@@ -100,13 +100,14 @@ def wired(settings: dict[str, str] | None = None) -> Installation:
     models += [_model(wire, "sees", "sim", SEES) for wire in WIRES]
     models += [_model(wire, "reads", "sim-echo", ("text",)) for wire in WIRES]
     models += [_picture_model(wire) for wire in PICTURE_WIRES]
+    models += [_picture_model("openai", "gpt-image-2"), _picture_model("gemini", "imagen-4.0")]
     installation.config.write_text("\n".join([installation.config.read_text(), providers, *models]))
     return installation
 
 
-def _picture_model(wire: str) -> str:
+def _picture_model(wire: str, name: str = "sim") -> str:
     return (
-        f'[[models]]\nslug = "{wire}/sim"\noutput_modalities = ["image"]\n'
+        f'[[models]]\nslug = "{wire}/{name}"\noutput_modalities = ["image"]\n'
         f'input_modalities = ["text", "image"]\n'
         f'endpoints = [{{ provider = "{wire}", model = "sim", image_output = "0.04" }}]\n'
     )

@@ -37,6 +37,7 @@ def build_completion_request(job: ClaimedJob, body: Json) -> CompletionRequest:
         body=kept | options,
         model=endpoint.native,
         stream=job.stream,
+        slug=endpoint.model,
     )
 
 

@@ -30,14 +30,9 @@ from workers.adapters.json_shapes import as_objects, as_text, parse, text_field
 from workers.adapters.vertex import model_url
 from workers.operations.base import OperationAdapter
 from workers.operations.images import VARIATION_PROMPT, keep_form, read_image
+from workers.operations.picture_sizes import find_listed_ratio, find_tier
 
 _PREDICTS = "imagen"
-_RATIOS = {
-    "1024x1024": "1:1", "512x512": "1:1", "256x256": "1:1", "1536x1024": "3:2",
-    "1024x1536": "2:3", "1792x1024": "16:9", "1024x1792": "9:16", "1024x768": "4:3",
-    "768x1024": "3:4",
-}  # fmt: skip
-"""Google's aspect ratios for OpenAI's sizes. Other sizes are sent unchanged."""
 _MESSAGE_LIMIT = 300  # characters of the model's text in a failure
 
 
@@ -117,6 +112,9 @@ def _as_chat(request: CompletionRequest) -> CompletionRequest:
         "modalities": ["image"],
     }
     chat |= {name: body[name] for name in ("n", "seed") if body.get(name)}
+    ratio, tier = find_listed_ratio(body, request.known_name), find_tier(body)
+    if ratio or tier:
+        chat["image_config"] = {"aspect_ratio": ratio, "image_size": tier}
     return CompletionRequest(chat, request.model)
 
 
@@ -159,17 +157,12 @@ def _build_prediction(request: CompletionRequest, upstream: Upstream) -> HttpReq
     else:
         url = f"{upstream.base_url}/models/{quote(name)}:predict"
     parameters: Json = {"sampleCount": request.body.get("n") or 1}
-    if ratio := _ratio(request.body.get("size")):
+    if ratio := find_listed_ratio(request.body, request.known_name):
         parameters["aspectRatio"] = ratio
+    if tier := find_tier(request.body):
+        parameters["sampleImageSize"] = tier
     body = {"instances": [{"prompt": request.body.get("prompt")}], "parameters": parameters}
     return HttpRequest(url, build_headers(upstream, stream=False), orjson.dumps(body))
-
-
-def _ratio(size: object) -> str | None:
-    """Return the aspect ratio, or None for `auto`, where the model decides."""
-    if not isinstance(size, str) or size == "auto":
-        return None
-    return _RATIOS.get(size, size)
 
 
 def _read_prediction(payload: Json, request: CompletionRequest) -> Document:

@@ -25,6 +25,7 @@ from workers.operations.base import (
 )
 from workers.operations.forms import FormFile, build_form
 from workers.operations.image_stream import STATED, ImageStreamReader
+from workers.operations.picture_sizes import with_openai_size
 
 PNG = "image/png"
 SIGNATURES = {
@@ -100,7 +101,8 @@ class OpenAiImageVariations(OpenAiImages):
 
 def _select_fields(request: CompletionRequest) -> Json:
     """Return the fields of the body for the vendor, without pictures."""
-    fields = {name: value for name, value in request.body.items() if name not in _OWN_FIELDS}
+    body = with_openai_size(request.body, request.known_name)
+    fields = {name: value for name, value in body.items() if name not in _OWN_FIELDS}
     if request.stream:
         fields["stream"] = True
     else:

@@ -17,7 +17,7 @@ from workers.operations.base import OperationAdapter
 from workers.operations.forms import FormFile, build_form
 from workers.operations.images import find_image_type, keep_form, read_image
 from workers.operations.picture_jobs import build_refusal, refuse_field, require_one
-from workers.operations.picture_sizes import read_size
+from workers.operations.picture_sizes import find_listed_ratio
 
 _PATHS = {"stable-image-ultra": "ultra", "stable-image-core": "core"}
 _KEPT = ("prompt", "seed", "output_format", "negative_prompt", "strength", "style_preset")
@@ -44,7 +44,7 @@ class StabilityImages(OperationAdapter):
         if files and path in ("sd3", "ultra"):
             fields |= {"strength": fields.get("strength", _STRENGTH)}
             fields |= {"mode": "image-to-image"} if path == "sd3" else {}
-        elif ratio := read_size(body).ratio:
+        elif ratio := find_listed_ratio(body, request.known_name):
             fields["aspect_ratio"] = ratio
         service = "edit" if path == "inpaint" else "generate"
         form = build_form(fields, files)

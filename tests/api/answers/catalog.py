@@ -12,6 +12,8 @@ def look_around(walk: Walk) -> None:
     ask("GET /models/count")
     ask("GET /models/user", params={"limit": 1})
     ask("GET /embeddings/models")
+    ask("GET /images/models")
+    ask("GET /images/models/{author}/{slug}/endpoints", author="acme", slug="paint")
     ask("GET /model/{author}/{slug}", **SMALL)
     ask("GET /models/{author}/{slug}", **SMALL)
     ask.until(_was_called, "GET /models/{author}/{slug}/endpoints", **SMALL)

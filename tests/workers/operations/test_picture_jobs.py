@@ -1,4 +1,4 @@
-"""Vendors of pictures: what is sent, and what their documented answers mean."""
+"""Vendors of pictures: the requests, and their documented answers."""
 
 import base64
 import json
@@ -71,7 +71,7 @@ def test_fal_gets_its_own_fields():
 def test_stability_gets_a_form(model, path):
     built = StabilityImages().build_request(asked(model, size="1344x768"), STABILITY)
     assert built.url == f"https://api.stability.ai/v2beta/stable-image/{path}"
-    assert b'name="aspect_ratio"\r\n\r\n7:4\r\n' in built.body
+    assert b'name="aspect_ratio"\r\n\r\n16:9\r\n' in built.body
     assert built.headers["content-type"].startswith("multipart/form-data")
     edit = StabilityEdits().build_request(
         asked(model, images=[{"image_url": PNG}], mask={"image_url": PNG}), STABILITY
