@@ -7,8 +7,8 @@ subject; `templates/` has their HTML, `core/` what they share, `api/assets` the 
 
 from fastapi import APIRouter
 
-from api.dashboard import jobs, keys, models, overview, playground
+from api.dashboard import batches, jobs, keys, models, overview, playground, webhooks
 
 router = APIRouter(include_in_schema=False)
-for module in (overview, playground, models, jobs, keys):
+for module in (overview, playground, models, jobs, batches, webhooks, keys):
     router.include_router(module.router)

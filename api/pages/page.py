@@ -122,6 +122,11 @@ async def read_form(request: Request) -> dict[str, str]:
     """Return a form's fields. Raises PermissionDeniedError without a valid form token."""
     async with request.form(max_files=0, max_fields=50, max_part_size=MAX_FORM_BYTES) as form:
         fields = {name: value for name, value in form.items() if isinstance(value, str)}
+    return check_form_token(request, fields)
+
+
+def check_form_token(request: Request, fields: dict[str, str]) -> dict[str, str]:
+    """Return the fields without the form token. Raises PermissionDeniedError if it is not valid."""
     cookie, token = request.cookies.get(FORM_COOKIE, ""), fields.pop("form_token", "")
     if not cookie or not _is_valid_token(get_services(request).signer, cookie, token):
         raise PermissionDeniedError(

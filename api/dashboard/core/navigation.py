@@ -27,7 +27,10 @@ GROUPS = (
     Group(
         "", (Entry("Overview", ""), Entry("Playground", "/playground"), Entry("Models", "/models"))
     ),
-    Group("Work", (Entry("Jobs", "/jobs"),)),
+    Group(
+        "Work",
+        (Entry("Jobs", "/jobs"), Entry("Batches", "/batches"), Entry("Webhooks", "/webhooks")),
+    ),
     Group("Access", (Entry("Keys", "/keys", for_admins=True),)),
 )
 
