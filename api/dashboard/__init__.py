@@ -7,8 +7,8 @@ subject; `templates/` has their HTML, `core/` what they share, `api/assets` the 
 
 from fastapi import APIRouter
 
-from api.dashboard import batches, jobs, keys, models, overview, playground, webhooks
+from api.dashboard import batches, evaluations, jobs, keys, models, overview, playground, webhooks
 
 router = APIRouter(include_in_schema=False)
-for module in (overview, playground, models, jobs, batches, webhooks, keys):
+for module in (overview, playground, models, jobs, batches, evaluations, webhooks, keys):
     router.include_router(module.router)

@@ -45,6 +45,10 @@ class ApiClient:
         """Return the answer of a GET. `path` follows /api/v1. Raises ApiRefusalError."""
         return answer.model_validate_json(await self._send("GET", path, query=query))
 
+    async def fetch(self, path: str, query: Query | None = None) -> bytes:
+        """Return the answer of a GET that is not JSON, such as a table. Raises ApiRefusalError."""
+        return await self._send("GET", path, query=query)
+
     async def get_unprefixed(self, path: str, answer: type[Answer]) -> Answer:
         """Return the answer of a GET of a path that has no prefix, such as /health."""
         async with self._connect() as client:

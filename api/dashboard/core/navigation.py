@@ -29,7 +29,12 @@ GROUPS = (
     ),
     Group(
         "Work",
-        (Entry("Jobs", "/jobs"), Entry("Batches", "/batches"), Entry("Webhooks", "/webhooks")),
+        (
+            Entry("Jobs", "/jobs"),
+            Entry("Batches", "/batches"),
+            Entry("Evaluations", "/evaluations"),
+            Entry("Webhooks", "/webhooks"),
+        ),
     ),
     Group("Access", (Entry("Keys", "/keys", for_admins=True),)),
 )
