@@ -35,6 +35,11 @@ async def comparison_of(api, key):
     return (await api.ask("POST", "/compare", key, json=body)).json()["id"]
 
 
+async def evaluation_of(api, key):
+    body = {"models": ["acme/small"], "prompts": [{"prompt": "a secret plan"}]}
+    return (await api.ask("POST", "/evaluations", key, json=body)).json()["id"]
+
+
 async def things_of(api, key):
     """Return what to ask about things of this key, and the scope that each needs."""
     job, file = await job_of(api, key), await file_of(api, key)
@@ -55,6 +60,11 @@ async def things_of(api, key):
     paths[f"POST /batches/{batch_id}/retry"] = Scope.JOBS
     paths[f"POST /batches/{batch_id}/cancel"] = Scope.JOBS
     paths[f"DELETE /batches/{batch_id}"] = Scope.JOBS
+    evaluation = await evaluation_of(api, key)
+    paths[f"GET /evaluations/{evaluation}"] = Scope.JOBS
+    paths[f"GET /evaluations/{evaluation}/results"] = Scope.JOBS
+    paths[f"POST /evaluations/{evaluation}/cancel"] = Scope.JOBS
+    paths[f"DELETE /evaluations/{evaluation}"] = Scope.JOBS
     return paths
 
 

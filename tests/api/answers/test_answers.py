@@ -9,7 +9,12 @@ from tests.api.answers.shapes import differences
 from tests.api.answers.walking import Answers
 
 ANEW = "If that is meant: `make examples` records the examples anew."
-WITHOUT_EXAMPLE = {"POST /api/v1/audio/speech": {"audio/mpeg": "sound"}}
+WITHOUT_EXAMPLE = {
+    "POST /api/v1/audio/speech": {"audio/mpeg": "sound"},
+    "GET /api/v1/evaluations/{evaluation_id}/results": {
+        "application/vnd.apache.parquet": "a table"
+    },
+}
 """Answers that are not shown, each with what they are instead of text."""
 
 
