@@ -81,5 +81,9 @@ def _list_piece_prices(price: Price) -> Iterable[Json]:
     for billable, nanos in pieces.items():
         if nanos:
             yield {"billable": billable, "unit": "image", "cost_usd": usd(nanos)}
+    for rate in price.pictures:
+        named = "-".join(each for each in (rate.quality, rate.size) if each)
+        shown = {"billable": "output_image", "unit": "image", "cost_usd": usd(rate.nanos)}
+        yield {**shown, "variant": named} if named else shown
     if price.request:
         yield {"billable": "output_image", "unit": "request", "cost_usd": usd(price.request)}

@@ -8,7 +8,7 @@ from broker.catalog.models import Model
 from broker.catalog.names import find_release_day
 from broker.catalog.vendor_facts import find_interface, find_policy
 from broker.money import nanos_from_usd
-from broker.pricing import FLEX_PERCENT, PRIORITY_PERCENT, Price, Tier
+from broker.pricing import FLEX_PERCENT, PRIORITY_PERCENT, PictureRate, Price, Tier
 from broker.providers.configuration import Provider
 from broker.providers.endpoints import Endpoint
 from broker.providers.vendors import Vendor
@@ -91,6 +91,10 @@ def build_declared_price(row: EndpointRow, vendor: Vendor | None = None) -> Pric
         batch_discount=row.batch_discount,
         flex_percent=flex,
         priority_percent=priority,
+        pictures=tuple(
+            PictureRate(each.quality, each.size, nanos_from_usd(each.price))
+            for each in row.pictures
+        ),
         tiers=tuple(
             Tier(tier.min_prompt_tokens, Price(**{**flat, **_find_prices(tier)})) for tier in tiers
         ),

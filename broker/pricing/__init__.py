@@ -13,8 +13,16 @@ from broker.pricing.demand import (
     describe_usage,
     estimate_demand,
     estimate_speech_tokens,
+    read_picture_kind,
 )
-from broker.pricing.price import BATCH_TIER, FLEX_PERCENT, PRIORITY_PERCENT, Price, Tier
+from broker.pricing.price import (
+    BATCH_TIER,
+    FLEX_PERCENT,
+    PRIORITY_PERCENT,
+    PictureRate,
+    Price,
+    Tier,
+)
 
 __all__ = [
     "BATCH_TIER",
@@ -23,6 +31,7 @@ __all__ = [
     "PRIORITY_PERCENT",
     "AnswerBounds",
     "Demand",
+    "PictureRate",
     "Price",
     "Tier",
     "byok_fee",
@@ -33,6 +42,7 @@ __all__ = [
     "describe_usage",
     "estimate_demand",
     "estimate_speech_tokens",
+    "read_picture_kind",
     "render_prices",
     "search_cost",
 ]

@@ -54,6 +54,8 @@ class Demand:
     most: Usage
     service_tier: str | None = None
     caches_an_hour: bool = False
+    quality: str | None = None  # of the pictures to make, and their size
+    size: str | None = None
 
 
 def estimate_demand(body: Json, operation: Operation, sent: Sent, limits: AnswerBounds) -> Demand:
@@ -100,6 +102,16 @@ def estimate_demand(body: Json, operation: Operation, sent: Sent, limits: Answer
         ),
         tier if isinstance(tier, str) else None,
         sent.caches_an_hour,
+        *read_picture_kind(body),
+    )
+
+
+def read_picture_kind(body: Json) -> tuple[str | None, str | None]:
+    """Return the quality and the size of pictures that a body requests."""
+    quality, size = body.get("quality"), body.get("size")
+    return (
+        quality if isinstance(quality, str) else None,
+        size if isinstance(size, str) else None,
     )
 
 
@@ -123,12 +135,14 @@ def compute_likely_cost(price: Price, expected: Demand) -> int:
     """Return the probable cost, in the requested tier if that costs more."""
     tier = expected.service_tier
     expensive_tier = tier if tier != "auto" and price.percent(tier) > WHOLE else None
+    price = price.of_picture(expected.quality, expected.size)
     return cost(price, expected.likely, tier=expensive_tier)
 
 
 def compute_max_cost(price: Price, expected: Demand) -> int:
     """Return an upper bound of the cost: each token at its highest possible price."""
     usage = expected.most
+    price = price.of_highest_rate(expected.quality, expected.size)
     rates = [price, *(t.price for t in price.tiers if t.min_prompt_tokens <= (usage.input or 0))]
     requested = expected.service_tier
     tier = "priority" if requested == "auto" else requested

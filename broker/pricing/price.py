@@ -4,7 +4,7 @@ A price is nano-dollars per *million* tokens, so that every list price is a whol
 (0.0375 USD per million = 37_500_000).
 """
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from broker.completion import Json
@@ -19,6 +19,27 @@ PRIORITY_PERCENT = 200
 
 TIER_NAMES = {"fast": "priority"}
 """Vendors' other names for a tier."""
+
+
+AUTO = "auto"
+"""A quality or size that the vendor chooses."""
+
+
+@immutable
+class PictureRate:
+    """The price of a picture of one quality, one size, or both; None stands for any."""
+
+    quality: str | None
+    size: str | None
+    nanos: int  # nano-dollars per picture made
+
+    def fits(self, quality: str | None, size: str | None, *, surely: bool) -> bool:
+        """Return whether a picture has this price: `surely`, or as far as its kind is known."""
+        pairs = ((self.quality, quality), (self.size, size))
+        return all(
+            rate is None or rate == kind or (not surely and kind in (None, AUTO))
+            for rate, kind in pairs
+        )
 
 
 @immutable
@@ -49,12 +70,13 @@ class Price:
     flex_percent: int = FLEX_PERCENT  # of these prices, where the tier `flex` served the call
     priority_percent: int = PRIORITY_PERCENT  # likewise of the tier `priority`
     as_stated: bool = False  # unknown in advance: the charge in the provider's answer counts
+    pictures: tuple[PictureRate, ...] = ()  # of pictures made, before `image_output`
     tiers: "tuple[Tier, ...]" = ()  # ascending
 
     @property
     def is_free(self) -> bool:
         """Return whether everything is free; search tools are not counted."""
-        return not self.as_stated and not any(
+        return not (self.as_stated or any(rate.nanos for rate in self.pictures)) and not any(
             getattr(each, name) for each in (self, *(t.price for t in self.tiers)) for name in COSTS
         )
 
@@ -65,6 +87,21 @@ class Price:
         return {"flex": self.flex_percent, "priority": self.priority_percent}.get(
             TIER_NAMES.get(service_tier or "", service_tier or ""), 100
         )
+
+    def of_picture(self, quality: str | None, size: str | None) -> "Price":
+        """Return the prices of a call whose pictures have this quality and this size.
+
+        Where the vendor chose and does not say what, `image_output` counts, if there is one.
+        """
+        sure = [rate.nanos for rate in self.pictures if rate.fits(quality, size, surely=True)]
+        if sure or self.image_output:
+            return _with_picture(self, (sure or [self.image_output])[0])
+        return self.of_highest_rate(quality, size)
+
+    def of_highest_rate(self, quality: str | None, size: str | None) -> "Price":
+        """Return the prices with the highest of a picture of a kind that may be chosen later."""
+        rates = [rate.nanos for rate in self.pictures if rate.fits(quality, size, surely=False)]
+        return _with_picture(self, max([self.image_output, *rates]))
 
     def at(self, prompt_tokens: int) -> "Price":
         """Return the prices of a prompt of this size (cached tokens included): one tier for all."""
@@ -78,6 +115,8 @@ class Price:
         stored = {
             name: value for name in _NAMES if (value := getattr(self, name)) != _DEFAULTS[name]
         }
+        if self.pictures:
+            stored["pictures"] = [[each.quality, each.size, each.nanos] for each in self.pictures]
         if self.tiers:
             stored["tiers"] = [[tier.min_prompt_tokens, tier.price.encode()] for tier in self.tiers]
         return stored
@@ -86,7 +125,8 @@ class Price:
     def decode(cls, stored: Json) -> "Price":
         """Read the JSON of `encode`, also that of an earlier version with fewer prices."""
         tiers = tuple(Tier(size, cls.decode(price)) for size, price in stored.get("tiers") or ())
-        return cls(**{**stored, "tiers": tiers})
+        pictures = tuple(PictureRate(*rate) for rate in stored.get("pictures") or ())
+        return cls(**{**stored, "tiers": tiers, "pictures": pictures})
 
 
 @immutable
@@ -97,16 +137,26 @@ class Tier:
     price: Price  # whole, without tiers of its own
 
 
+def _with_picture(price: Price, nanos: int) -> Price:
+    """Return a price with one price for each picture made."""
+    if not price.pictures:
+        return price
+    tiers = tuple(
+        replace(each, price=replace(each.price, image_output=nanos)) for each in price.tiers
+    )
+    return replace(price, image_output=nanos, pictures=(), tiers=tiers)
+
+
 COSTS = tuple(
     each.name
     for each in fields(Price)
     if each.name
     not in (
         *("batch_discount", "flex_percent", "priority_percent"),
-        *("as_stated", "tiers", "web_search"),
+        *("as_stated", "pictures", "tiers", "web_search"),
     )
 )
 """The fields of a price that are money for an ordinary call."""
 
 _DEFAULTS: dict[str, Any] = {each.name: each.default for each in fields(Price)}
-_NAMES = tuple(name for name in _DEFAULTS if name != "tiers")
+_NAMES = tuple(name for name in _DEFAULTS if name not in ("pictures", "tiers"))

@@ -123,6 +123,14 @@ class PriceRow(_Row):
     web_search: Dollars | None = None  # per search by the vendor's tool; absent = its usual fee
 
 
+class PictureRow(_Row):
+    """The price of a picture of one quality, one size, or both."""
+
+    quality: str | None = None
+    size: str | None = None
+    price: Dollars  # US dollars per picture made
+
+
 class TierRow(PriceRow):
     """The prices of prompts of at least this many tokens; other prices stay as they are."""
 
@@ -137,6 +145,7 @@ class EndpointRow(PriceRow):
     batch_discount: int = Field(0, ge=0, le=100)  # per cent off in the provider's own batch lane
     flex_percent: int | None = Field(None, ge=0, le=1_000)  # of these prices, in the tier `flex`
     priority_percent: int | None = Field(None, ge=0, le=1_000)  # likewise of `priority`
+    pictures: list[PictureRow] = []  # prices of pictures made; others cost `image_output`
     tiers: list[TierRow] = []
     context_length: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)

@@ -62,6 +62,25 @@ def test_a_ratio_and_a_tier_become_a_size(
     assert answer.json()["size"] == size
 
 
+@pytest.mark.parametrize(
+    ("options", "dollars"),
+    [
+        ({}, 0.04),
+        ({"quality": "low"}, 0.04),
+        ({"quality": "high"}, 0.1),
+        ({"quality": "high", "size": "1024x1024", "n": 2}, 0.4),
+    ],
+)
+def test_a_picture_costs_what_its_quality_and_size_cost(
+    wires: Installation, options: dict[str, Any], dollars: float
+) -> None:
+    answer = draw(wires, "openai/gpt-image-2", **options)
+    assert answer.json()["usage"]["cost"] == pytest.approx(dollars)
+    job_id = answer.headers["x-job-id"]
+    [[held]] = wires.ask("SELECT hold_nanos FROM jobs WHERE id = ?", job_id)
+    assert held / 1e9 >= dollars - 1e-9
+
+
 def test_the_models_are_listed_with_their_options(wires: Installation) -> None:
     with openrouter.OpenRouter(api_key=KEY, server_url=wires.url) as client:
         listed = {each.id: each for each in client.images.list_models().data}
@@ -74,8 +93,10 @@ def test_the_models_are_listed_with_their_options(wires: Installation) -> None:
     assert "openai/sim-echo" not in listed
     [endpoint] = found.endpoints
     assert (endpoint.provider_slug, endpoint.supports_streaming) == ("openai", True)
-    [price] = endpoint.pricing
-    assert (price.billable, price.unit, price.cost_usd) == ("output_image", "image", 0.04)
+    assert {(each.billable, each.unit) for each in endpoint.pricing} == {("output_image", "image")}
+    assert {each.variant: each.cost_usd for each in endpoint.pricing} == {
+        None: 0.04, "high-1024x1024": 0.2, "high": 0.1,
+    }  # fmt: skip
 
 
 def test_a_model_without_images_is_not_among_them(wires: Installation) -> None:

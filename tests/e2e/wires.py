@@ -109,7 +109,9 @@ def _picture_model(wire: str, name: str = "sim") -> str:
     return (
         f'[[models]]\nslug = "{wire}/{name}"\noutput_modalities = ["image"]\n'
         f'input_modalities = ["text", "image"]\n'
-        f'endpoints = [{{ provider = "{wire}", model = "sim", image_output = "0.04" }}]\n'
+        f'endpoints = [{{ provider = "{wire}", model = "sim", image_output = "0.04", pictures = ['
+        f'{{ quality = "high", size = "1024x1024", price = "0.2" }}, '
+        f'{{ quality = "high", price = "0.1" }}] }}]\n'
     )
 
 

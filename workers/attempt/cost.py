@@ -29,6 +29,7 @@ from workers.attempt.usage_counts import (
     counts_nothing,
     credible,
     estimate,
+    find_picture_kind,
     with_pieces,
 )
 
@@ -67,7 +68,7 @@ class AttemptCost:
         usage = credible(answer.usage)
         if usage is None or counts_nothing(usage, answer):
             usage = estimate(request, answer)
-        price = job.endpoint.price
+        price = job.endpoint.price.of_picture(*find_picture_kind(request, answer))
         tier = answer.service_tier if isinstance(answer, Completion) else None
         if batched or tier == pricing.BATCH_TIER:
             price, tier = apply_batch_discount(price), pricing.BATCH_TIER

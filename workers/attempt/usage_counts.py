@@ -138,6 +138,22 @@ def with_pieces(
     return usage
 
 
+def find_picture_kind(
+    request: CompletionRequest, answer: Completion | Document
+) -> tuple[str | None, str | None]:
+    """Return the quality and the size of the pictures of an answer, as far as they are known.
+
+    The caller's choice counts; where the vendor chose, its answer says what.
+    """
+    requested = pricing.read_picture_kind(request.body)
+    stated = pricing.read_picture_kind(answer.body) if isinstance(answer, Document) else requested
+    quality, size = (
+        made if wanted in (None, "auto") else wanted
+        for wanted, made in zip(requested, stated, strict=True)
+    )
+    return quality, size
+
+
 def _count_pictures(answer: Completion | Document) -> int:
     """Return the number of pictures in an answer."""
     if isinstance(answer, Document):

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.completion import Completion, Usage
-from broker.pricing import Price, Tier, charge, cost
+from broker.pricing import PictureRate, Price, Tier, charge, cost
 from broker.requests.token_estimates import estimate_input_tokens, requested_output_tokens
 
 NANOS = st.integers(0, 10**13)
 TOKENS = st.none() | st.integers(0, 10**9)
-NAMES = [each.name for each in fields(Price) if each.name not in ("tiers", "as_stated")]
+NAMES = [each.name for each in fields(Price) if each.name not in ("pictures", "tiers", "as_stated")]
 OWN = ("cache_read", "cache_write", "cache_write_1h", "reasoning", "audio", "audio_output",
        "image_token", "image_output_token", "web_search")  # fmt: skip
 FLAT = st.builds(
@@ -99,6 +99,35 @@ TIERS = st.sampled_from([None, "default", "standard", "batch", "flex", "priority
 def test_cost_is_exact_and_rounded_half_up_once(price, usage, tier):
     exact = exact_cost(price, usage, tier=tier)
     assert cost(price, usage, tier=tier) == floor(exact + Fraction(1, 2))
+
+
+KINDS = st.sampled_from(["low", "high", "1024x1024", "auto", None])
+RATES = st.lists(st.builds(PictureRate, KINDS, KINDS, NANOS), max_size=4).map(tuple)
+
+
+@given(PRICES, RATES)
+def test_prices_of_pictures_are_recalled_too(price, rates):
+    price = replace(price, pictures=rates)
+    assert Price.decode(json.loads(json.dumps(price.encode()))) == price
+
+
+@given(RATES, NANOS, KINDS, KINDS)
+def test_no_picture_costs_more_than_the_highest_rate(rates, other, quality, size):
+    price = Price(image_output=other, pictures=rates)
+    bound = price.of_highest_rate(quality, size).image_output
+    open_kinds = [None, "auto"]
+    for made in ["low", "high", None] if quality in open_kinds else [quality]:
+        for big in ["1024x1024", "9x9", None] if size in open_kinds else [size]:
+            assert price.of_picture(made, big).image_output <= bound
+
+
+def test_a_picture_has_the_price_of_its_quality_and_size():
+    rates = (PictureRate("high", "1024x1024", 7), PictureRate("high", None, 5))
+    price = Price(image_output=1, pictures=rates)
+    kinds = [("high", "1024x1024"), ("high", "9x9"), ("low", "1024x1024"), ("auto", None)]
+    assert [price.of_picture(*kind).image_output for kind in kinds] == [7, 5, 1, 1]
+    assert price.of_highest_rate("auto", None).image_output == 7
+    assert Price(pictures=rates).of_picture(None, None).image_output == 7
 
 
 @given(PRICES)

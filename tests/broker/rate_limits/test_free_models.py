@@ -6,7 +6,7 @@ import pytest
 
 from broker import routing, submission
 from broker.errors import NoEndpointError
-from broker.pricing import Price, Tier
+from broker.pricing import PictureRate, Price, Tier
 from broker.pricing.price import COSTS
 from broker.providers.endpoints import Endpoint
 from broker.rate_limits import limits_of
@@ -16,7 +16,8 @@ from tests.factories import SETTINGS, make_principal
 
 
 def test_every_field_that_is_money_counts():
-    told_apart = {"tiers", "as_stated", "batch_discount", "flex_percent", "priority_percent"}
+    told_apart = {"pictures", "tiers", "as_stated", "batch_discount"}
+    told_apart |= {"flex_percent", "priority_percent"}
     assert {each.name for each in fields(Price)} - told_apart - {"web_search"} == set(COSTS)
 
 
@@ -31,6 +32,7 @@ def test_nothing_is_free_that_tells_its_price_afterwards():
     assert Price().is_free
     assert Price(cache_read=0, web_search=5, batch_discount=50).is_free
     assert not Price(as_stated=True).is_free
+    assert not Price(pictures=(PictureRate("high", None, 1),)).is_free
 
 
 @pytest.mark.parametrize("name", ["acme/voice:free", "openrouter/free", "waybill/free"])

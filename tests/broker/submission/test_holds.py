@@ -6,6 +6,7 @@ for, every piece that was sent.
 """
 
 import base64
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -15,15 +16,16 @@ from broker import pricing
 from broker.billing.budgets import BudgetLimit
 from broker.billing.funds import FundsCheck, HoldRequest, Payer
 from broker.billing.ledger import LedgerTotals
-from broker.completion import Usage
+from broker.completion import CompletionRequest, Document, Usage
 from broker.enums import BudgetScope
 from broker.errors import WaybillError
-from broker.pricing import Price, Tier
+from broker.pricing import PictureRate, Price, Tier
 from broker.providers.endpoints import Endpoint
 from broker.requests.operations import PICTURES, WITHOUT_OUTPUT, Operation
 from broker.routing import Plan, PlanStep
 from broker.submission.quotes import compute_quotes
 from broker.usage import Reset
+from workers.attempt.usage_counts import find_picture_kind
 
 MOST = 4_000  # output tokens that the endpoint gives
 RATE = st.integers(0, 10**11)
@@ -35,12 +37,18 @@ FLAT = st.builds(
     request=RATE, image=RATE, image_output=RATE, characters=RATE, audio_hour=RATE, page=RATE,
     web_search=OWN, flex_percent=st.integers(0, 300), priority_percent=st.integers(0, 300),
 )  # fmt: skip
-PRICES = FLAT | st.builds(
+KIND = st.sampled_from(["low", "high", "1024x1024", "auto", None])
+PICTURED = st.builds(
+    replace,
+    FLAT,
+    pictures=st.lists(st.builds(PictureRate, KIND, KIND, RATE), max_size=4).map(tuple),
+)
+PRICES = PICTURED | st.builds(
     lambda first, size, long: Price(
         **{**{name: getattr(first, name) for name in pricing.Price.__slots__},
            "tiers": (Tier(size, long),)}
     ),
-    FLAT, st.integers(1, 2_000), FLAT,
+    PICTURED, st.integers(1, 2_000), FLAT,
 )  # fmt: skip
 TEXT = st.text(max_size=300)
 SOUND = st.binary(max_size=2_000).map(lambda data: base64.b64encode(data).decode())
@@ -113,7 +121,13 @@ BODIES = {
         {"input": TEXT | st.lists(TEXT, min_size=1) | st.lists(MODERATED, min_size=1)}
     ),
     Operation.IMAGES: st.fixed_dictionaries(
-        {"prompt": TEXT}, optional={"n": st.integers(1, 4), "input_references": REFERENCES}
+        {"prompt": TEXT},
+        optional={
+            "n": st.integers(1, 4),
+            "input_references": REFERENCES,
+            "quality": KIND,
+            "size": KIND,
+        },
     ),
     Operation.IMAGE_EDITS: st.fixed_dictionaries(
         {"prompt": TEXT, "images": REFERENCES},
@@ -221,7 +235,10 @@ def test_no_bill_is_larger_than_the_hold(data, asked, price):
     dearest = max([price, *(t.price for t in price.tiers)], key=lambda p: p.percent(tier))
     if dearest.percent(tier) > dearest.percent(body.get("service_tier")) > 0:
         tier = body.get("service_tier")  # made-up prices may make flex the dearest
-    assert pricing.cost(price, usage, tier=tier) <= held.nanos[0]
+    made = {name: value for name in ("quality", "size") if (value := data.draw(KIND))}
+    request = CompletionRequest(body, "m")
+    billed = price.of_picture(*find_picture_kind(request, Document(made)))
+    assert pricing.cost(billed, usage, tier=tier) <= held.nanos[0]
     assert held.least[0] <= held.nanos[0]
 
 
@@ -255,7 +272,8 @@ def test_what_is_charged_passes_a_purse_by_one_call_at_most(history, price, purs
         reserved = sum(hold for hold, _ in open_jobs)
         taken = take(kind, purse, charged, reserved, held)
         if not isinstance(taken, WaybillError):
-            open_jobs.append((taken, pricing.cost(price, bill)))
+            billed = price.of_picture(body.get("quality"), body.get("size"))
+            open_jobs.append((taken, pricing.cost(billed, bill)))
             excess = max(excess, held.nanos[0] - taken)
         if ends:
             charged += sum(cost for _, cost in open_jobs)
