@@ -316,3 +316,26 @@ def test_the_cheapest_with_time_enough_goes_into_a_batch(batching):
     hasty = submit(batching, "openai", "sim-echo", "hasty", body=cheap)
     assert batching.await_job(patient)["response"]["service_tier"] == "batch"
     assert "service_tier" not in batching.await_job(hasty)["response"]
+
+
+def test_an_evaluation_at_the_price_of_batches_costs_half(batching):
+    model = "half-openai/sim-echo"
+    asked = {
+        "models": [model],
+        "prompts": [{"prompt": f"half {number}"} for number in range(3)],
+        "body": {"max_tokens": 50},
+        "graders": [{"type": "judge", "model": "sim/sim-judge", "rubric": "x"}],
+    }
+    costs = []
+    for tier in ({}, {"service_tier": "batch"}):
+        made = batching.http.post("/evaluations", json=asked | tier)
+        assert made.status_code == 202, made.text
+        path = f"/evaluations/{made.json()['id']}"
+        found = until(lambda path=path: _if_ended(batching.http.get(path).json()), 60, batching.log)
+        assert (found["status"], found["judging"]["completed"]) == ("completed", 3)
+        costs.append(found["summary"]["columns"][0]["cost"])
+    assert costs[1] == pytest.approx(costs[0] / 2)
+
+
+def _if_ended(evaluation: dict) -> dict | None:
+    return evaluation if evaluation["ended_at"] is not None else None
