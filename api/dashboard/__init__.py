@@ -7,8 +7,29 @@ subject; `templates/` has their HTML, `core/` what they share, `api/assets` the 
 
 from fastapi import APIRouter
 
-from api.dashboard import batches, evaluations, jobs, keys, models, overview, playground, webhooks
+from api.dashboard import (
+    audit,
+    batches,
+    budgets,
+    evaluations,
+    jobs,
+    keys,
+    members,
+    models,
+    overview,
+    playground,
+    presets,
+    provider_keys,
+    settings,
+    users,
+    webhooks,
+)
 
 router = APIRouter(include_in_schema=False)
-for module in (overview, playground, models, jobs, batches, evaluations, webhooks, keys):
+for module in (
+    *(overview, playground, models),
+    *(jobs, batches, evaluations, webhooks),
+    *(keys, members, provider_keys, presets),
+    *(budgets, users, audit, settings),
+):
     router.include_router(module.router)

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from api.accounts.key_response_schemas import CreatedKey, KeyAnswer, KeyList
 from api.dashboard.core.api_client import ApiDep, ApiRefusalError, Query
-from api.dashboard.core.forms import read_list, read_number
+from api.dashboard.core.forms import read_list, read_number, status_of
 from api.dashboard.core.pages import PageRoute, redirect_with_notice, render
 from api.dashboard.core.visitors import VisitorDep
 from api.pages.page import read_form
@@ -112,7 +112,7 @@ async def _render_list(
         "resets": RESETS,
         "today": datetime.now(UTC).date().isoformat(),
     }
-    return await render(request, visitor, "keys.html", values, status=_status_of(refusal))
+    return await render(request, visitor, "keys.html", values, status=status_of(refusal))
 
 
 async def _render_key(
@@ -124,11 +124,7 @@ async def _render_key(
 ) -> Response:
     key = (await api.get(f"/keys/{key_id}", KeyAnswer)).data
     values = {"key": key, "refusal": refusal, "scopes": SCOPES, "resets": RESETS}
-    return await render(request, visitor, "key.html", values, status=_status_of(refusal))
-
-
-def _status_of(refusal: ApiRefusalError | None) -> int:
-    return 200 if refusal is None else refusal.status
+    return await render(request, visitor, "key.html", values, status=status_of(refusal))
 
 
 def _read_limits(form: Mapping[str, str]) -> Json:

@@ -22,7 +22,7 @@ from broker.clock import now_ms
 from broker.completion import Json
 from broker.errors import ConflictError, InvalidRequestError, NotFoundError, PermissionDeniedError
 
-MAX_KEYS = 10_000  # of one user in one workspace
+MAX_KEYS = 10_000  # of one workspace
 
 
 def create(connection: Connection, actor: Actor, columns: Json) -> WorkspaceRow:
@@ -53,10 +53,16 @@ def change(connection: Connection, actor: Actor, row: WorkspaceRow, changes: Jso
 
 
 def delete(connection: Connection, actor: Actor, row: WorkspaceRow) -> None:
-    """Delete a workspace that has no active keys. Its jobs and its ledger stay."""
+    """Delete a workspace that has no active keys. Its jobs and its ledger stay.
+
+    Keys of signed-in people do not count: they end with their membership.
+    """
     if row.id == DEFAULT_WORKSPACE:
         raise ConflictError("The default workspace stays: keys that name none belong to it.")
-    active = accounts.find_keys(connection, KeyFilter([row.id], include_expired=False))
+    keys = accounts.find_keys(
+        connection, KeyFilter([row.id], include_expired=False), limit=MAX_KEYS
+    )
+    active = [key for key in keys if key.kind is not CallerKind.SESSION]
     if active:
         raise ConflictError(
             f"This workspace has {len(active)} active keys: disable or delete them first."

@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 NOTHING = "\N{EN DASH}"
+LONGEST_ID = 18
+"""Longer ids are shortened."""
 SHOWN_CENT = 0.01
 """Amounts below it, in US dollars, are written with two significant digits."""
 
@@ -107,6 +109,13 @@ def format_bytes(size: float | None) -> str:
     return f"{size:.0f} B"
 
 
+def shorten_id(text: str | None) -> str:
+    """Return an id in few characters: `job_01HZ…4QXM9B`; a dash for None."""
+    if text is None:
+        return NOTHING
+    return text if len(text) <= LONGEST_ID else f"{text[:9]}…{text[-6:]}"
+
+
 FILTERS = {
     "usd": format_usd,
     "price": format_price,
@@ -116,5 +125,6 @@ FILTERS = {
     "time": format_time,
     "percent": format_percent,
     "bytes": format_bytes,
+    "shorten": shorten_id,
 }
 """Filters of the templates, by name."""

@@ -2,9 +2,12 @@
 
 import contextlib
 import tempfile
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import orjson
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
@@ -57,6 +60,16 @@ def read_texts(form: FormData) -> dict[str, str]:
     return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
+def keep_entered(form: Mapping[str, str] | None) -> Mapping[str, str]:
+    """Return what a refused form contained, to show it again. An absent field is empty."""
+    return defaultdict(str, form or {})
+
+
+def status_of(refusal: ApiRefusalError | None) -> int:
+    """Return the status of a page that shows a refusal, or none."""
+    return 200 if refusal is None else refusal.status
+
+
 def read_number(form: Mapping[str, str], name: str) -> int | float | None:
     """Return a number, or None for an empty field. Raises ApiRefusalError with the field."""
     text = form.get(name, "").strip()
@@ -72,3 +85,17 @@ def read_list(form: Mapping[str, str], name: str) -> list[str] | None:
     """Return the entries of a field, one on each line or between commas; None for no entry."""
     entries = form.get(name, "").replace(",", "\n").splitlines()
     return [entry.strip() for entry in entries if entry.strip()] or None
+
+
+def read_json_object(form: Mapping[str, str], name: str) -> dict[str, Any]:
+    """Return the JSON object in a field; empty for an empty field. Raises ApiRefusalError."""
+    text = form.get(name, "").strip()
+    if not text:
+        return {}
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise ApiRefusalError(400, f"{name}: this is no JSON: {error}.", name) from None
+    if not isinstance(value, dict):
+        raise ApiRefusalError(400, f"{name}: a JSON object is needed, such as {{}}.", name)
+    return value

@@ -13,6 +13,13 @@ class Entry:
     label: str
     path: str  # below the root of the workspace; empty for the overview
     for_admins: bool = False
+    for_operators: bool = False
+
+    def is_for(self, visitor: Visitor) -> bool:
+        """Return whether the page is of use to the visitor."""
+        if self.for_operators:
+            return visitor.is_operator
+        return visitor.is_admin or not self.for_admins
 
 
 @immutable
@@ -36,7 +43,24 @@ GROUPS = (
             Entry("Webhooks", "/webhooks"),
         ),
     ),
-    Group("Access", (Entry("Keys", "/keys", for_admins=True),)),
+    Group(
+        "Access",
+        (
+            Entry("Keys", "/keys", for_admins=True),
+            Entry("Members", "/members"),
+            Entry("Provider keys", "/provider-keys", for_admins=True),
+            Entry("Presets", "/presets"),
+        ),
+    ),
+    Group("Money", (Entry("Budgets", "/budgets"),)),
+    Group(
+        "Installation",
+        (
+            Entry("Users", "/users", for_operators=True),
+            Entry("Audit log", "/audit", for_admins=True),
+            Entry("Settings", "/settings", for_admins=True),
+        ),
+    ),
 )
 
 
@@ -64,7 +88,7 @@ def build_navigation(visitor: Visitor, path: str) -> Sequence[LinkGroup]:
         links = [
             Link(entry.label, visitor.root + entry.path, _is_current(visitor, entry, path))
             for entry in group.entries
-            if visitor.is_admin or not entry.for_admins
+            if entry.is_for(visitor)
         ]
         if links:
             groups.append(LinkGroup(group.label, links))

@@ -49,6 +49,16 @@ class Visitor:
         return f"/w/{self.place.slug}"
 
     @property
+    def is_operator(self) -> bool:
+        """Return whether the person administers the installation."""
+        return self.user.is_operator
+
+    @property
+    def is_owner(self) -> bool:
+        """Return whether the person owns the workspace, or may act as an owner."""
+        return self.place.role is Role.OWNER
+
+    @property
     def is_admin(self) -> bool:
         """Return whether the person administers the workspace."""
         return self.place.role.reaches(Role.ADMIN)
