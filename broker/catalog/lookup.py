@@ -1,11 +1,10 @@
 """The catalog: find models and their endpoints by any of their names; suggest similar names."""
 
-import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from broker.catalog.models import Model
-from broker.catalog.names import Namer, list_family
+from broker.catalog.names import Namer, build_hint, list_family, list_successors
 from broker.errors import NoEndpointError, UnknownModelError
 from broker.pricing import Price
 from broker.providers.configuration import Provider
@@ -13,6 +12,7 @@ from broker.providers.endpoints import Endpoint
 from broker.providers.vendors import vendors
 from broker.requests.hints import NO_HINTS, find_taken
 from broker.requests.operations import (
+    PICTURES,
     Interface,
     Operation,
     gives,
@@ -29,23 +29,10 @@ from broker.routing import (
 )
 from broker.routing.preferences import find_missing_variant, split_variant
 
-MAX_COMPARED = 100  # characters of a name that are compared
-MAX_SUGGESTIONS = 3
-MIN_SIMILARITY = 0.5  # of a suggestion, 0 to 1
-
 APIS: Mapping[Interface, str] = {
     Interface.RESPONSES: "the Responses API",
     Interface.REALTIME: "a realtime API",
 }
-
-
-def build_hint(name: str, names: Collection[str]) -> str:
-    """Return a sentence that suggests similar names; empty without any."""
-    near = difflib.get_close_matches(
-        name[:MAX_COMPARED], names, n=MAX_SUGGESTIONS, cutoff=MIN_SIMILARITY
-    )
-    near = [each for each in near if each != name]
-    return f" Did you mean {', '.join(near)}?" if near else ""
 
 
 def describe_remedy(model: Model, providers: Collection[str], wires: Mapping[str, str]) -> str:
@@ -286,15 +273,23 @@ class Catalog:
 
     def _find_endpoints(self, name: str, also: Collection[str]) -> Sequence[Endpoint]:
         slug = self.resolve(name)
+        found = [] if slug is None else self._list_callable(slug, also)
+        if current := [each for each in found if not each.retired]:
+            return current
+        for successor in list_successors(slug or name):
+            if successor in self.all_models and (served := self._list_callable(successor, also)):
+                return served
         if slug is not None:
-            found = self._filter_callable(self.all_models[slug], self.providers.keys() | set(also))
-            return [each for each in found if not each.retired] or found
+            return found
         slugs = self._any_model_providers | {slug for slug in also if _serves_any_model(slug)}
         return [
             Endpoint(provider=slug, model=name, native=name.removeprefix(f"{slug}/"), price=FREE)
             for slug in sorted(slugs)
             if name.startswith(f"{slug}/")
         ]
+
+    def _list_callable(self, slug: str, also: Collection[str]) -> Sequence[Endpoint]:
+        return self._filter_callable(self.all_models[slug], self.providers.keys() | set(also))
 
     def _describe_unknown(self, name: str, operation: Operation | None) -> str:
         """Return a message about a model that is not available, with alternatives."""
@@ -308,9 +303,14 @@ class Catalog:
         slug = self.resolve(name)
         if slug is not None:
             remedy = describe_remedy(self.all_models[slug], self.providers, self._wires)
-            return f"Model {name!r} is known but not available here: {remedy}"
+            makers = self._list_makers(operation)
+            return f"Model {name!r} is known but not available here: {remedy}{makers}"
         hint = build_hint(name, self._list_suggestions(operation))
-        return f"Model {name!r} is not available here.{hint} GET /api/v1/models lists what is."
+        makers = self._list_makers(operation)
+        return (
+            f"Model {name!r} is not available here.{makers or hint} "
+            "GET /api/v1/models lists what is."
+        )
 
     def _list_suggestions(self, operation: Operation | None) -> Collection[str]:
         return self.models if operation is None else self._list_choosable(operation, ())
@@ -326,7 +326,15 @@ class Catalog:
         )
         alternative = f"; {name!r} serves {', '.join(operations)}" if operations else ""
         hint = build_hint(name, self._list_suggestions(operation))
-        return f"No provider of {name!r} serves {operation.value}{alternative}.{hint}"
+        makers = self._list_makers(operation)
+        return f"No provider of {name!r} serves {operation.value}{alternative}.{makers or hint}"
+
+    def _list_makers(self, operation: Operation | None) -> str:
+        """Return a sentence that names models that make pictures, for an operation that does."""
+        if operation not in PICTURES:
+            return ""
+        names = self.list_accepting((), operation)
+        return f" Models that make images here: {', '.join(names) or 'none'}."
 
     def _list_serving(
         self, found: Mapping[str, Sequence[Endpoint]], operation: Operation

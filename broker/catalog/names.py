@@ -1,8 +1,9 @@
 """Map providers' model ids to slugs, and resolve `~author/family-latest`."""
 
+import difflib
 import re
 import tomllib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -125,6 +126,12 @@ def _normalize(name: str) -> str:
     return re.sub(r"^llamav(?=\d)", "llama", letters)
 
 
+def list_successors(name: str) -> Sequence[str]:
+    """Return the slugs that replace a retired model, best first; none for another name."""
+    table: Mapping[str, Sequence[str]] = load_slug_table()["successors"]
+    return table.get(name) or table.get(f"{find_author(name)}/{name}") or ()
+
+
 @cache
 def load_slug_table() -> Mapping[str, Any]:
     """Return `slugs.toml`."""
@@ -164,3 +171,17 @@ def _find_members(family: str, slugs: Collection[str]) -> Iterator[tuple[tuple[i
         for slug in slugs:
             if found := pattern.fullmatch(slug):
                 yield tuple(int(part) for part in found.group(1).split(".")), slug
+
+
+MAX_COMPARED = 100  # characters of a name that are compared
+MAX_SUGGESTIONS = 3
+MIN_SIMILARITY = 0.5  # of a suggestion, 0 to 1
+
+
+def build_hint(name: str, names: Collection[str]) -> str:
+    """Return a sentence that suggests similar names; empty without any."""
+    near = difflib.get_close_matches(
+        name[:MAX_COMPARED], names, n=MAX_SUGGESTIONS, cutoff=MIN_SIMILARITY
+    )
+    near = [each for each in near if each != name]
+    return f" Did you mean {', '.join(near)}?" if near else ""

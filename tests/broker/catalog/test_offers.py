@@ -310,7 +310,7 @@ def test_a_name_that_no_model_can_have_is_refused_before_any_search(openai, leng
     def search(*_args, **_more):
         raise AssertionError("searched")
 
-    monkeypatch.setattr("broker.catalog.lookup.difflib.get_close_matches", search)
+    monkeypatch.setattr("broker.catalog.names.difflib.get_close_matches", search)
     monkeypatch.setattr(Namer, "find", search)
     for name in (
         "x" * length,
@@ -396,3 +396,39 @@ def test_a_model_that_is_free_at_its_vendor_is_offered():
     assert endpoint.price.is_free
     with pytest.raises(NoEndpointError, match="moderations"):
         found.endpoints([slug], Operation.CHAT)
+
+
+def served_by(known, name, operation=Operation.IMAGES):
+    return [(e.provider, e.model) for e in known.endpoints([name], operation)[name]]
+
+
+PAINTS = {"output_modalities": ["image"], "endpoints": [{"provider": "openai", "model": "paint"}]}
+
+
+@pytest.mark.parametrize(
+    ("name", "successor"),
+    [
+        ("openai/dall-e-3", "openai/gpt-image-2.5-sunburst"),
+        ("dall-e-3", "openai/gpt-image-2.5-sunburst"),
+        ("openai/gpt-image-1", "openai/gpt-image-2.5-sunburst"),
+        ("openai/dall-e-2", "openai/gpt-image-2.5-flare"),
+    ],
+)
+def test_a_model_that_was_shut_down_is_replaced_by_its_documented_successor(name, successor):
+    rows = [{"slug": each, **PAINTS} for each in ("openai/gpt-image-2.5-flare", successor)]
+    assert served_by(load("openai", models=rows), name) == [("openai", successor)]
+
+
+def test_a_model_that_is_still_served_has_no_successor():
+    rows = [{"slug": slug, **PAINTS} for slug in ("openai/dall-e-3", "openai/gpt-image-2.5-flare")]
+    assert served_by(load("openai", models=rows), "openai/dall-e-3") == [
+        ("openai", "openai/dall-e-3")
+    ]
+
+
+@pytest.mark.parametrize("name", ["openai/dall-e-1", "acme/no-such-model"])
+def test_a_model_without_a_successor_is_refused_with_those_that_make_images(name):
+    known = load("openrouter", models=[{**PAINTS, "slug": "acme/paint", "endpoints": [
+        {"provider": "openrouter", "model": "paint"}]}])  # fmt: skip
+    with pytest.raises(UnknownModelError, match=r"Models that make images here: .*acme/paint"):
+        known.endpoints([name], Operation.IMAGES)
