@@ -10,6 +10,8 @@ import pytest
 
 from tests.e2e.sse import content, frames
 from tests.installation import Installation
+from tests.workers.media.document_set import DOCUMENTS, MadeDocument, error_rate
+from tests.workers.media.document_set import PDF as PDF_TYPE
 from tests.workers.media.pdfs import data_uri, make_pdf
 from tests.workers.media.scans import LETTER, draw, encode, scan
 
@@ -26,10 +28,12 @@ api_key = "any"
 quirks = ["inline_media"]
 [[models]]
 slug = "text/only"
+context_length = 1_000_000
 input_modalities = ["text"]
 endpoints = [{{ provider = "sim", model = "sim-echo" }}]
 [[models]]
 slug = "sees/urls"
+context_length = 1_000_000
 input_modalities = ["text", "image"]
 endpoints = [{{ provider = "sim", model = "sim-echo" }}]
 [[models]]
@@ -38,6 +42,7 @@ input_modalities = ["text", "image"]
 endpoints = [{{ provider = "bytes", model = "sim-echo" }}]
 [[models]]
 slug = "reads/files"
+context_length = 1_000_000
 input_modalities = ["text", "file"]
 endpoints = [{{ provider = "sim", model = "sim-echo" }}]
 """
@@ -150,25 +155,45 @@ def test_a_pdf_is_read_to_a_model_that_takes_no_files(
     assert "The second page" in again["choices"][0]["message"]["content"]
 
 
-def test_a_scanned_pdf_works_with_every_model(own_installation: Installation) -> None:
-    scanned = scan(draw(LETTER))
-    sent = base64.b64encode(scanned).decode()[2_000:2_200]
-    message = ask(own_installation, "text/only", file(data_uri(scanned))).json()
-    message = message["choices"][0]["message"]
+def test_the_text_of_a_scan_is_sent_back_in_annotations(own_installation: Installation) -> None:
+    scanned = file(data_uri(scan(draw(LETTER))))
+    message = ask(own_installation, "text/only", scanned).json()["choices"][0]["message"]
     assert f"[Page 1 of 1]\n{LETTER}" in message["content"]
-    again = ask(own_installation, "text/only", file(data_uri(scanned)), earlier=[message]).json()
+    again = ask(own_installation, "text/only", scanned, earlier=[message]).json()
     assert f"[Page 1 of 1]\n{LETTER}" in again["choices"][0]["message"]["content"]
     assert "annotations" not in again["choices"][0]["message"]
 
-    message = ask(own_installation, "sees/urls", file(data_uri(scanned))).json()
-    message = message["choices"][0]["message"]
-    assert "[Page 1 of 1]" in message["content"]
-    assert "annotations" not in message
-    assert own_installation.calls("data:image/jpeg;base64,")["matching"]
-    assert not own_installation.calls(sent)["matching"]
 
-    ask(own_installation, "reads/files", file(data_uri(scanned)))
-    assert own_installation.calls(sent)["matching"]
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.kind)
+def test_a_document_reaches_each_kind_of_model(
+    own_installation: Installation, document: MadeDocument
+) -> None:
+    part = file(data_uri(document.content, document.mime))
+    sent = base64.b64encode(document.content).decode()[600:800]
+    before = own_installation.calls(sent)["matching"]
+    drawn = own_installation.calls("data:image/jpeg;base64,")["matching"]
+    texts = ask(own_installation, "text/only", part)
+    if document.expected is None:
+        assert texts.status_code == 400
+        assert document.refusal in texts.json()["error"]["message"]
+        return
+    assert texts.status_code == 200, texts.text
+    message = texts.json()["choices"][0]["message"]
+    assert error_rate(received(message), document.expected) <= document.most_errors
+    assert own_installation.calls(sent)["matching"] == before
+    seen = ask(own_installation, "sees/urls", part).json()["choices"][0]["message"]
+    as_pictures = own_installation.calls("data:image/jpeg;base64,")["matching"] - drawn
+    assert as_pictures == bool(document.scanned and document.mime in (PDF_TYPE, "image/jpeg"))
+    if not document.scanned:
+        assert received(seen) == received(message)
+    ask(own_installation, "reads/files", part)
+    assert own_installation.calls(sent)["matching"] > before or document.mime != PDF_TYPE
+
+
+def received(message: dict[str, Any]) -> str:
+    """The text that an echoing model received besides the question."""
+    text: str = message["content"]
+    return text.removeprefix("What is it?").strip()
 
 
 def test_a_picture_that_is_sent_as_a_file_is_read(own_installation: Installation) -> None:

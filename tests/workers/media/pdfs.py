@@ -12,7 +12,10 @@ from workers.sandbox.pdf_pages import UnreadableDocumentError
 
 
 def make_pdf(*pages):
-    """A PDF whose pages hold these texts, line by line; characters are Latin-1."""
+    """A PDF whose pages hold these texts, line by line; characters are Latin-1.
+
+    A page may also be a list of (x, y, text) in points from the bottom left corner.
+    """
     kids = " ".join(f"{4 + 2 * n} 0 R" for n in range(len(pages)))
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
@@ -26,10 +29,15 @@ def make_pdf(*pages):
         )
         drawn = _drawn(text)
         objects.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(drawn), drawn))
-    return _file(objects)
+    return assemble(objects)
 
 
 def _drawn(text):
+    if not isinstance(text, str):
+        return b"\n".join(
+            b"BT /F1 12 Tf %d %d Td (%s) Tj ET" % (x, y, words.encode("latin-1"))
+            for x, y, words in text
+        )
     lines = [
         b"(%s) Tj 0 -14 Td" % line.encode("latin-1").replace(b"\\", b"\\\\")
         .replace(b"(", b"\\(").replace(b")", b"\\)")
@@ -38,7 +46,8 @@ def _drawn(text):
     return b"BT /F1 12 Tf 72 720 Td\n" + b"\n".join(lines) + b"\nET"
 
 
-def _file(objects):
+def assemble(objects):
+    """A PDF of these objects, numbered from 1; the first is the catalog."""
     out, offsets = b"%PDF-1.4\n", []
     for number, body in enumerate(objects, 1):
         offsets.append(len(out))

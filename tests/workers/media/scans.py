@@ -1,5 +1,6 @@
 """Pictures of pages, drawn with the font that Pillow contains, and PDFs of such pictures."""
 
+import random
 from io import BytesIO
 
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
@@ -25,10 +26,12 @@ def draw(text, *, size=SIZE, at=(MARGIN, MARGIN), picture=None, font=None):
 
 
 def noisy(picture):
-    """The picture as a bad scanner gives it: blurred, grey and speckled; always the same."""
+    """The picture as a bad scanner gives it: blurred, grey and speckled."""
     blurred = picture.filter(ImageFilter.GaussianBlur(1.2))
-    speckles = Image.effect_noise(picture.size, 60)
-    return Image.blend(blurred, speckles.point(lambda value: 255 if value > 120 else 90), 0.25)
+    width, height = picture.size
+    noise = Image.frombytes("L", picture.size, random.Random(1).randbytes(width * height))
+    speckles = noise.point(lambda value: 255 if value > 100 else 90)
+    return Image.blend(blurred, speckles, 0.25)
 
 
 def encode(picture, form="PNG", **more):
