@@ -3,7 +3,10 @@
 Clients collect chunks in the same way (`openai.lib.streaming._deltas.accumulate_delta`).
 """
 
+import base64
+import binascii
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +19,8 @@ _STATED_ONCE = frozenset(
     {"role", "id", "type", "name", "index", "format", "mime_type", "expires_at", "signature"}
 )
 """Texts that are not continued. A later one replaces an earlier one."""
+
+_PADDED = re.compile(r"[^=]+=*")
 
 
 class ChoiceCollector:
@@ -114,7 +119,21 @@ class _Growing:
             self.add(name, value)
 
     def json(self) -> Json:
-        return {name: _plain(value) for name, value in self._fields.items()}
+        fields = {name: _plain(value) for name, value in self._fields.items()}
+        if isinstance(data := fields.get("data"), str):
+            fields["data"] = join_base64(data)
+        return fields
+
+
+def join_base64(text: str) -> str:
+    """Return one base64 text for several that were joined, each with its own padding."""
+    if "=" not in text.rstrip("="):
+        return text
+    try:
+        contents = [base64.b64decode(each) for each in _PADDED.findall(text)]
+    except binascii.Error:
+        return text
+    return base64.b64encode(b"".join(contents)).decode()
 
 
 class _Text:

@@ -331,3 +331,27 @@ def test_a_providers_refusal_is_told(wires: Installation, path: str) -> None:
         502,
         "authentication",
     )
+
+
+def transcribe(sdk: openai.OpenAI, **more: Any) -> Any:
+    return sdk.audio.transcriptions.create(model="openai/sim", file=("talk.wav", SOUND), **more)
+
+
+def test_a_transcript_has_times_of_segments_and_of_words(sdk: openai.OpenAI) -> None:
+    heard = transcribe(
+        sdk, response_format="verbose_json", timestamp_granularities=["word", "segment"]
+    )
+    assert [each.word for each in heard.words] == heard.text.split()
+    assert heard.words[0].start == heard.segments[0].start == 0
+    assert heard.words[-1].end == pytest.approx(heard.segments[-1].end, abs=0.01)
+    assert heard.duration == 1.0
+    only = transcribe(sdk, response_format="verbose_json", timestamp_granularities=["word"])
+    assert (len(only.words), only.segments) == (len(heard.words), None)
+
+
+def test_a_transcript_comes_in_every_form(sdk: openai.OpenAI) -> None:
+    plain = transcribe(sdk).text
+    assert transcribe(sdk, response_format="text") == f"{plain}\n"
+    subtitles = f"00:00:00,000 --> 00:00:01,000\n{plain}\n"
+    assert transcribe(sdk, response_format="srt") == f"1\n{subtitles}"
+    assert transcribe(sdk, response_format="vtt") == f"WEBVTT\n\n{subtitles.replace(',', '.', 2)}"

@@ -100,6 +100,11 @@ def wired(settings: dict[str, str] | None = None) -> Installation:
     models += [_model(wire, "sees", "sim", SEES) for wire in WIRES]
     models += [_model(wire, "reads", "sim-echo", ("text",)) for wire in WIRES]
     models += [_picture_model(wire) for wire in PICTURE_WIRES]
+    models.append(
+        '[[models]]\nslug = "openai/speaks"\noutput_modalities = ["text", "audio"]\n'
+        'endpoints = [{ provider = "openai", model = "sim", prompt = "3", completion = "15", '
+        'audio_output = "60" }]'
+    )
     models += [_picture_model("openai", "gpt-image-2"), _picture_model("gemini", "imagen-4.0")]
     installation.config.write_text("\n".join([installation.config.read_text(), providers, *models]))
     return installation

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any, Final, Protocol
 
@@ -150,6 +150,7 @@ class Form:
 
     fields: dict[str, str]
     uploads: list[Upload]
+    lists: dict[str, list[str]] = field(default_factory=dict)  # of fields that end in `[]`
 
     def upload(self, field: str) -> Upload | None:
         """Return the first file of a field, if there is one."""
@@ -196,6 +197,8 @@ def form(content_type: str, body: bytes) -> Form:
         name = str(about.get_param("name", "", "content-disposition"))
         if (filename := about.get_filename()) is None:
             read.fields[name] = data.decode(errors="replace")
+            if name.endswith("[]"):
+                read.lists.setdefault(name.removesuffix("[]"), []).append(read.fields[name])
         else:
             media_type = headers.get("content-type", "application/octet-stream")
             read.uploads.append(Upload(name, filename, media_type, data))

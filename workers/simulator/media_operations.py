@@ -64,7 +64,8 @@ class Speech(Operation):
 
 
 TEXT: Final = b"text/plain; charset=utf-8"
-FORMATS: Final = ("json", "text", "verbose_json")
+FORMATS: Final = ("json", "text", "srt", "vtt", "verbose_json")
+PLAIN: Final = ("text", "srt", "vtt")
 
 
 class Transcriptions(Operation):
@@ -79,33 +80,46 @@ class Transcriptions(Operation):
         if requested_form not in FORMATS:
             raise invalid("Invalid value for 'response_format'")
         language = fields.get("language", "en")
-        return Request(fields["model"], detail=(file, requested_form, language))
+        parts = tuple(sent.lists.get("timestamp_granularities", ["segment"]))
+        if parts != ("segment",) and requested_form != "verbose_json":
+            raise invalid("timestamp_granularities needs the response_format verbose_json")
+        return Request(fields["model"], detail=(file, requested_form, language, parts))
 
     def understand(self, call: Json, head: Head) -> Request:
         raise NotImplementedError  # a form is read, not JSON
 
     def content(self, request: Request) -> bytes:
-        return TEXT if request.detail[1] == "text" else JSON
+        return TEXT if request.detail[1] in PLAIN else JSON
 
     def answer(self, request: Request, reply: Reply) -> bytes:
-        file, requested, language = request.detail
+        file, requested, language, parts = request.detail
         text = transcript(file)
-        if requested == "text":
-            return f"{text}\n".encode()
         length = round(seconds(file.data), 3)
+        if requested in PLAIN:
+            return _plain(text, length, requested).encode()
         whole: dict[str, Any] = {"text": text}
         if requested == "verbose_json":
-            whole |= _verbose(text, length, language)
+            whole |= _verbose(text, length, language, parts)
         if reply.usage:
             whole["usage"] = {"type": "duration", "seconds": length}
         return orjson.dumps(whole)
+
+
+def _plain(text: str, length: float, requested: str) -> str:
+    """Return a transcript as text or as subtitles."""
+    if requested == "text":
+        return f"{text}\n"
+    comma = "," if requested == "srt" else "."
+    begin, end = (f"00:00:{each:06.3f}".replace(".", comma) for each in (0.0, length))
+    head = "1\n" if requested == "srt" else "WEBVTT\n\n"
+    return f"{head}{begin} --> {end}\n{text}\n"
 
 
 def transcript(file: Upload) -> str:
     return f"The file is called {file.name} and has {len(file.data)} bytes."
 
 
-def _verbose(text: str, length: float, language: str) -> dict[str, Any]:
+def _verbose(text: str, length: float, language: str, parts: tuple[str, ...]) -> dict[str, Any]:
     segment = {
         "id": 0,
         "seek": 0,
@@ -118,9 +132,16 @@ def _verbose(text: str, length: float, language: str) -> dict[str, Any]:
         "compression_ratio": 1.0,
         "no_speech_prob": 0.0,
     }
+    words = text.split()
+    step = length / max(len(words), 1)
+    timed = [
+        {"word": word, "start": round(index * step, 3), "end": round((index + 1) * step, 3)}
+        for index, word in enumerate(words)
+    ]
     return {
         "task": "transcribe",
         "language": language,
         "duration": length,
-        "segments": [segment],
+        **({"segments": [segment]} if "segment" in parts else {}),
+        **({"words": timed} if "word" in parts else {}),
     }

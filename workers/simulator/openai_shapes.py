@@ -33,6 +33,9 @@ ERRORS: Final[dict[RefusalKind, tuple[str, str | None, str | None]]] = {
 }
 
 
+SOUND_BYTES: Final = 4_000  # of a piece of sound
+
+
 class OpenAIWire(Wire):
     """A wire with OpenAI's errors."""
 
@@ -109,6 +112,8 @@ def completion(request: Request, reply: Reply) -> Object:
         message["tool_calls"] = [_tool_call(call) for call in reply.calls]
     if reply.images:
         message["images"] = _images(reply)
+    if reply.sound:
+        message |= {"content": None, "audio": _audio(reply.sound, reply.text or "")}
     choice = {
         "index": 0,
         "message": message,
@@ -136,6 +141,9 @@ def _deltas(reply: Reply) -> Iterator[Object]:
     yield {"role": "assistant", "content": opening, "refusal": None}
     for piece in pieces(reply.reasoning):
         yield {"reasoning_content": piece}
+    if reply.sound:
+        yield from _sound_deltas(reply)
+        return
     for piece in pieces(reply.text or ""):
         yield {"content": piece}
     for index, call in enumerate(reply.calls):
@@ -144,6 +152,22 @@ def _deltas(reply: Reply) -> Iterator[Object]:
             yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
     if reply.images:
         yield {"images": _images(reply)}
+
+
+def _audio(sound: bytes, transcript: str) -> Object:
+    encoded = b64encode(sound).decode()
+    return {"id": "audio_1", "data": encoded, "transcript": transcript, "expires_at": 2_000_000_000}
+
+
+def _sound_deltas(reply: Reply) -> Iterator[Object]:
+    """Yield spoken text: each piece of sound is base64 of its own, with its own padding."""
+    yield {"audio": {"id": "audio_1", "transcript": ""}}
+    for piece in pieces(reply.text or ""):
+        yield {"audio": {"transcript": piece}}
+    for start in range(0, len(reply.sound), SOUND_BYTES):
+        data = reply.sound[start : start + SOUND_BYTES]
+        yield {"audio": {"data": b64encode(data).decode()}}
+    yield {"audio": {"expires_at": 2_000_000_000}}
 
 
 def _images(reply: Reply) -> list[Object]:
@@ -190,5 +214,8 @@ def usage(request: Request, reply: Reply) -> Object:
         "completion_tokens": reply.tokens,
         "total_tokens": request.tokens + reply.tokens,
         "prompt_tokens_details": {"cached_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": reply.reasoning_tokens},
+        "completion_tokens_details": {
+            "reasoning_tokens": reply.reasoning_tokens,
+            "audio_tokens": reply.tokens if reply.sound else 0,
+        },
     }

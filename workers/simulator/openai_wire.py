@@ -90,6 +90,7 @@ def _request(call: Json, messages: list[Json]) -> Request:
         format=_format(call.get("response_format")),
         max_tokens=_max_tokens(call),
         images="image" in (call.get("modalities") or ()),
+        sound="audio" in (call.get("modalities") or ()),
     )
 
 

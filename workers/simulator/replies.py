@@ -12,7 +12,7 @@ import orjson
 
 from workers.simulator.behaviour import Behaviour, Style
 from workers.simulator.judgements import judge
-from workers.simulator.media import TOKENS, colour_of, square
+from workers.simulator.media import TOKENS, colour_of, square, wav
 from workers.simulator.specimens import specimen
 from workers.simulator.wire import Attachment, AttachmentKind, Reply, Request, Tool, ToolCall
 
@@ -118,7 +118,8 @@ def compose(request: Request, behaviour: Behaviour) -> Reply:
     images = (square(_colour(request)),) if behaviour.image and request.images else ()
     spent = count_tokens(kept) + thought + TOKENS * len(images)
     cut = len(kept) < len(text)
-    return Reply(kept, reasoning, (), cut, spent, thought, behaviour.usage, images)
+    sound = wav(kept) if request.sound else b""
+    return Reply(kept, reasoning, (), cut, spent, thought, behaviour.usage, images, sound)
 
 
 def pieces(text: str) -> list[str]:

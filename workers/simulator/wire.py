@@ -53,6 +53,7 @@ class Request(NamedTuple):
     max_tokens: int | None = None
     thoughts: bool = False  # reasoning was requested
     images: bool = False  # images were requested
+    sound: bool = False  # audio was requested
     background: bool = False  # the answer is made whether or not the caller waits
     cached: int = 0  # of the tokens, those read from the prompt cache
     caching: int = 0  # of the tokens, those written to it
@@ -70,6 +71,7 @@ class Reply(NamedTuple):
     reasoning_tokens: int = 0
     usage: bool = True
     images: tuple[bytes, ...] = ()  # PNG
+    sound: bytes = b""  # WAV, of the text
 
 
 RefusalKind = Literal[

@@ -114,15 +114,16 @@ class Sound(OpenBody):
     format: str | None = Field(None, description="The format, e.g. `wav`.")
 
 
+TranscriptForm = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
+
+
 class TranscriptionRequest(OperationRequest):
     """Sound to turn into text."""
 
     input_audio: Sound = Field(description="The sound.")
     language: str | None = Field(None, description="The language of the sound (ISO 639-1).")
     prompt: str | None = Field(None, description="A text that helps to recognize words.")
-    response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] | None = Field(
-        None, description="The form of the transcript."
-    )
+    response_format: TranscriptForm | None = Field(None, description="The form of the transcript.")
     temperature: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None, description="The randomness: 0 picks the likeliest token."
     )
