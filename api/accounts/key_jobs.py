@@ -1,4 +1,4 @@
-"""Cancel the jobs and batches of a deleted key."""
+"""Cancel the jobs, batches and evaluations of a deleted key."""
 
 import asyncio
 from collections.abc import Iterable
@@ -12,6 +12,7 @@ from broker.clock import now_ms
 from broker.completion import Json
 from broker.enums import StopReason
 from broker.errors import ConflictError, NotFoundError
+from broker.evaluations.transitions import stop_evaluation
 from broker.lifecycle import Cancellation, cancel_many
 
 GROUP_SIZE = 500
@@ -19,7 +20,9 @@ GROUP_SIZE = 500
 
 
 async def cancel_all(services: Services, key: KeyRow) -> Json:
-    """Cancel the batches of a deleted key and its jobs that have not begun; return their numbers.
+    """Cancel the batches and evaluations of a deleted key and its jobs that have not begun.
+
+    Returns the numbers of batches and jobs.
 
     It waits first until no process accepts the key. A batch or job that ends meanwhile stays as it
     is.
@@ -27,9 +30,15 @@ async def cancel_all(services: Services, key: KeyRow) -> Json:
     await asyncio.sleep(MAX_AGE_SECONDS)
     write, cancel_one = services.database.write, services.database.write_grouped
     owner = key.workspace_id
-    batches = await services.database.read(keys.list_open_batches, key)
-    stops = [write(stop_batch, each, StopReason.CANCELLED, now_ms(), owner) for each in batches]
-    stopped = await asyncio.gather(*stops, return_exceptions=True)
+    stopped = []
+    for list_open, stop in (
+        (keys.list_open_evaluations, stop_evaluation),
+        (keys.list_open_batches, stop_batch),
+    ):
+        found = await services.database.read(list_open, key)
+        stops = [write(stop, each, StopReason.CANCELLED, now_ms(), owner) for each in found]
+        stopped.append(_count_ended(await asyncio.gather(*stops, return_exceptions=True)))
+    evaluations, batches = stopped
     count = 0
     while jobs := await services.database.read(keys.list_waiting_jobs, key, GROUP_SIZE):
         cancellations = [Cancellation(each, owner, now_ms()) for each in jobs]
@@ -37,7 +46,7 @@ async def cancel_all(services: Services, key: KeyRow) -> Json:
             *(cancel_one(cancel_many, each) for each in cancellations), return_exceptions=True
         )
         count += _count_ended(ended)
-    return {"jobs": count, "batches": _count_ended(stopped)}
+    return {"jobs": count, "batches": batches, "evaluations": evaluations}
 
 
 def _count_ended(results: Iterable[object]) -> int:

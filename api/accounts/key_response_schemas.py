@@ -118,6 +118,9 @@ class LeftObjects(BaseModel):
     webhook_endpoints: list[str] = Field(description="The ids of webhook endpoints.")
     presets: list[str] = Field(description="The slugs of presets.")
     batches: list[str] = Field(description="The ids of batches with lines that have not begun.")
+    evaluations: list[str] = Field(
+        description="The ids of evaluations with calls that have not begun."
+    )
     waiting_jobs: int = Field(description="The number of jobs that have not begun.")
 
 
@@ -126,6 +129,7 @@ class CancelledObjects(BaseModel):
 
     jobs: int = Field(description="The number of jobs.")
     batches: int = Field(description="The number of batches.")
+    evaluations: int = Field(description="The number of evaluations.")
 
 
 class DeletedKey(BaseModel):

@@ -11,9 +11,19 @@ from broker import accounts
 from broker.accounts import CallerKind, KeyRow, NewKey, audit
 from broker.accounts.audit import Actor, AuditedChange
 from broker.completion import Json
+from broker.enums import EvaluationState
 from broker.errors import InvalidRequestError, NotFoundError
 from broker.jobs.states import WAITING
-from broker.storage.tables import ApiKey, AuditEntry, Batch, Job, Preset, WebhookEndpoint, table
+from broker.storage.tables import (
+    ApiKey,
+    AuditEntry,
+    Batch,
+    Evaluation,
+    Job,
+    Preset,
+    WebhookEndpoint,
+    table,
+)
 
 LONGEST_NAME = 200
 LONGEST_SLUG = 50
@@ -44,6 +54,9 @@ _presets = table(Preset)
 _jobs = table(Job)
 _batches = table(Batch)
 
+_evaluations = table(Evaluation)
+
+_CALLING = (EvaluationState.PREPARING, EvaluationState.ANSWERING, EvaluationState.JUDGING)
 _STARTING = ("validating", "in_progress")  # of `batches.BatchState`: lines may still start
 
 
@@ -54,14 +67,28 @@ class RemainingObjects(TypedDict):
     webhook_endpoints: Sequence[str]
     presets: Sequence[str]
     batches: Sequence[str]
+    evaluations: Sequence[str]
     waiting_jobs: int
 
 
 def list_open_batches(connection: Connection, key: KeyRow) -> Sequence[str]:
     """Return the ids of a key's batches whose lines may still start."""
     is_of_key = (_batches.c.workspace_id == key.workspace_id, _batches.c.api_key_id == key.id)
-    query = select(_batches.c.id).where(*is_of_key, _batches.c.state.in_(_STARTING))
+    query = select(_batches.c.id).where(
+        *is_of_key, _batches.c.state.in_(_STARTING), _batches.c.evaluation_id.is_(None)
+    )
     return connection.execute(query.order_by(_batches.c.id)).scalars().all()
+
+
+def list_open_evaluations(connection: Connection, key: KeyRow) -> Sequence[str]:
+    """Return the ids of a key's evaluations whose calls may still start."""
+    query = select(_evaluations.c.id).where(
+        _evaluations.c.workspace_id == key.workspace_id,
+        _evaluations.c.api_key_id == key.id,
+        _evaluations.c.state.in_(_CALLING),
+        _evaluations.c.stop_reason.is_(None),
+    )
+    return connection.execute(query.order_by(_evaluations.c.id)).scalars().all()
 
 
 def list_waiting_jobs(connection: Connection, key: KeyRow, limit: int) -> Sequence[str]:
@@ -99,6 +126,7 @@ def list_remaining(connection: Connection, key: KeyRow) -> RemainingObjects:
             _presets.c.workspace_id == key.workspace_id,
         ),
         "batches": list_open_batches(connection, key),
+        "evaluations": list_open_evaluations(connection, key),
         "waiting_jobs": int(connection.execute(waiting).scalar_one()),
     }  # fmt: skip
 

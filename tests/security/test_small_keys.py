@@ -141,7 +141,7 @@ async def test_what_a_key_made_is_listed_when_it_is_deleted(api):
     deleted = (await api.ask("DELETE", f"/keys/{row['hash']}")).json()
     assert deleted["left"] == {
         "keys": [], "webhook_endpoints": [endpoint], "presets": ["tone"],
-        "batches": [], "waiting_jobs": 0,
+        "batches": [], "evaluations": [], "waiting_jobs": 0,
     }  # fmt: skip
     [entry] = (await api.ask("GET", "/audit", params={"action": "keys.delete"})).json()["data"]
     assert entry["after"] == {"left": deleted["left"]}
@@ -162,17 +162,21 @@ async def test_what_a_deleted_key_submitted_goes_on_or_ends(api, jobs, monkeypat
     mine.append((await api.ask("POST", "/jobs", key, json=scheduled)).json()["id"])
     batch = {"input_file_id": await file_of(api, key, "batch"), "endpoint": "/v1/chat/completions"}
     batch_id = (await api.ask("POST", "/batches", key, json=batch)).json()["id"]
+    evaluation_id = await evaluation_of(api, key)
     others = await job_of(api, other)
     path = f"/keys/{row['hash']}"
     assert (await api.ask("DELETE", path, params={"jobs": "perhaps"})).status_code == 400
     deleted = (await api.ask("DELETE", path, params={"jobs": jobs})).json()
     assert (deleted["left"]["waiting_jobs"], deleted["left"]["batches"]) == (4, [batch_id])
-    counts = None if jobs == "keep" else {"jobs": 4, "batches": 1}
+    assert deleted["left"]["evaluations"] == [evaluation_id]
+    counts = None if jobs == "keep" else {"jobs": 4, "batches": 1, "evaluations": 1}
     assert deleted.get("cancelled") == counts
     states = {job_row(api.database, each).state for each in mine}
     assert states == ({"queued", "scheduled"} if jobs == "keep" else {"cancelled"})
     shown = (await api.ask("GET", f"/batches/{batch_id}", api.key())).json()["status"]
     assert shown == ("validating" if jobs == "keep" else "cancelling")
+    shown = (await api.ask("GET", f"/evaluations/{evaluation_id}", api.key())).json()["status"]
+    assert shown == ("preparing" if jobs == "keep" else "cancelling")
     assert job_row(api.database, others).state == "queued"
 
 

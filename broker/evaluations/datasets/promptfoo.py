@@ -7,13 +7,15 @@ test case. Of the assertions, those that name an expected answer are read.
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from broker.completion import Json
 from broker.evaluations.datasets.rows import DatasetError, Row
+from broker.evaluations.specification import MAX_PROMPTS
 
+Kind = TypeVar("Kind", list[Any], dict[str, Any])
 _VARIABLE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _NAME = re.compile(r"\s*([A-Za-z_]\w*)\s*")
 EXPECTING = frozenset({"equals", "contains", "icontains", "regex", "similar", "contains-any"})
@@ -31,11 +33,12 @@ def list_cases(value: Any) -> list[Row]:
     default = value.get("defaultTest") or {}
     if not isinstance(value["tests"], list) or not isinstance(default, dict):
         raise DatasetError("tests: must be a list of test cases in this file")
-    return [
+    rows = (
         Row(f"tests.{number}", row)
         for number, test in enumerate(value["tests"])
         for row in _fill_test(templates, default, test, f"tests.{number}")
-    ]
+    )
+    return list(itertools.islice(rows, MAX_PROMPTS + 1))  # the reader refuses the last one
 
 
 def _fill_test(
@@ -43,8 +46,11 @@ def _fill_test(
 ) -> Iterator[Json]:
     if not isinstance(test, dict):
         raise DatasetError(f"{place}: must be an object")
-    values = {**(default.get("vars") or {}), **(test.get("vars") or {})}
-    asserted = [*(default.get("assert") or []), *(test.get("assert") or [])]
+    values: Json = {}
+    asserted: list[Any] = []
+    for name, each in (("defaultTest", default), (place, test)):
+        values |= _get(each, "vars", dict, name)
+        asserted += _get(each, "assert", list, name)
     expected = _find_expected(asserted, place)
     lists = [each if isinstance(each, list) else [each] for each in values.values()]
     for combined in itertools.product(*lists):
@@ -56,6 +62,14 @@ def _fill_test(
             if expected is not None:
                 row["expected"] = expected
             yield row
+
+
+def _get(test: Mapping[str, Any], name: str, kind: type[Kind], place: str) -> Kind:
+    """Return a field of a test case; an empty one if it is absent."""
+    value = test.get(name) or kind()
+    if not isinstance(value, kind):
+        raise DatasetError(f"{place}.{name}: must be {'a list' if kind is list else 'an object'}")
+    return value
 
 
 def _list_texts(prompts: Any) -> list[str]:

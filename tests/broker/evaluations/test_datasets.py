@@ -1,8 +1,11 @@
 """Datasets in the formats that people have, and what is told of bad rows."""
 
+import contextlib
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from broker.evaluations.datasets import DatasetError, read_dataset, read_table_rows
 
@@ -129,6 +132,15 @@ def test_promptfoo_cases_are_filled_into_its_prompts():
             "tests.0.vars: there is no variable 'a'",
         ),
         (b"prompts: ['{{a|upper}}']\ntests: [{vars: {a: x}}]", ".yaml", "name of a variable"),
+        (b"prompts: [x]\ntests: [{vars: [1]}]", ".yaml", "tests.0.vars: must be an object"),
+        (b"prompts: [x]\ndefaultTest: {assert: x}\ntests: [{}]", ".yaml", "defaultTest.assert"),
+        (
+            json.dumps(
+                {"prompts": ["x"], "tests": [{"vars": dict.fromkeys("abcd", [0] * 9)}]}
+            ).encode(),
+            ".json",
+            "an evaluation takes 5,000 prompts",
+        ),
         (b"prompts: ['file://x']\ntests: []", ".yaml", "prompts.0"),
     ],
 )
@@ -144,3 +156,47 @@ def test_every_bad_row_is_named_up_to_a_limit():
     text = str(told.value).splitlines()
     assert text[19].startswith("line 20")
     assert text[20] == "… and 10 more"
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    *("prompt", "input", "messages", "expected", "target", "ideal", "item"),
+                    *("id", "body", "choices", "metadata", "system", "vars", "assert", "type"),
+                    *("value", "prompts", "tests"),
+                ]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(JSON_VALUES, st.sampled_from([".json", ".jsonl", ".yaml"]))
+def test_any_document_is_read_or_refused(value, suffix):
+    with contextlib.suppress(DatasetError):
+        assert read_dataset(json.dumps(value).encode(), suffix)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.binary(max_size=60), st.sampled_from([".json", ".jsonl", ".yaml", ".csv", ".tsv", ".txt"])
+)
+def test_any_bytes_are_read_or_refused(content, suffix):
+    with contextlib.suppress(DatasetError):
+        assert read_dataset(content, suffix)
+
+
+@settings(max_examples=300, deadline=None)
+@given(JSON_VALUES, JSON_VALUES, JSON_VALUES)
+def test_any_promptfoo_configuration_is_read_or_refused(prompts, test, default):
+    document = {"prompts": prompts, "tests": [test], "defaultTest": default}
+    with contextlib.suppress(DatasetError):
+        assert read_dataset(json.dumps(document).encode(), ".json")

@@ -1,8 +1,11 @@
 """Graders that need only texts, and what judges and embedding models answered."""
 
+import contextlib
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from broker.evaluations.grader_options import (
@@ -136,3 +139,16 @@ def test_the_best_of_several_expected_answers_counts():
 def test_stored_grades_are_read_again():
     grades = [Grade(0.5, reason="x", choices=("first", "tie")), Grade(error="none")]
     assert load_grades(dump_grades(grades)) == grades
+
+
+@given(st.text() | st.sampled_from(['{"score": [1]}', '{"better": {}}', "{{}}", '{"score":NaN}']))
+def test_any_answer_of_a_judge_is_read_or_unreadable(text):
+    for read in (lambda: read_score(JUDGE, text), lambda: read_choice(text)):
+        with contextlib.suppress(UnreadableError):
+            assert read()
+
+
+@given(st.binary(max_size=50))
+def test_any_embedding_is_compared_or_unreadable(response):
+    with contextlib.suppress(UnreadableError):
+        assert -1.01 <= read_similarity(response) <= 1.01
