@@ -14,7 +14,7 @@ COPY examples examples
 RUN pip wheel --no-index --no-deps --no-build-isolation --wheel-dir /wheel .
 
 FROM ${PYTHON_IMAGE}
-# optional parts: --build-arg EXTRAS=s3,stripe,parquet
+# optional parts: --build-arg EXTRAS=documents,ocr,s3,stripe,parquet
 ARG EXTRAS=""
 WORKDIR /app
 COPY locks locks

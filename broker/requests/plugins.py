@@ -1,5 +1,6 @@
 """A body's `plugins`, OpenRouter's server tools, and the file parser's settings. Pure."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -102,6 +103,7 @@ class FileParser:
     engine: Engine | None = None
     enabled: bool = True
     max_pages: int | None = None  # of each file; the rest is left out
+    languages: tuple[str, ...] = ()  # of the local OCR, as Tesseract names them
 
     @property
     def must_be_native(self) -> bool:
@@ -130,7 +132,10 @@ def read_file_parser(plugins: Any) -> FileParser:
     pdf = settings.get("pdf")
     pdf = pdf if isinstance(pdf, dict) else {}
     return FileParser(
-        _engine(pdf.get("engine")), is_on(settings), _read_max_pages(pdf.get("max_pages"))
+        _engine(pdf.get("engine")),
+        is_on(settings),
+        _read_max_pages(pdf.get("max_pages")),
+        _read_languages(pdf.get("languages")),
     )
 
 
@@ -156,3 +161,24 @@ def _read_max_pages(value: Any) -> int | None:
             param="plugins",
         )
     return value
+
+
+MAX_LANGUAGES = 5
+_LANGUAGE = re.compile(r"[a-z]{3}(_[a-z]{2,8}){0,2}", re.IGNORECASE)
+
+
+def _read_languages(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    names = value if isinstance(value, list) else [value]
+    if not 0 < len(names) <= MAX_LANGUAGES or not all(_is_language(name) for name in names):
+        raise InvalidRequestError(
+            f"plugins: `pdf.languages` of {FILE_PARSER} is a list of up to {MAX_LANGUAGES} "
+            'languages as Tesseract names them, such as ["rus", "chi_sim"].',
+            param="plugins",
+        )
+    return tuple(names)
+
+
+def _is_language(name: Any) -> bool:
+    return isinstance(name, str) and _LANGUAGE.fullmatch(name) is not None

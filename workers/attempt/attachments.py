@@ -60,7 +60,8 @@ class Attachments:
             prepared = await prepare_pictures(body, self.fetch)
         elif job.operation is Operation.CHAT:
             reader = DocumentReader(self.sandbox, self.ocr_sandbox, job.workspace_id)
-            ocr, offer = self.ocr_calls.build(job, reader), job.plan.ocr
+            parser, offer = read_file_parser(plugins), job.plan.ocr
+            ocr = self.ocr_calls.build(job, reader, parser.languages)
             most = self.settings.max_scanned_pages if offer is None else offer.max_pages
             prepared = await prepare(
                 native.resolve(body, route.chat.wire),
@@ -68,7 +69,7 @@ class Attachments:
                 adapter=adapter,
                 fetch=self.fetch,
                 readers=Readers(reader, ocr, most),
-                parser=read_file_parser(plugins),
+                parser=parser,
                 quirks=route.upstream.quirks,
             )
             if isinstance(prepared, Prepared):

@@ -45,11 +45,14 @@ class OcrCalls:
     client: ProviderClient
     routes: Mapping[str, ProviderRoute]
 
-    def build(self, job: ClaimedJob, reader: DocumentReader) -> "StoredOcr":
+    def build(
+        self, job: ClaimedJob, reader: DocumentReader, languages: Sequence[str]
+    ) -> "StoredOcr":
         """Return the OCR of a job: by the provider in its plan, else on this machine."""
         offer = job.plan.ocr
         if offer is None:
-            return StoredOcr(self.database, job, Engine.LOCAL.value, LocalOcr(reader))
+            engine = "/".join([Engine.LOCAL.value, *languages])
+            return StoredOcr(self.database, job, engine, LocalOcr(reader, languages))
         return StoredOcr(
             self.database, job, f"{Engine.OCR.value}/{offer.native}", ProviderOcr(self, offer)
         )

@@ -32,17 +32,21 @@ class LocalOcr:
     """OCR in a process of this machine, see `workers.sandbox.local_ocr`."""
 
     reader: DocumentReader
+    languages: Sequence[str] = ()  # as Tesseract names them; empty = RapidOCR
 
     async def read_pages(self, content: bytes, indexes: Sequence[int]) -> Recognition:
         try:
             return Recognition(
-                [await self.reader.recognize_page(content, index) for index in indexes]
+                [
+                    await self.reader.recognize_page(content, index, self.languages)
+                    for index in indexes
+                ]
             )
         except MissingOcrError as error:
             raise UnfitError(str(error)) from None
 
     async def read_picture(self, content: bytes, mime: str) -> Recognition:  # noqa: ARG002
         try:
-            return Recognition([await self.reader.recognize_picture(content)])
+            return Recognition([await self.reader.recognize_picture(content, self.languages)])
         except MissingOcrError as error:
             raise UnfitError(str(error)) from None

@@ -1,6 +1,6 @@
 """The readers of a workspace's documents, each in a process with limits of time and memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
@@ -55,13 +55,15 @@ class DocumentReader:
         """
         return await self._run(self.sandbox, PARSE_SECONDS, convert_document, content, mime)
 
-    async def recognize_page(self, content: bytes, index: int) -> str:
+    async def recognize_page(
+        self, content: bytes, index: int, languages: Sequence[str] = ()
+    ) -> str:
         """Return the text of a PDF's page by OCR. Raises MissingOcrError, too."""
-        return await self._run(self.ocr, OCR_SECONDS, recognize_page, content, index)
+        return await self._run(self.ocr, OCR_SECONDS, recognize_page, content, index, languages)
 
-    async def recognize_picture(self, content: bytes) -> str:
+    async def recognize_picture(self, content: bytes, languages: Sequence[str] = ()) -> str:
         """Return the text of a picture by OCR. Raises MissingOcrError, too."""
-        return await self._run(self.ocr, OCR_SECONDS, recognize_picture, content)
+        return await self._run(self.ocr, OCR_SECONDS, recognize_picture, content, languages)
 
     async def _run(
         self,

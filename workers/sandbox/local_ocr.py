@@ -1,7 +1,8 @@
 """Recognition of the text in pictures of pages (OCR). Runs in a process of the pool.
 
 The engine is RapidOCR with the models in its wheel: nothing is downloaded. It finds boxes of text
-and reads each; the order of the boxes and the rotation of the page are found here.
+and reads each; the order of the boxes and the rotation of the page are found here. Tesseract reads
+pages in chosen languages.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from workers.sandbox.pdf_pages import UnreadableDocumentError, draw_page
 from workers.sandbox.reading_order import Box, join, straighten
+from workers.sandbox.tesseract import read_in_languages
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -46,14 +48,17 @@ class Recognized:
     is_upright: bool = True  # most lines are wider than high
 
 
-def recognize_page(content: bytes, index: int) -> str:
-    """Return the text of a PDF's page by OCR. Raises UnreadableDocumentError."""
-    return _recognize(draw_page(content, index, DPI, LONGEST_SIDE))
+def recognize_page(content: bytes, index: int, languages: Sequence[str] = ()) -> str:
+    """Return the text of a PDF's page by OCR. Raises UnreadableDocumentError.
+
+    With `languages`, as Tesseract names them, Tesseract reads it.
+    """
+    return _recognize(draw_page(content, index, DPI, LONGEST_SIDE), languages)
 
 
-def recognize_picture(content: bytes) -> str:
-    """Return the text of a picture by OCR. Raises UnreadableDocumentError."""
-    return _recognize(_decode(content))
+def recognize_picture(content: bytes, languages: Sequence[str] = ()) -> str:
+    """Return the text of a picture by OCR, as `recognize_page` does."""
+    return _recognize(_decode(content), languages)
 
 
 def _decode(content: bytes) -> "Image":
@@ -100,8 +105,10 @@ def _on_white(picture: "Image") -> "Image":
     return picture.convert("RGB")
 
 
-def _recognize(picture: "Image") -> str:
+def _recognize(picture: "Image", languages: Sequence[str]) -> str:
     """Return the text of a picture in the rotation in which it is read best."""
+    if languages:
+        return read_in_languages(picture, languages)
     best = _read(picture)
     if best.boxes and not (best.is_upright and best.confidence >= SURE):
         turns = (180,) if best.is_upright else (90, 270)

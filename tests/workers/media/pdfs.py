@@ -75,11 +75,11 @@ class ReaderHere:
     async def convert_document(self, content, mime):
         return self._run(office_text.convert_document, content, mime)
 
-    async def recognize_page(self, content, index):
-        return self._run(local_ocr.recognize_page, content, index)
+    async def recognize_page(self, content, index, languages=()):
+        return self._run(local_ocr.recognize_page, content, index, languages)
 
-    async def recognize_picture(self, content):
-        return self._run(local_ocr.recognize_picture, content)
+    async def recognize_picture(self, content, languages=()):
+        return self._run(local_ocr.recognize_picture, content, languages)
 
     def _run(self, function, *arguments):
         try:
