@@ -12,6 +12,7 @@ from tests.installation import KEY, REPOSITORY, Installation
 
 SIMULATOR = "127.0.0.1:9100"
 ATTACHMENTS = REPOSITORY / "docs/how-to/send-images-and-documents.md"
+PICTURES = REPOSITORY / "docs/how-to/make-and-change-pictures.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,11 @@ def settled_installation() -> Iterator[Settled]:
 
 
 def _configurations() -> Iterator[str]:
-    """The demo's configuration, vendors that answer, and the models of one guide."""
+    """The demo's configuration, vendors that answer, and the models of two guides."""
     yield (REPOSITORY / "examples/waybill.toml").read_text()
     yield Path(__file__).with_name("waybill.toml").read_text()
-    yield from (block.text for block in blocks(ATTACHMENTS) if block.language == "toml")
+    for page in (ATTACHMENTS, PICTURES):
+        yield from (block.text for block in blocks(page) if block.language == "toml")
 
 
 def _environment(installation: Installation) -> dict[str, str]:
