@@ -8,8 +8,9 @@ MINUTES ?= 10
 SEED ?= 1
 STACK ?= sqlite
 IN_GROUPS := -n 3 --dist loadgroup --no-loadscope-reorder # tests/conftest.py orders the groups
-# tests/broker asks both databases; tests/docs follows pages, and the other tests of tests/workers have no store
-ON_A_STACK := $(addprefix tests/,api browser chaos cli e2e $(addprefix workers/,attempt native_batches runtime services))
+# tests/broker asks both databases; the tests left out, and those marked `any_stack`, do not depend on the stack
+ON_A_STACK := $(addprefix tests/,api browser/test_flower.py chaos cli/commands e2e \
+	$(addprefix workers/,attempt native_batches runtime services))
 
 # compiled modules are kept, whatever the shell says: tests start processes by the hundred
 unexport PYTHONDONTWRITEBYTECODE

@@ -29,7 +29,7 @@ RABBITMQ = os.environ.get("WAYBILL_TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1
 
 AT_SCALE = os.environ.get("WAYBILL_TEST_STACK") == "scale"
 embedded_only = pytest.mark.skipif(AT_SCALE, reason="is about what is embedded")
-any_stack = pytest.mark.skipif(AT_SCALE, reason="is about a client, not the stack")
+any_stack = pytest.mark.skipif(AT_SCALE, reason="does not depend on the stack")
 own_stack = pytest.mark.skipif(AT_SCALE, reason="brings a stack of its own to every run")
 
 

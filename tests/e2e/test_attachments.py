@@ -10,10 +10,13 @@ import pytest
 
 from tests.e2e.sse import content, frames
 from tests.installation import Installation
+from tests.stacks import any_stack
 from tests.workers.media.document_set import DOCUMENTS, MadeDocument, error_rate
 from tests.workers.media.document_set import PDF as PDF_TYPE
 from tests.workers.media.pdfs import data_uri, make_pdf
 from tests.workers.media.scans import LETTER, draw, encode, scan
+
+pytestmark = any_stack
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="

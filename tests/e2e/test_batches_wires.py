@@ -8,6 +8,9 @@ import pytest
 from tests.e2e.batching import content, cost_of, create, ended, line, lines_of, results
 from tests.e2e.wires import WIRES
 from tests.installation import Installation
+from tests.stacks import any_stack
+
+pytestmark = any_stack
 
 
 def test_every_wire_answers_in_one_form(wires: Installation) -> None:

@@ -17,6 +17,9 @@ import pytest
 from tests.e2e.conftest import PDF, PNG
 from tests.e2e.guide import indented, pointed_at, samples
 from tests.installation import KEY, Installation
+from tests.stacks import any_stack
+
+pytestmark = any_stack
 
 GUIDE = Path(
     os.environ.get("WAYBILL_TEST_GUIDE")

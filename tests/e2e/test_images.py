@@ -14,6 +14,9 @@ from broker.security.signed_links import Signer
 from broker.storage.database import Database
 from tests.e2e.wires import GEMINI_LIKE
 from tests.installation import Installation, until
+from tests.stacks import any_stack
+
+pytestmark = any_stack
 
 PNG = b"\x89PNG"
 ASKED = {"model": "openai/sim", "prompt": "A red square"}

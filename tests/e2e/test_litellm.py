@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 
 from tests.installation import KEY, Installation
+from tests.stacks import any_stack
+
+pytestmark = any_stack
 
 PYTHON = os.environ.get("WAYBILL_TEST_LITELLM_PYTHON")
 SCRIPT = """

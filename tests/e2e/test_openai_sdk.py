@@ -7,6 +7,9 @@ import openai
 import pytest
 
 from tests.installation import KEY, Installation
+from tests.stacks import any_stack
+
+pytestmark = any_stack
 
 HELLO = [{"role": "user", "content": "one two three"}]
 WEATHER = {

@@ -17,6 +17,9 @@ from broker import accounts
 from broker.storage.database import Database
 from tests.e2e.conftest import WAV
 from tests.installation import KEY, Installation, until
+from tests.stacks import any_stack
+
+pytestmark = any_stack
 
 HELLO = [{"role": "user", "content": "one two three"}]
 AUDIO = {"data": base64.b64encode(WAV).decode(), "format": "wav"}

@@ -7,6 +7,9 @@ from openrouter import OpenRouter
 from openrouter.errors import NotFoundResponseError, UnauthorizedResponseError
 
 from tests.installation import KEY, Installation
+from tests.stacks import any_stack
+
+pytestmark = any_stack
 
 HELLO = [{"role": "user", "content": "one two three"}]
 

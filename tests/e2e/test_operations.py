@@ -13,6 +13,9 @@ from tests.e2e import batching
 from tests.e2e.conftest import WAV as SOUND
 from tests.e2e.wires import GEMINI_LIKE
 from tests.installation import Installation
+from tests.stacks import any_stack
+
+pytestmark = any_stack
 
 AUDIO = {"data": base64.b64encode(SOUND).decode(), "format": "wav"}
 BODIES: dict[str, dict[str, Any]] = {

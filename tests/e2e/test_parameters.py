@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 
 from tests.installation import Installation
+from tests.stacks import any_stack
+
+pytestmark = any_stack
 
 FUNCTION = {"name": "clock", "parameters": {"type": "object", "properties": {}}}
 CHEAPEST = {"sort": "price"}

@@ -5,6 +5,9 @@ import json
 import pytest
 
 from tests.installation import Installation, chat
+from tests.stacks import any_stack
+
+pytestmark = any_stack
 
 HEALING = {"id": "response-healing"}
 PLACE = {

@@ -10,7 +10,10 @@ import pytest
 from tests.e2e.cases.playback import Playback, Recording
 from tests.e2e.sse import content, frames
 from tests.installation import Installation
+from tests.stacks import any_stack
 from tests.workers.adapters.streams import STREAMS, WireStream, sse
+
+pytestmark = any_stack
 
 PRICE = 'prompt = "1", completion = "2"'  # dollars per million tokens
 BASES = {"anthropic": "/v1", "gemini": "/v1beta", "bedrock": "", "cohere": ""}

@@ -12,6 +12,9 @@ import pytest
 from tests.e2e.cases.playback import Playback
 from tests.e2e.scripted import Script, answer, refusal, tables
 from tests.installation import REPOSITORY, Installation, until
+from tests.stacks import any_stack
+
+pytestmark = any_stack
 
 PATIENCE = 4.0
 TOO_LARGE = (

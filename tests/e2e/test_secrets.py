@@ -16,6 +16,9 @@ from sqlalchemy import create_engine, inspect, text
 from tests.e2e.cases.playback import Playback, Sent
 from tests.e2e.scripted import Script, answer, refusal, tables
 from tests.installation import KEY, REPOSITORY, Installation, until
+from tests.stacks import any_stack
+
+pytestmark = any_stack
 
 SECRETS = {
     "of a variable": "vQ7-variable-0123456789",

@@ -9,6 +9,9 @@ import pytest
 
 from tests.e2e.sse import Frame, frames
 from tests.installation import Installation
+from tests.stacks import any_stack
+
+pytestmark = any_stack
 
 TEXT_WIRES = ("openai", "azure", "deployment")
 PROMPT = "one two three four"

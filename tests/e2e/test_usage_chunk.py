@@ -8,6 +8,9 @@ import pytest
 
 from tests.e2e.sse import Frame, content, frames
 from tests.installation import Installation, chat
+from tests.stacks import any_stack
+
+pytestmark = any_stack
 
 EMPTY = {
     "index": 0,

@@ -15,6 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from standardwebhooks import WebhookVerificationError
 
 from tests.e2e.hooks import Received, Receiver, Tenant
+from tests.stacks import any_stack
+
+pytestmark = any_stack
 
 VERIFY_IN_NODE = """
 import { Webhook } from "standardwebhooks";

@@ -7,6 +7,9 @@ import pytest
 
 from tests.e2e.wires import GEMINI_LIKE, OPENAI_LIKE, WIRES
 from tests.installation import Installation, until
+from tests.stacks import any_stack
+
+pytestmark = any_stack
 
 REASONS = (*OPENAI_LIKE, "anthropic")
 """Gemini's thoughts are asked for by the version in a model's name, and `sim-…` has none: its

@@ -14,7 +14,10 @@ import pytest
 from tests.e2e.conftest import PDF, PNG, WAV
 from tests.e2e.wires import GEMINI_LIKE, WIRES
 from tests.installation import Installation
+from tests.stacks import any_stack
 from tests.workers.media.pdfs import data_uri, make_pdf
+
+pytestmark = any_stack
 
 every_wire = pytest.mark.parametrize("wire", WIRES)
 TAKES_FILES = ("openai", "mistral", "anthropic", *GEMINI_LIKE)

@@ -9,6 +9,9 @@ import pytest
 
 from tests.e2e.wires import GEMINI_LIKE, WIRES
 from tests.installation import Installation
+from tests.stacks import any_stack
+
+pytestmark = any_stack
 
 every_wire = pytest.mark.parametrize("wire", WIRES)
 QUESTION = [{"role": "user", "content": "How is the weather in Bergen ?"}]
