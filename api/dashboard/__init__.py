@@ -11,6 +11,7 @@ from api.dashboard import (
     audit,
     batches,
     budgets,
+    components,
     evaluations,
     jobs,
     keys,
@@ -27,7 +28,7 @@ from api.dashboard import (
 
 router = APIRouter(include_in_schema=False)
 for module in (
-    *(overview, playground, models),
+    *(components, overview, playground, models),
     *(jobs, batches, evaluations, webhooks),
     *(keys, members, provider_keys, presets),
     *(budgets, users, audit, settings),

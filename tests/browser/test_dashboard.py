@@ -1,7 +1,9 @@
 """The dashboard in a real browser: first run, playground, jobs, and a stream that survives."""
 
+import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -10,6 +12,10 @@ from tests.browser.conftest import watch
 from tests.installation import Installation
 
 PASSWORD = "correct horse battery staple"
+PAGES = (
+    "", "/playground", "/models", "/jobs", "/batches", "/batches/new", "/evaluations",
+    "/evaluations/new", "/webhooks", "/webhooks/deliveries", "/keys",
+)  # fmt: skip
 SLOW = "sim/sim-tok60-chunk50"
 
 
@@ -97,16 +103,46 @@ def test_the_list_of_jobs_shows_a_new_one_by_itself(waybill: Installation, page:
 def test_without_scripts_all_is_readable(waybill: Installation, browser: Browser, state) -> None:
     context = browser.new_context(storage_state=state, java_script_enabled=False)
     page = context.new_page()
-    for path in ("", "/models", "/jobs", "/keys"):
+    for path in PAGES:
         page.goto(f"{waybill.root}/w/default{path}")
         expect(page.locator("h1")).to_be_visible()
     context.close()
 
 
-@pytest.mark.parametrize("path", ["", "/playground", "/models", "/jobs", "/keys"])
+@pytest.mark.parametrize("path", PAGES)
 def test_a_phone_needs_no_scrolling_sideways(waybill, browser, state, path) -> None:
     context = browser.new_context(storage_state=state, viewport={"width": 390, "height": 844})
     page = context.new_page()
     page.goto(f"{waybill.root}/w/default{path}")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_has_a_serious_barrier(waybill, browser, state, scheme) -> None:
+    rules = find_axe()
+    waybill.await_job(waybill.submit())
+    job = waybill.http.get("/jobs").json()["data"][0]["id"]
+    context = browser.new_context(storage_state=state, color_scheme=scheme)
+    page = context.new_page()
+    found = {}
+    for path in (*PAGES, f"/jobs/{job}", "/models/sim/sim-echo"):
+        page.goto(f"{waybill.root}/w/default{path}")
+        page.evaluate(rules)
+        barriers = page.evaluate("axe.run()")["violations"]
+        found[path] = [each["id"] for each in barriers if each["impact"] in ("serious", "critical")]
+    page.goto(f"{waybill.root}/dashboard/components")
+    page.evaluate(rules)
+    assert page.evaluate("axe.run()")["violations"] == []
+    context.close()
+    assert {path: ids for path, ids in found.items() if ids} == {}
+
+
+def find_axe() -> str:
+    """Return the script of axe-core, which finds barriers for people with disabilities."""
+    modules = os.environ.get("WAYBILL_TEST_NODE_MODULES")
+    if modules is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("WAYBILL_TEST_NODE_MODULES names no directory with axe-core")
+        pytest.skip("needs axe-core")
+    return Path(modules, "axe-core/axe.min.js").read_text()
