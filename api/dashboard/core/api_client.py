@@ -40,6 +40,7 @@ class ApiClient:
     def __init__(self, request: Request, workspace_id: str) -> None:
         self._request = request
         self._workspace_id = workspace_id
+        self._client: httpx.AsyncClient | None = None
 
     async def get(self, path: str, answer: type[Answer], query: Query | None = None) -> Answer:
         """Return the answer of a GET. `path` follows /api/v1. Raises ApiRefusalError."""
@@ -51,8 +52,7 @@ class ApiClient:
 
     async def get_unprefixed(self, path: str, answer: type[Answer]) -> Answer:
         """Return the answer of a GET of a path that has no prefix, such as /health."""
-        async with self._connect() as client:
-            return answer.model_validate_json(_require_success(await client.get(path)))
+        return answer.model_validate_json(_require_success(await self._connect().get(path)))
 
     async def find(
         self, path: str, answer: type[Answer], query: Query | None = None
@@ -79,8 +79,8 @@ class ApiClient:
         self, path: str, answer: type[Answer], file: tuple[str, bytes], fields: Mapping[str, str]
     ) -> Answer:
         """Return the answer to a form with a file, given as name and content."""
-        async with self._connect() as client:
-            response = await client.post(PREFIX + path, files={"file": file}, data=dict(fields))
+        files = {"file": file}
+        response = await self._connect().post(PREFIX + path, files=files, data=dict(fields))
         return answer.model_validate_json(_require_success(response))
 
     async def _send(
@@ -89,32 +89,36 @@ class ApiClient:
         params: dict[str, Any] = {
             name: value for name, value in (query or {}).items() if value not in (None, "")
         }
-        async with self._connect() as client:
-            if body is None:
-                response = await client.request(method, PREFIX + path, params=params)
-            else:
-                json_type = {"Content-Type": "application/json"}
-                response = await client.request(
-                    method, PREFIX + path, content=orjson.dumps(body), headers=json_type
-                )
+        client = self._connect()
+        if body is None:
+            response = await client.request(method, PREFIX + path, params=params)
+        else:
+            json_type = {"Content-Type": "application/json"}
+            response = await client.request(
+                method, PREFIX + path, content=orjson.dumps(body), headers=json_type
+            )
         return _require_success(response)
 
     def _connect(self) -> "httpx.AsyncClient":
-        """Return a client whose requests go to this process, as from the visitor's browser.
+        """Return the client whose requests go to this process, as from the visitor's browser.
 
         The form token of the page has shown that no other site sent it: so these requests have the
-        same origin.
+        same origin. The client opens no connection, so that there is nothing to close.
         """
         import httpx
 
+        if self._client is not None:
+            return self._client
         client = (address_of(self._request) or "127.0.0.1", 0)
-        return httpx.AsyncClient(
+        self._client = httpx.AsyncClient(
             transport=httpx.ASGITransport(self._request.app, False, client=client),
             base_url=str(self._request.base_url),
             cookies={SESSION_COOKIE: self._request.cookies.get(SESSION_COOKIE, "")},
             headers={WORKSPACE_HEADER: self._workspace_id, "Sec-Fetch-Site": "same-origin"},
             timeout=None,  # noqa: S113  # the API limits its own time
+            trust_env=False,
         )
+        return self._client
 
 
 async def connect_api(request: Request, visitor: VisitorDep) -> ApiClient:
