@@ -34,14 +34,18 @@ class Job(TableModel, table=True):
         partial_index("ix_jobs_scheduled", "dispatch_at", where="state = 'scheduled'"),
         # Whose time is up while it waits?
         partial_index("ix_jobs_deadline", "deadline_at", where="state IN ('queued', 'scheduled')"),
-        # A lost worker's jobs, and a caller's list, newest first.
+        # A lost worker's jobs.
         partial_index("ix_jobs_lease", "lease_expires_at", where="lease_expires_at IS NOT NULL"),
-        Index("ix_jobs_workspace", "workspace_id", "id"),
+        # A caller's list, newest first, with what it is filtered by; and its failed jobs.
+        Index("ix_jobs_workspace", "workspace_id", "id", "model", "provider", "api_key_id", "app"),
+        partial_index("ix_jobs_errors", "workspace_id", "id", where="error IS NOT NULL"),
         partial_index("ix_jobs_batch", "batch_id", "state", where="batch_id IS NOT NULL"),
         partial_index(
-            "ix_jobs_session", "workspace_id", "session_id", where="session_id IS NOT NULL"
+            "ix_jobs_session", "workspace_id", "session_id", "id", where="session_id IS NOT NULL"
         ),
-        partial_index("ix_jobs_end_user", "workspace_id", "end_user", where="end_user IS NOT NULL"),
+        partial_index(
+            "ix_jobs_end_user", "workspace_id", "end_user", "id", where="end_user IS NOT NULL"
+        ),
         # Whose bodies are to be deleted, by age or by their own policy?
         partial_index("ix_jobs_kept", "workspace_id", "ended_at", where=_KEPT),
         partial_index("ix_jobs_private", "store", "kept", "ended_at", where=_PRIVATE),
