@@ -29,7 +29,7 @@ from broker.completion import Json
 from broker.enums import JobState
 from broker.errors import InvalidRequestError
 from broker.jobs import reports
-from broker.jobs.reports import EVERY_JOB, JobSearch
+from broker.jobs.searches import EVERY_JOB, JobSearch
 from broker.money import nanos_from_usd
 from broker.queues import Lane
 from broker.requests.bodies import validated

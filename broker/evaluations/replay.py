@@ -15,7 +15,7 @@ from broker.enums import JobState
 from broker.evaluations.answers import read_text
 from broker.evaluations.creation import AskedPrompt
 from broker.evaluations.specification import MAX_PROMPTS, OWN_FIELDS, Prompt
-from broker.jobs.reports import JobSearch, narrow
+from broker.jobs.searches import JobSearch, narrow
 from broker.requests.operations import Operation
 from broker.storage.tables import Batch, Job, JobPayload, table
 

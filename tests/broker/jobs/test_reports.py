@@ -6,7 +6,7 @@ from broker.enums import JobState, OnUnknown
 from broker.events import job_events, stored_logs
 from broker.events.job_events import Event
 from broker.jobs import reports
-from broker.jobs.reports import JobSearch
+from broker.jobs.searches import JobSearch
 from broker.jobs.states import INACTIVE
 from broker.lifecycle import Deferral, defer_many, expire
 from broker.lifecycle.retries import GiveUp, Retry
