@@ -1,7 +1,7 @@
 """OpenAI's chat completions, and the base of its other operations."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -100,18 +100,30 @@ def _max_tokens(call: Json) -> int | None:
 
 
 def _tools(call: Json) -> tuple[Tool, ...]:
-    if call.get("tool_choice") == "none":
+    choice = call.get("tool_choice")
+    if choice == "none":
         return ()
     functions = [tool["function"] for tool in call.get("tools") or () if "function" in tool]
+    allowed = _read_allowed(choice)
     return tuple(
         Tool(each["name"], {"type": "object", **(each.get("parameters") or {})})
         for each in functions
+        if allowed is None or each["name"] in allowed
     )
+
+
+def _read_allowed(choice: Any) -> Collection[str] | None:
+    """Return the names of the tools that a choice allows; None if it allows all of them."""
+    if not isinstance(choice, Mapping) or choice["type"] != "allowed_tools":
+        return None
+    return {tool[tool["type"]]["name"] for tool in choice["allowed_tools"]["tools"]}
 
 
 def _read_forced_tool(choice: Any) -> str | None:
     if isinstance(choice, Mapping):
-        name: str = choice["function"]["name"]
+        if choice["type"] == "allowed_tools":
+            return "" if choice["allowed_tools"]["mode"] == "required" else None
+        name: str = choice[choice["type"]]["name"]
         return name
     return "" if choice in ("required", "any") else None  # `any` is Mistral's word
 

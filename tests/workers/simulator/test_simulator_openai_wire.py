@@ -113,12 +113,18 @@ def test_null_content(sdk):
     assert all(not chunk.choices[0].delta.content for chunk in ask(sdk, "sim-null", stream=True))
 
 
+def allow(mode, name):
+    tools = [{"type": "function", "function": {"name": name}}]
+    return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
+
+
 @pytest.mark.parametrize(
     ("model", "choice"),
     [
         ("sim-tools", "auto"),
         ("sim", "required"),
         ("sim", {"type": "function", "function": {"name": "get_weather"}}),
+        ("sim", allow("required", "get_weather")),
     ],
 )
 def test_a_tool_is_called(sdk, model, choice):
@@ -132,7 +138,8 @@ def test_a_tool_is_called(sdk, model, choice):
 @pytest.mark.parametrize(
     ("model", "more"),
     [("sim", {"tools": [WEATHER]}), ("sim-tools", {}),
-     ("sim-tools", {"tools": [WEATHER], "tool_choice": "none"})],
+     ("sim-tools", {"tools": [WEATHER], "tool_choice": "none"}),
+     ("sim-tools", {"tools": [WEATHER], "tool_choice": allow("auto", "get_time")})],
 )  # fmt: skip
 def test_no_tool_is_called_unasked(sdk, model, more):
     message = ask(sdk, model, **more).choices[0].message
