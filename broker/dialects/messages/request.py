@@ -47,6 +47,9 @@ def translate_prompt(body: Json, betas: Sequence[str] = ()) -> TranslatedRequest
     Raises InvalidRequestError that names the field.
     """
     validated(PromptBody, body)
+    validated(
+        MessagesBody, {"max_tokens": 1} | body
+    )  # the other fields of a request, if it has any
     return TranslatedRequest(_translate(body, betas))
 
 

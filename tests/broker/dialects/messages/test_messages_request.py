@@ -242,6 +242,13 @@ def test_a_prompt_to_count_needs_no_limit() -> None:
     assert translate_prompt({"model": "m", "messages": [HELLO]}).body["messages"] == [HELLO]
 
 
+@pytest.mark.parametrize("field", ["metadata", "service_tier", "stop_sequences", "fallbacks"])
+def test_the_other_fields_of_a_prompt_to_count_are_checked(field: str) -> None:
+    with pytest.raises(InvalidRequestError) as raised:
+        translate_prompt({"model": "m", "messages": [HELLO], field: 1})
+    assert raised.value.param == field
+
+
 def test_betas_go_to_anthropic() -> None:
     assert translate_request(body(), ["a", "b"]).body["native"]["betas"] == ["a", "b"]
 
