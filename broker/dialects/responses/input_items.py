@@ -12,7 +12,7 @@ import orjson
 
 from broker.completion import Json
 from broker.dialects.responses import parts, reasoning
-from broker.dialects.responses.item_schemas import KINDS
+from broker.dialects.responses.item_schemas import KINDS, find_kind
 from broker.dialects.responses.tool_names import NO_NAMES, SEARCH, ToolNames, list_offered
 from broker.errors import InvalidRequestError
 
@@ -44,10 +44,7 @@ def list_references(items: Any) -> Sequence[str]:
         for item in (items if isinstance(items, list) else ())
         if isinstance(item, dict)
         and isinstance(item.get("id"), str)
-        and (
-            item.get("type") == "item_reference"
-            or (item.get("type") is None and "role" not in item)
-        )
+        and find_kind(item) == "item_reference"
     ]
 
 
@@ -60,6 +57,7 @@ class _Conversation:
         self.messages: list[Json] = []
         self._known = known
         self._names = names
+        self._reasoning = reasoning.ItemReader()
         self._open: Json | None = None  # the assistant's message that items are added to
         self._calls = {
             call.get("id")
@@ -69,7 +67,7 @@ class _Conversation:
         }
 
     def add(self, item: Json, field: str) -> None:
-        kind = item.get("type") or ("message" if "role" in item else "item_reference")
+        kind = find_kind(item)
         match kind:
             case "message":
                 self._add_message(item, field)
@@ -92,7 +90,7 @@ class _Conversation:
                 self._add_reference(item, field)
             case _:
                 raise InvalidRequestError(
-                    f"{field}.type: {str(kind)[:64]!r} has no form in other APIs. Known: "
+                    f"{field}.type: {kind[:64]!r} has no form in other APIs. Known: "
                     f"{', '.join(sorted(KINDS))}.",
                     param=f"{field}.type",
                 )
@@ -119,11 +117,12 @@ class _Conversation:
             message["content"] = [*_as_parts(message["content"]), *_as_parts(content)]
 
     def _add_reasoning(self, item: Json, field: str) -> None:
-        details = reasoning.read_item(item, field, 0)
+        details = self._reasoning.read(item, field)
         is_late = bool(details) and all(map(reasoning.is_late, details))
         message = self._assistant(is_after_text=not is_late)
         known = message.setdefault("reasoning_details", [])
-        known.extend(reasoning.read_item(item, field, len(known)))
+        is_packed = reasoning.is_packed(item)  # then its details have their numbers already
+        known.extend(details if is_packed else reasoning.number(details, len(known)))
 
     def _add_call(self, item: Json, call: Json) -> None:
         extra = {"extra_content": item["extra_content"]} if item.get("extra_content") else {}

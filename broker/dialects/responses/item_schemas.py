@@ -1,5 +1,6 @@
 """Items of the input of POST /responses."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
@@ -73,6 +74,7 @@ class FunctionCallItem(OpenBody):
     id: str | None = Field(None, description="The id of the item.")
     call_id: Annotated[str, Field(min_length=1)] = Field(description="The id of the call.")
     name: Annotated[str, Field(min_length=1)] = Field(description="The name of the function.")
+    namespace: str | None = Field(None, description="The namespace of the tool.")
     arguments: str = Field(description="The arguments as JSON.")
 
 
@@ -92,6 +94,7 @@ class CustomCallItem(OpenBody):
     id: str | None = Field(None, description="The id of the item.")
     call_id: Annotated[str, Field(min_length=1)] = Field(description="The id of the call.")
     name: Annotated[str, Field(min_length=1)] = Field(description="The name of the tool.")
+    namespace: str | None = Field(None, description="The namespace of the tool.")
     input: str = Field(description="The text that the model gave to the tool.")
 
 
@@ -146,16 +149,20 @@ class ReferenceItem(OpenBody):
 class OtherItem(OpenBody):
     """An item of a kind that is refused by its name."""
 
-    type: str = Field(description="The kind of the item.")
+    type: Annotated[str, Field(min_length=1)] = Field(description="The kind of the item.")
 
 
-def _kind(item: Any) -> str:
-    """Return the tag of an item; a message and a reference need no `type`."""
-    kind = item.get("type") if isinstance(item, dict) else None
+def find_kind(item: Mapping[str, Any]) -> Any:
+    """Return the `type` of an item; a message and a reference need none."""
+    kind = item.get("type")
     if kind is None:
-        is_reference = isinstance(item, dict) and "id" in item and "role" not in item
-        return "item_reference" if is_reference else "message"
-    return kind if kind in KINDS else "other"
+        return "item_reference" if "id" in item and "role" not in item else "message"
+    return kind
+
+
+def _find_tag(item: Any) -> str:
+    kind = find_kind(item) if isinstance(item, dict) else "message"
+    return kind if isinstance(kind, str) and kind in KINDS else "other"
 
 
 KINDS = frozenset({
@@ -176,5 +183,5 @@ InputItem = Annotated[
     | Annotated[ReasoningItem, Tag("reasoning")]
     | Annotated[ReferenceItem, Tag("item_reference")]
     | Annotated[OtherItem, Tag("other")],
-    Discriminator(_kind),
+    Discriminator(_find_tag),
 ]

@@ -7,6 +7,7 @@ import orjson
 
 from broker.completion import Json
 from broker.dialects.responses import ids
+from broker.dialects.responses.item_schemas import find_kind
 
 _CONTINUED = ("role", "content", "refusal", "tool_calls", "reasoning_details")
 """The fields of an answer's message that a later request has."""
@@ -27,7 +28,7 @@ def list_input(body: Json, job_id: str) -> list[Json]:
 
 
 def _render(item: Json, job_id: str, place: int) -> Json:
-    kind = item.get("type") or ("message" if "role" in item else "item_reference")
+    kind = find_kind(item)
     shown: Json = {**item, "type": kind}
     if kind == "message" and isinstance(item.get("content"), str):
         side = "output_text" if item["role"] == "assistant" else "input_text"

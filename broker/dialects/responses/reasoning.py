@@ -81,40 +81,70 @@ def pack_details(details: Sequence[Json]) -> str | None:
     return PACKED + base64.urlsafe_b64encode(packed).decode()
 
 
-def read_item(item: Mapping[str, Any], field: str, index: int) -> Sequence[Json]:
-    """Return the details of a reasoning item of the input; `index` numbers the first one.
-
-    An item without encrypted content is text of any provider: one that stores its items would not
-    find it by its id. Raises InvalidRequestError for packed details that were changed.
-    """
-    encrypted = item.get("encrypted_content")
-    if isinstance(encrypted, str) and encrypted.startswith(PACKED):
-        return _unpack(encrypted, f"{field}.encrypted_content")
-    details: list[Json] = [
-        *({"type": SUMMARY, "summary": part["text"]} for part in item.get("summary") or ()),
-        *({"type": TEXT, "text": part["text"]} for part in item.get("content") or ()),
-    ]
-    common: Json = {}
-    if encrypted:
-        details.append({"type": ENCRYPTED, "data": encrypted})
-        common = {"format": FORMAT} | ({"id": item["id"]} if item.get("id") else {})
-    return [
-        detail | common | {"index": number} for number, detail in enumerate(details, start=index)
-    ]
+def is_packed(item: Mapping[str, Any]) -> bool:
+    """Return whether an item contains details that `pack_details` has packed."""
+    return str(item.get("encrypted_content") or "").startswith(PACKED)
 
 
-def _unpack(encrypted: str, field: str) -> Sequence[Json]:
-    try:
-        packed = base64.b64decode(encrypted.removeprefix(PACKED), altchars=b"-_", validate=True)
-        reader = zlib.decompressobj()
-        text = reader.decompress(packed, MAX_PACKED_BYTES)
-        details = orjson.loads(text) if reader.eof else None
-    except (binascii.Error, zlib.error, ValueError):
-        details = None
-    if not isinstance(details, list) or not all(isinstance(each, dict) for each in details):
-        raise InvalidRequestError(
+class ItemReader:
+    """Reads the reasoning items of one input. Together, they unpack to `MAX_PACKED_BYTES`."""
+
+    def __init__(self) -> None:
+        self._room = MAX_PACKED_BYTES
+
+    def read(self, item: Mapping[str, Any], field: str) -> Sequence[Json]:
+        """Return the details of a reasoning item.
+
+        An item without encrypted content is text of any provider: one that stores its items would
+        not find it by its id. Raises InvalidRequestError for packed details that were changed, or
+        that are too many.
+        """
+        encrypted = item.get("encrypted_content")
+        if encrypted and is_packed(item):
+            return self._unpack(encrypted, f"{field}.encrypted_content")
+        details: list[Json] = [
+            *({"type": SUMMARY, "summary": part["text"]} for part in item.get("summary") or ()),
+            *({"type": TEXT, "text": part["text"]} for part in item.get("content") or ()),
+        ]
+        common: Json = {}
+        if encrypted:
+            details.append({"type": ENCRYPTED, "data": encrypted})
+            common = {"format": FORMAT} | ({"id": item["id"]} if item.get("id") else {})
+        return [detail | common for detail in details]
+
+    def _unpack(self, encrypted: str, field: str) -> Sequence[Json]:
+        changed = InvalidRequestError(
             f"{field}: this is not the content of a reasoning item of an answer. Send the item "
             "back unchanged, or leave it out.",
             param=field,
         )
-    return details
+        try:
+            packed = base64.b64decode(encrypted.removeprefix(PACKED), altchars=b"-_", validate=True)
+            reader = zlib.decompressobj()
+            text = reader.decompress(packed, self._room + 1)  # 0 would mean no limit
+        except (binascii.Error, zlib.error, ValueError):
+            raise changed from None
+        if len(text) > self._room:
+            raise InvalidRequestError(
+                f"{field}: the encrypted reasoning of one input may have "
+                f"{MAX_PACKED_BYTES // 2**20} MiB when it is unpacked. Leave out the oldest "
+                "reasoning items.",
+                param=field,
+            )
+        self._room -= len(text)
+        details = _parse(text) if reader.eof else None
+        if not isinstance(details, list) or not all(isinstance(each, dict) for each in details):
+            raise changed
+        return details
+
+
+def _parse(text: bytes) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def number(details: Sequence[Json], start: int) -> list[Json]:
+    """Return details with an `index` each, from `start`."""
+    return [detail | {"index": place} for place, detail in enumerate(details, start)]

@@ -28,6 +28,32 @@ class ResponseTool(OpenBody):
     )
 
 
+class AllowedTool(OpenBody):
+    """A tool of the list of allowed ones."""
+
+    type: Annotated[str, Field(min_length=1)] = Field(description="`function` or `custom`.")
+    name: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="The name of the tool."
+    )
+    namespace: str | None = Field(None, description="The namespace of the tool.")
+
+
+class ResponseToolChoice(OpenBody):
+    """The choice of a tool, or of several."""
+
+    type: Annotated[str, Field(min_length=1)] = Field(
+        description="`function`, `custom` or `allowed_tools`."
+    )
+    name: str | None = Field(None, description="The name of the tool.")
+    namespace: str | None = Field(None, description="The namespace of the tool.")
+    mode: Literal["auto", "required"] | None = Field(
+        None, description="For `allowed_tools`: whether the model must call one of them."
+    )
+    tools: Annotated[list[AllowedTool], Field(max_length=10_000)] | None = Field(
+        None, description="For `allowed_tools`: the tools that the model may call."
+    )
+
+
 class TextFormat(OpenBody):
     """The form of the text."""
 
@@ -123,7 +149,7 @@ class ResponseRequest(OpenBody):
     tools: Annotated[list[ResponseTool], Field(max_length=10_000)] | None = Field(
         None, description="The tools that the model may call."
     )
-    tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = Field(
+    tool_choice: Literal["none", "auto", "required"] | ResponseToolChoice | None = Field(
         None, description="Whether the model calls a tool, or which one."
     )
     parallel_tool_calls: bool | None = Field(

@@ -91,7 +91,7 @@ class ToolNames:
         }
         self._tools = {self._in_chat[each.namespace, each.name]: each for each in offered}
 
-    def to_chat(self, name: str, namespace: Any = None) -> str:
+    def to_chat(self, name: str, namespace: str | None = None) -> str:
         """Return the name in a chat body of a tool as the caller names it."""
         return self._in_chat.get((namespace, name), name)
 

@@ -87,30 +87,28 @@ def translate_choice(choice: Any, tools: Sequence[Json], names: ToolNames) -> An
     """
     if not isinstance(choice, dict):
         return choice if tools else None
-    kind = choice.get("type")
+    kind: str = choice["type"]
     if kind in ("function", "custom"):
         name = names.to_chat(_read_name(choice), choice.get("namespace"))
         return {"type": kind, kind: {"name": name}}
     if kind == "allowed_tools":
         allowed = [
             {
-                "type": each.get("type"),
-                str(each.get("type")): {
-                    "name": names.to_chat(str(each["name"]), each.get("namespace"))
-                },
+                "type": each["type"],
+                each["type"]: {"name": names.to_chat(each["name"], each.get("namespace"))},
             }
             for each in choice.get("tools") or ()
-            if isinstance(each, dict) and each.get("name")
+            if each.get("name")  # hosted tools have none
         ]
         return {"type": kind, kind: {"mode": choice.get("mode") or "auto", "tools": allowed}}
     raise InvalidRequestError(
-        f"tool_choice.type: {str(kind)[:64]!r} is none of 'function', 'custom', 'allowed_tools'",
+        f"tool_choice.type: {kind[:64]!r} is none of 'function', 'custom', 'allowed_tools'",
         param="tool_choice.type",
     )
 
 
 def _read_name(choice: Json) -> str:
-    name = choice.get("name")
-    if not isinstance(name, str) or not name:
+    name: str | None = choice.get("name")
+    if not name:
         raise InvalidRequestError("tool_choice.name: is needed", param="tool_choice.name")
     return name

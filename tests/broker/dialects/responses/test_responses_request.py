@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from broker.dialects.base import DialectJob
 from broker.dialects.responses.ids import item_id, job_of_item, job_of_response
 from broker.dialects.responses.output_items import OutputStyle, render_call
-from broker.dialects.responses.reasoning import pack_details, read_item
+from broker.dialects.responses.reasoning import MAX_PACKED_BYTES, ItemReader, pack_details
 from broker.dialects.responses.request import check_request, translate_request
 from broker.errors import InvalidRequestError
 from broker.requests.bodies import SCHEMAS, validated
@@ -209,6 +209,9 @@ def test_a_reference_stands_for_the_stored_item():
         ({"input": [{"type": "function_call"}]}, "input.0.call_id", "is needed"),
         ({"input": [OUTPUT]}, "input.0.call_id", "there is no call 'c1'"),
         ({"input": [{"type": "computer_call"}]}, "input.0.type", "'computer_call' has no form"),
+        ({"input": [USER | {"type": ["message"]}]}, "input.0.type", "must be text"),
+        ({"input": [USER | {"type": ""}]}, "input.0.type", ""),
+        ({"input": [CALL | {"namespace": ["a"]}]}, "input.0.namespace", "must be text"),
         ({"input": [{"id": "msg_1"}]}, "input.0.id", "there is no stored item"),
         (
             {"input": [{"type": "reasoning", "encrypted_content": "waybill1.AAAA"}]},
@@ -223,6 +226,16 @@ def test_a_reference_stands_for_the_stored_item():
             "leave it out",
         ),
         ({"tool_choice": {"type": "mcp"}}, "tool_choice.type", "'mcp' is none of"),
+        (
+            {"tool_choice": {"type": "allowed_tools", "tools": 1}},
+            "tool_choice.tools",
+            "must be a list",
+        ),
+        (
+            {"tool_choice": {"type": "function", "name": "f", "namespace": []}},
+            "tool_choice.namespace",
+            "must be text",
+        ),
         ({"text": {"format": {"type": "json_schema"}}}, "text.format.schema", "is needed"),
         ({"conversation": "conv_1"}, "conversation", "previous_response_id"),
         ({"prompt": {"id": "p"}}, "prompt", "instructions"),
@@ -259,7 +272,18 @@ DETAIL = st.fixed_dictionaries(
 @given(st.lists(DETAIL, min_size=1))
 def test_what_only_a_provider_reads_comes_back_unchanged(details):
     item = {"type": "reasoning", "id": "rs", "encrypted_content": pack_details(details)}
-    assert read_item(item, "input.0", 0) == details
+    assert ItemReader().read(item, "input.0") == details
+    [_, message] = messages(USER, item)
+    assert message["reasoning_details"] == details
+
+
+def test_reasoning_unpacks_to_a_limit_for_all_items_together():
+    half = [{"type": "reasoning.encrypted", "data": "a" * (MAX_PACKED_BYTES // 2)}]
+    item = {"type": "reasoning", "id": "rs", "encrypted_content": pack_details(half)}
+    assert len(messages(USER, item)) == 2
+    error = refusal(input=[USER, item, item, item])
+    assert error.param == "input.2.encrypted_content"
+    assert "32 MiB" in str(error)
 
 
 def function(name, **more):
