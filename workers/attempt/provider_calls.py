@@ -1,11 +1,13 @@
 """The call to the provider of an attempt: the credential, the attachments, the request."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import structlog
 from sqlalchemy.exc import OperationalError
 
+from broker.clock import now_ms
 from broker.completion import (
     AttemptAnswer,
     AttemptOutcome,
@@ -26,7 +28,7 @@ from workers.attempt.job_run import JobRun
 from workers.attempt.pacing import Pacing
 from workers.attempt.response_bodies import Envelope
 from workers.attempt.usage_counts import credible
-from workers.media import Annotator
+from workers.media import Annotator, Prepared
 from workers.media.fetching import body_size
 from workers.media.links import fetch_pictures
 from workers.operations.base import OperationAdapter
@@ -73,7 +75,7 @@ class ProviderCalls:
             return _unserved_failure(job)
         run.request = replace(run.request, quirks=upstream.quirks)
         async with self.attachments.reserve(job, run.request.body) as reservation:
-            prepared = await self.attachments.fit(job, run.request.body, run.plugins, route)
+            prepared = await self._fit(run, route)
             if isinstance(prepared, Failure):
                 return prepared
             run.job = replace(run.job, ocr_nanos=run.job.ocr_nanos + prepared.ocr_nanos)
@@ -85,6 +87,19 @@ class ProviderCalls:
             if isinstance(answer, Document) and job.operation in PICTURES:
                 answer = await fetch_pictures(answer, self.attachments.fetch)
             return annotator.answer(replace(answer, usage=credible(answer.usage)))
+
+    async def _fit(self, run: JobRun, route: ProviderRoute) -> Prepared | Failure:
+        """Adapt the body to its endpoint, until the deadline of the job at most."""
+        job = run.job
+        try:
+            async with asyncio.timeout(max(job.deadline_at - now_ms(), 0) / 1000):
+                return await self.attachments.fit(job, run.request.body, run.plugins, route)
+        except TimeoutError:
+            return Failure(
+                AttemptOutcome.NOT_SENT,
+                ErrorType.TIMEOUT,
+                "The job's deadline passed while its documents were read.",
+            )
 
     async def _send(
         self,
