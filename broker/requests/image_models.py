@@ -1,7 +1,8 @@
 """Known image models: the sizes, qualities and other options that each takes. Pure.
 
 Sources: OpenAI API reference, "Create image" and "Create image edit"; Gemini API, "Image
-generation"; Vertex AI, "Imagen API"; Stability AI, "REST v2beta API"; docs.bfl.ai, "FLUX.2".
+generation"; Vertex AI, "Imagen API"; docs.x.ai, "Image generations"; Stability AI, "REST v2beta
+API"; docs.bfl.ai, "FLUX.2".
 Nothing is refused for a model that is not listed.
 """
 
@@ -254,6 +255,11 @@ _GEMINI_3 = ImageModel(
 _IMAGEN = ImageModel(
     aspect_ratios=("1:1", "3:4", "4:3", "9:16", "16:9"), resolutions=("1K", "2K"), most=4
 )
+_GROK = ImageModel(
+    aspect_ratios=("1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3", "2:1", "1:2"),
+    resolutions=("1K", "2K"),
+    references=3,
+)
 _STABILITY = ImageModel(
     aspect_ratios=("1:1", "16:9", "21:9", "2:3", "3:2", "4:5", "5:4", "9:16", "9:21"),
     output_formats=_OPENAI_FORMATS,
@@ -279,6 +285,7 @@ FAMILIES: Mapping[str, ImageModel] = {
     "gemini-3.1-flash-image": _GEMINI_3,
     "gemini-3.1-flash-lite-image": _GEMINI_3,
     "imagen": _IMAGEN,
+    "grok-imagine-image": _GROK,
     "stable-image": _STABILITY,
     "sd3": _STABILITY,
     "flux-2": _FLUX,

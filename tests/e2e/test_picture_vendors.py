@@ -7,9 +7,10 @@ import httpx
 import openai
 import pytest
 
+from tests.e2e.batching import create, ended, results
 from tests.e2e.conftest import PNG
 from tests.e2e.wires import PICTURE_WIRES
-from tests.installation import Installation
+from tests.installation import Installation, until
 
 EVERY = pytest.mark.parametrize("wire", PICTURE_WIRES)
 PROMPT = "A red square"
@@ -67,3 +68,25 @@ def test_a_job_streams_its_picture_at_the_end(sdk: openai.OpenAI) -> None:
     [only] = list(sdk.images.generate(model="bfl/sim", prompt=PROMPT, stream=True))
     assert only.type == "image_generation.completed"
     assert only.usage.cost == pytest.approx(0.04)
+
+
+def test_a_cancelled_job_is_cancelled_at_the_vendor(wires: Installation) -> None:
+    asked = {"model": "fal/slow", "prompt": "A picture that nobody waits for"}
+    job = wires.http.post("/jobs", json={"endpoint": "/v1/images/generations", "body": asked})
+    job_id = job.json()["id"]
+    query = "SELECT background FROM attempts WHERE job_id = ? AND background IS NOT NULL"
+    until(lambda: bool(wires.ask(query, job_id)), 20, "the job is not submitted")
+    before = wires.calls()["cancelled"]
+    wires.http.post(f"/jobs/{job_id}/cancel")
+    until(lambda: wires.calls()["cancelled"] == before + 1, 20, "the vendor's job goes on")
+    assert wires.await_job(job_id)["status"] == "cancelled"
+
+
+def test_an_edit_may_be_a_line_of_a_batch(wires: Installation) -> None:
+    uri = "data:image/png;base64," + base64.b64encode(PNG).decode()
+    body = {"model": "openai/sim", "prompt": PROMPT, "images": [{"image_url": uri}]}
+    lines = [{"custom_id": "one", "url": "/v1/images/edits", "body": body}]
+    batch = ended(wires, create(wires, lines, endpoint="/v1/images/edits")["id"])
+    [entry] = results(wires, batch["id"])["one"]["response"]["body"]["data"]
+    path = entry["url"].partition("/api/v1")[2]
+    assert wires.http.get(path).content.startswith(PNG[:4])

@@ -101,6 +101,10 @@ def wired(settings: dict[str, str] | None = None) -> Installation:
     models += [_model(wire, "reads", "sim-echo", ("text",)) for wire in WIRES]
     models += [_picture_model(wire) for wire in PICTURE_WIRES]
     models.append(
+        '[[models]]\nslug = "fal/slow"\noutput_modalities = ["image"]\n'
+        'endpoints = [{ provider = "fal", model = "sim-lat60000", image_output = "0.04" }]'
+    )
+    models.append(
         '[[models]]\nslug = "openai/speaks"\noutput_modalities = ["text", "audio"]\n'
         'endpoints = [{ provider = "openai", model = "sim", prompt = "3", completion = "15", '
         'audio_output = "60" }]'

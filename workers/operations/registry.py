@@ -24,6 +24,12 @@ from workers.operations.picture_jobs import (
 from workers.operations.rerank import CohereRerank, OpenAiRerank
 from workers.operations.stability_images import StabilityEdits, StabilityImages
 from workers.operations.text_completions import OpenAiCompletions
+from workers.operations.vendor_images import (
+    JsonImageEdits,
+    JsonImages,
+    SizedImageEdits,
+    SizedImages,
+)
 
 OPERATIONS: Mapping[tuple[Operation, str], OperationAdapter] = {
     (adapter.operation, wire): adapter
@@ -55,6 +61,10 @@ OPERATIONS: Mapping[tuple[Operation, str], OperationAdapter] = {
 
 VARIANTS: Mapping[tuple[Operation, str], OperationAdapter] = {
     (Operation.EMBEDDINGS, OpenAiQuirk.INT8_EMBEDDINGS): Int8Embeddings(),
+    (Operation.IMAGES, OpenAiQuirk.JSON_IMAGE_EDITS): JsonImages(),
+    (Operation.IMAGE_EDITS, OpenAiQuirk.JSON_IMAGE_EDITS): JsonImageEdits(),
+    (Operation.IMAGES, OpenAiQuirk.IMAGE_DIMENSIONS): SizedImages(),
+    (Operation.IMAGE_EDITS, OpenAiQuirk.IMAGE_DIMENSIONS): SizedImageEdits(),
 }
 """Adapters of an operation for vendors with a quirk."""
 

@@ -77,6 +77,13 @@ class OpenAiQuirk(StrEnum):
     INT8_EMBEDDINGS = "int8_embeddings"
     """Answers embeddings as base64 of signed bytes, at `/v1/embeddings` (Perplexity)."""
 
+    JSON_IMAGE_EDITS = "json_image_edits"
+    """Takes edits of images as JSON with `image.url`, and aspect ratios in place of sizes (xAI)."""
+
+    IMAGE_DIMENSIONS = "image_dimensions"
+    """Takes `width` and `height` of images in place of `size`, and pictures to work from as
+    `image_url` of a generation (Together)."""
+
     REASONING_APART = "reasoning_apart"
     """Counts reasoning tokens beside `completion_tokens`, and not in `total_tokens` either, but
     bills them (Vercel's AI Gateway)."""
