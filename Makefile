@@ -16,7 +16,7 @@ ON_A_STACK := $(addprefix tests/,api browser/test_flower.py chaos cli/commands e
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-scale test-install check format examples audit lock bench bench-peers bench-growth chaos fuzz clean
+.PHONY: help setup demo up test test-scale test-install check format examples audit lock screenshots bench bench-peers bench-growth chaos fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -66,6 +66,9 @@ lock: $(SETUP) ## write locks/: constraints.txt with hashes, for the image (asks
 	$(PYTHON) -m venv $(VENV)/lock
 	$(VENV)/lock/bin/pip install --quiet --disable-pip-version-check uv
 	$(BIN)/python -m tests.install.lock --uv $(VENV)/lock/bin/uv
+
+screenshots: $(SETUP) ## take a screenshot of every page of the dashboard (light, dark, phone), for README and docs
+	$(BIN)/python -m tests.browser.screenshots
 
 bench: $(SETUP) ## measure throughput, overhead, CPU and memory against a direct call, and how they grow
 	$(BIN)/python -m tests.benchmarks.run

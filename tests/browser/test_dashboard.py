@@ -93,6 +93,23 @@ def test_a_stream_survives_a_reload(waybill: Installation, page: Page) -> None:
     assert text == job["response"]["choices"][0]["message"]["content"]
 
 
+def test_a_stream_survives_the_api(waybill: Installation, browser: Browser, state: dict) -> None:
+    context = browser.new_context(storage_state=state)
+    page = context.new_page()
+    page.goto(f"{waybill.root}/w/default/playground")
+    page.get_by_role("button", name="Clear").click()
+    ask(page, SLOW, "Tell another story")
+    answer = page.locator(f"[data-model='{SLOW}'] .turn").last
+    expect(answer).to_contain_text("The harbour")
+    waybill.kill("api")
+    expect(answer.locator("[data-facts]")).to_contain_text("tokens", timeout=60_000)
+    job = waybill.job(answer.get_by_role("link").get_attribute("href").rpartition("/")[2])
+    text = answer.locator(".body").first.inner_text()
+    assert text == job["response"]["choices"][0]["message"]["content"]
+    waybill.audit([job["id"]])
+    context.close()
+
+
 def test_the_list_of_jobs_shows_a_new_one_by_itself(waybill: Installation, page: Page) -> None:
     page.goto(f"{waybill.root}/w/default/jobs")
     before = page.locator("tbody tr").count()
