@@ -36,6 +36,7 @@ from broker.storage.files.store import PIECE
 
 router = APIRouter(route_class=Route, prefix="/evaluations", tags=["evaluations"])
 
+MAX_PAGE_CELLS = 1_000
 MARKDOWN, PARQUET = "text/markdown", "application/vnd.apache.parquet"
 EvaluationId: TypeAlias = Annotated[str, Path(description="The id of the evaluation (`eval_…`).")]
 
@@ -117,11 +118,15 @@ async def get_results(
         Query(description="`csv` and `parquet` return a table of all cells."),
     ] = "json",
 ) -> Response:
-    """Return the answers and grades of the cells of some prompts, in order."""
+    """Return the answers and grades of the cells of some prompts, in order.
+
+    A page has about 1,000 cells at most, so it may have fewer prompts than `limit`.
+    """
     found = await _find(services, principal, evaluation_id)
     plan = Plan.of(found.row)
     if format != "json":
         return await _export(services, plan, format)
+    limit = min(limit, max(MAX_PAGE_CELLS // len(plan.cells(0)), 1))
     page = await services.database.read(reports.list_results, plan, after, limit + 1)
     shown = page[:limit]
     return json_response(

@@ -22,7 +22,7 @@ from workers.native_batches.step import StepTools
 from workers.services.batches import BatchKeeper
 from workers.services.dispatcher import Dispatcher
 from workers.services.evaluations import EvaluationKeeper
-from workers.services.grading import REQUESTS, Graders
+from workers.services.grading import CONNECTIONS, Graders
 from workers.services.leader_election import LeaderElection
 from workers.services.retention import RetentionService
 from workers.services.webhook_delivery import MOST_LANES, Deliverer
@@ -158,7 +158,7 @@ def _build_evaluation_keeper(context: WorkerContext) -> EvaluationKeeper:
     graders = Graders(
         context.database,
         context.sandbox,
-        WebhookClient(context.settings, connections=REQUESTS),
+        WebhookClient(context.settings, connections=CONNECTIONS),
         HeaderSigner(context.database, context.encryption),
     )
     return EvaluationKeeper(

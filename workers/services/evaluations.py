@@ -283,6 +283,7 @@ class EvaluationKeeper:
         await self._database.write(files.remove, inputs)
         for file_id in inputs:
             await asyncio.to_thread(self._store.delete, file_id)
+        self._graders.forget(row.id)
         if await self._database.write(transitions.end_evaluation, end):
             log.info("evaluation.ended", evaluation=row.id, state=end.state.value)
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+from weakref import WeakValueDictionary
 
 import orjson
 
@@ -38,7 +40,7 @@ from broker.evaluations.judging import (
     read_similarity,
 )
 from broker.evaluations.lines import BASELINE_FIRST, BASELINE_SECOND, judging_id
-from broker.evaluations.reports import CellAnswer, CellResult, PromptResults
+from broker.evaluations.reports import CellAnswer, PromptResults
 from broker.evaluations.rows import Cell, Plan
 from broker.evaluations.specification import Prompt
 from broker.storage.database import Database
@@ -48,7 +50,9 @@ from workers.services.webhook_request import HeaderSigner, WebhookClient
 
 CHECK_SECONDS = 2.0  # for one answer against a caller's pattern or schema
 LONGEST_CHECKED = 200_000  # characters of such an answer
-REQUESTS = 8  # of an HTTP grader at the same time
+REQUESTS = 8  # of a workspace's HTTP graders at the same time
+CONNECTIONS = 64  # of all HTTP graders
+MOST_FAILURES = 20  # in a row; a grader that fails so often is not used any more
 OK = 200
 TRIES = 3  # of a request that fails in a way that may pass
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -82,7 +86,10 @@ class Graders:
     sandbox: Sandbox
     client: WebhookClient
     signer: HeaderSigner
-    _requests: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REQUESTS))
+    _requests: WeakValueDictionary[str, asyncio.Semaphore] = field(
+        default_factory=WeakValueDictionary
+    )
+    _failures: Counter[tuple[str, str]] = field(default_factory=Counter)  # in a row, of a grader
 
     async def aclose(self) -> None:
         """Close the connections to callers' URLs."""
@@ -93,18 +100,12 @@ class Graders:
     ) -> list[dict[Cell, list[Grade]]]:
         """Return the grades of each prompt's cells, in the order of the graders."""
         judgements = await self._find_judgements(plan, page)
-        return [
-            dict(
-                zip(
-                    (result.cell for result in each.cells),
-                    await asyncio.gather(
-                        *(self._grade_cell(plan, each, result, judgements) for result in each.cells)
-                    ),
-                    strict=True,
-                )
-            )
-            for each in page
-        ]
+        return await asyncio.gather(*(self._grade_prompt(plan, each, judgements) for each in page))
+
+    def forget(self, evaluation_id: str) -> None:
+        """Drop the counts of failures of an evaluation that has ended."""
+        for key in [key for key in self._failures if key[0] == evaluation_id]:
+            del self._failures[key]
 
     async def _find_judgements(self, plan: Plan, page: Sequence[PromptResults]) -> Judgements:
         if plan.row.judging_batch_id is None:
@@ -122,30 +123,52 @@ class Graders:
             found |= await self.database.read(reports.find_judgements, plan, some)
         return found
 
-    async def _grade_cell(
-        self, plan: Plan, each: PromptResults, result: CellResult, judgements: Judgements
-    ) -> list[Grade]:
-        text = each.texts().get(result.cell)
-        if text is None:
-            return [NO_ANSWER] * len(plan.specification.graders)
-        answer = GradedAnswer(plan, each.row.read_prompt(), result.cell, text, judgements)
+    async def _grade_prompt(
+        self, plan: Plan, each: PromptResults, judgements: Judgements
+    ) -> dict[Cell, list[Grade]]:
+        prompt, texts = each.row.read_prompt(), each.texts()
+        grades = dict.fromkeys(
+            (result.cell for result in each.cells), [NO_ANSWER] * len(plan.specification.graders)
+        )
+        answers = [
+            GradedAnswer(plan, prompt, cell, text, judgements) for cell, text in texts.items()
+        ]
+        found = await asyncio.gather(*map(self._grade_answer, answers))
+        return grades | {answer.cell: own for answer, own in zip(answers, found, strict=True)}
+
+    async def _grade_answer(self, answer: GradedAnswer) -> list[Grade]:
         return [
             await self._grade_by(index, grader, answer)
-            for index, grader in enumerate(plan.specification.graders)
+            for index, grader in enumerate(answer.plan.specification.graders)
         ]
 
     async def _grade_by(self, index: int, grader: Any, answer: GradedAnswer) -> Grade:
         match grader:
             case ExactGrader() | ContainsGrader() | NumericGrader():
                 return _grade_text(grader, answer)
-            case RegexGrader():
-                return await self._grade_regex(grader, answer)
-            case JsonSchemaGrader():
-                return await self._grade_json(grader, answer)
-            case HttpGrader():
-                return await self._grade_by_url(grader, answer)
+            case RegexGrader() | JsonSchemaGrader() | HttpGrader():
+                return await self._grade_with_limits(grader, answer)
             case _:
                 return _grade_by_call(index, grader, answer)
+
+    async def _grade_with_limits(
+        self, grader: RegexGrader | JsonSchemaGrader | HttpGrader, answer: GradedAnswer
+    ) -> Grade:
+        """Grade by a caller's pattern, schema or URL; not after many failures, and not too late."""
+        key = (answer.plan.row.id, grader.name)
+        if self._failures[key] >= MOST_FAILURES:
+            return Grade(error=f"the grader failed {MOST_FAILURES} times in a row")
+        if now_ms() >= answer.plan.row.expires_at:
+            return Grade(error="the completion window has ended")
+        if isinstance(grader, RegexGrader):
+            grade = await self._grade_regex(grader, answer)
+        elif isinstance(grader, JsonSchemaGrader):
+            grade = await self._grade_json(grader, answer)
+        else:
+            grade = await self._grade_by_url(grader, answer)
+        is_failure = grade.score is None and grade is not NOT_EXPECTED
+        self._failures[key] = self._failures[key] + 1 if is_failure else 0
+        return grade
 
     async def _grade_regex(self, grader: RegexGrader, answer: GradedAnswer) -> Grade:
         patterns = list_patterns(grader, answer.accepted)
@@ -191,7 +214,7 @@ class Graders:
         content = orjson.dumps(body)
         message_id = f"{answer.plan.row.id}.{answer.cell.custom_id}"
         workspace_id = answer.plan.row.workspace_id
-        async with self._requests:
+        async with self._requests.setdefault(workspace_id, asyncio.Semaphore(REQUESTS)):
             headers = await self.signer.sign(workspace_id, message_id, content, now_ms())
             for attempt in range(TRIES):
                 reply = await self.client.post(grader.url, content, headers)
