@@ -2,6 +2,7 @@
 
 from api.accounts import routes as accounts
 from api.batches import routes as batches
+from api.billing import ledger_routes
 from api.billing import routes as billing
 from api.comparisons import routes as comparisons
 from api.completions import routes as completions
@@ -12,6 +13,7 @@ from api.jobs import routes as jobs
 from api.messages import batches as message_batches
 from api.messages import routes as messages
 from api.models import image_routes as image_models
+from api.models import provider_routes
 from api.models import routes as models
 from api.presets import routes as presets
 from api.responses import routes as responses
@@ -36,9 +38,11 @@ ROUTERS = (
     webhooks.router,
     files.router,
     models.router,
+    provider_routes.router,
     image_models.router,
     usage.generations_router,
     billing.credits_router,
+    ledger_routes.router,
     usage.router,
     billing.budgets_router,
     accounts.router,

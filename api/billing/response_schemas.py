@@ -5,7 +5,7 @@ Amounts are US dollars, times ISO 8601.
 
 from pydantic import BaseModel, Field
 
-from broker.enums import BudgetScope
+from broker.enums import BudgetScope, EntryKind
 from broker.usage import Reset
 
 
@@ -60,6 +60,40 @@ class StripeReceipt(BaseModel):
     """A confirmation to Stripe."""
 
     received: bool = Field(description="True.")
+
+
+class ShownLedgerEntry(BaseModel):
+    """One booking of a workspace. Entries never change."""
+
+    id: str = Field(description="The id of the entry (`led_…`).")
+    object: str = Field(description="`ledger_entry`.")
+    created_at: str = Field(description="The time of the booking.")
+    kind: EntryKind = Field(
+        description="`hold` and `extend` reserve, `settle` and `release` end a job, `refund` gives "
+        "its cost back; `topup`, `fee`, `grant` and `withdrawal` are of the workspace."
+    )
+    amount: float = Field(description="The change of the balance.")
+    held: float = Field(description="The change of the open holds.")
+    job_id: str | None = Field(description="The id of the job; null for a payment.")
+    api_key_id: str | None = Field(description="The id of the key of the job.")
+    reference: str | None = Field(description="The payer's own id of a payment.")
+    sequence: int | None = Field(
+        description="The number in the chain of the workspace; null until it is chained, within "
+        "seconds."
+    )
+    hash: str | None = Field(
+        description="SHA-256 over the entry and the hash of the one before; null until then."
+    )
+
+
+class LedgerPage(BaseModel):
+    """A page of ledger entries, newest first."""
+
+    object: str = Field(description="`list`.")
+    data: list[ShownLedgerEntry] = Field(description="The entries.")
+    first_id: str | None = Field(description="The id of the first entry of the page.")
+    last_id: str | None = Field(description="The last id: `after` of the next page.")
+    has_more: bool = Field(description="Whether there is a next page.")
 
 
 class Budget(BaseModel):

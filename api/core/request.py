@@ -212,6 +212,7 @@ BatchCursor: TypeAlias = Annotated[str, _require_prefix("batch_")]
 EvaluationCursor: TypeAlias = Annotated[str, _require_prefix("eval_")]
 DeliveryCursor: TypeAlias = Annotated[str, _require_prefix("dlv_")]
 AuditCursor: TypeAlias = Annotated[str, _require_prefix("aud_")]
+LedgerCursor: TypeAlias = Annotated[str, _require_prefix("led_")]
 
 
 def _find_parameters(dependant: Dependant) -> set[str]:

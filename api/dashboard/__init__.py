@@ -15,12 +15,14 @@ from api.dashboard import (
     evaluations,
     jobs,
     keys,
+    ledger,
     members,
     models,
     overview,
     playground,
     presets,
     provider_keys,
+    providers,
     settings,
     users,
     webhooks,
@@ -31,6 +33,6 @@ for module in (
     *(components, overview, playground, models),
     *(jobs, batches, evaluations, webhooks),
     *(keys, members, provider_keys, presets),
-    *(budgets, users, audit, settings),
+    *(ledger, budgets, providers, users, audit, settings),
 ):
     router.include_router(module.router)

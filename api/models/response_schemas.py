@@ -237,7 +237,48 @@ class ListedProvider(BaseModel):
     headquarters: str | None = Field(description="The country of its seat (ISO 3166).")
     datacenters: list[str] | None = Field(description="The countries of its data centers.")
     pauses: list[ProviderPause] = Field(description="The models that are not called, and why.")
+    paused: bool = Field(description="Whether an operator has paused all calls to it.")
     available: bool = Field(description="Whether the caller can reach the provider.")
+
+
+class OperatorPause(BaseModel):
+    """A pause of a provider that an operator has set."""
+
+    reason: str | None = Field(description="The operator's reason.")
+    paused_by: str = Field(description="Who set it.")
+    paused_at: str = Field(description="The time when it was set (ISO 8601).")
+
+
+class ConfiguredProvider(BaseModel):
+    """A provider as the installation is configured for it."""
+
+    slug: str = Field(description="The slug of the provider.")
+    name: str = Field(description="The display name of the provider.")
+    wire: str = Field(description="The HTTP protocol that it speaks.")
+    base_url: str = Field(description="The address of its API.")
+    is_configured: bool = Field(description="Whether it can be called.")
+    problem: str | None = Field(description="What to set so that it can be called.")
+    endpoints: int = Field(description="The number of its models in the catalog.")
+    max_concurrency: int | None = Field(description="The most calls at the same time.")
+    requests_per_minute: int | None = Field(
+        description="The most requests in a minute; null for no limit."
+    )
+    tokens_per_minute: int | None = Field(
+        description="The most tokens in a minute; null for no limit."
+    )
+    pause: OperatorPause | None = Field(description="The pause that an operator has set.")
+
+
+class ConfiguredProviderList(BaseModel):
+    """The providers of the installation, those that can be called first."""
+
+    data: list[ConfiguredProvider] = Field(description="The providers.")
+
+
+class ConfiguredProviderAnswer(BaseModel):
+    """One provider as the installation is configured for it."""
+
+    data: ConfiguredProvider = Field(description="The provider.")
 
 
 class ProviderList(BaseModel):

@@ -1,4 +1,4 @@
-"""Routes of models, endpoints and providers: those served here, and all others that are known."""
+"""Routes of models and endpoints: those served here, and all others that are known."""
 
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -20,12 +20,10 @@ from api.models.response_schemas import (
     ModelEndpointsAnswer,
     ModelPage,
     OpenAiModelAnswer,
-    ProviderList,
 )
 from api.models.schemas import ModelQuery
 from broker.catalog import Model
 from broker.catalog.selection import ListingFilter, select_models, sort_models
-from broker.catalog.vendor_facts import find_pages
 from broker.completion import Json
 from broker.errors import AuthenticationError
 from broker.providers.endpoints import Endpoint
@@ -180,23 +178,6 @@ async def list_zdr_endpoints(services: ServicesDep, reachable: CallerCatalogDep)
         with_zdr = [each for each in entry.endpoints if each.data_policy.zdr]
         found += _render_endpoints(services, reachable, entry, with_zdr)
     return json_response({"data": found})
-
-
-@router.get("/providers", response_model=ProviderList, openapi_extra=KEY_OPTIONAL)
-async def list_providers(
-    services: ServicesDep, reachable: CallerCatalogDep, show: ShowAll = False
-) -> Response:
-    """List the configured providers; `all=true` adds all that Waybill knows."""
-    names = find_provider_names(services)
-    snapshot = services.observer.snapshot
-    slugs = sorted(names if show else reachable.providers)
-    shown = [
-        views.render_provider(
-            slug, names[slug], find_pages(slug), snapshot, available=slug in reachable.providers
-        )
-        for slug in slugs
-    ]
-    return json_response({"data": shown})
 
 
 def _render_model(services: Services, reachable: CallerCatalog, name: str) -> Json:

@@ -1,7 +1,11 @@
-"""Query parameters of GET /models (OpenRouter's)."""
+"""Query parameters of GET /models (OpenRouter's), and the body of a provider's pause."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated, TypeAlias
 
+from fastapi import Depends
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from api.core.bodies import JsonBody
 from broker.catalog.selection import USUAL_OUTPUTS, ListingFilter
 
 MAX_PAGE = 1_000
@@ -77,3 +81,23 @@ class ModelQuery(BaseModel):
 
 def _words(listed: str | None) -> frozenset[str]:
     return frozenset(word.strip() for word in (listed or "").split(",") if word.strip())
+
+
+class PauseRequest(BaseModel):
+    """The reason for a pause of a provider."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: (
+        Annotated[
+            str,
+            StringConstraints(max_length=500, strip_whitespace=True, pattern=r"^[^\x00]*$"),
+        ]
+        | None
+    ) = Field(None, description="The reason, which is shown to operators.")
+
+
+PauseBody: TypeAlias = Annotated[
+    PauseRequest,
+    Depends(JsonBody(PauseRequest, {"reason": "an outage there"}, required=False)),
+]

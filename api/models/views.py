@@ -10,12 +10,13 @@ from dataclasses import asdict
 from broker.catalog import Model
 from broker.catalog.selection import find_lowest_price, find_tokenizer
 from broker.catalog.vendor_facts import VendorPages
-from broker.clock import seconds
+from broker.clock import moment, seconds
 from broker.completion import Json
 from broker.jobs.views import DIALECT_PATHS
 from broker.pricing import render_prices
 from broker.providers.endpoint_stats import Circuit, EndpointStats, Percentiles, Snapshot
 from broker.providers.endpoints import Endpoint
+from broker.providers.states import ProviderState
 from broker.requests.operations import Operation
 
 STATUS = {Circuit.CLOSED: 0, Circuit.HALF_OPEN: -1, Circuit.OPEN: -5}
@@ -150,7 +151,7 @@ def _render_percentiles(known: Percentiles | None, scale: int) -> Json | None:
 
 
 def render_provider(
-    slug: str, name: str, pages: VendorPages, snapshot: Snapshot, *, available: bool
+    slug: str, name: str, pages: VendorPages, snapshot: Snapshot, *, paused: bool, available: bool
 ) -> Json:
     """Render a provider for GET /providers; `pauses` are those of its models."""
     pauses = [
@@ -167,5 +168,29 @@ def render_provider(
         "headquarters": pages.headquarters,
         "datacenters": list(pages.datacenters) if pages.datacenters else None,
         "pauses": pauses,
+        "paused": paused,
         "available": available,
+    }
+
+
+def render_provider_state(state: ProviderState, endpoints: int) -> Json:
+    """Render a provider for GET /providers/configuration, with the number of its models."""
+    limits, pause = state.limits, state.pause
+    return {
+        "slug": state.slug,
+        "name": state.name,
+        "wire": state.wire,
+        "base_url": state.base_url,
+        "is_configured": state.is_configured,
+        "problem": state.problem,
+        "endpoints": endpoints,
+        "max_concurrency": limits and limits.max_concurrency,
+        "requests_per_minute": (limits and limits.requests_per_minute) or None,
+        "tokens_per_minute": (limits and limits.tokens_per_minute) or None,
+        "pause": pause
+        and {
+            "reason": pause.reason,
+            "paused_by": pause.paused_by,
+            "paused_at": moment(pause.paused_at),
+        },
     }

@@ -157,6 +157,15 @@ def load_providers(
     return providers
 
 
+def describe_missing_key(provider: Provider, row: ProviderRow | None) -> str | None:
+    """Return what to set, if a provider lacks the key that it needs; `row` is of waybill.toml."""
+    named = (row.api_key or "") if row else ""
+    if named.startswith(ENV_PREFIX) and not provider.api_key:
+        return f"no key: set {named.removeprefix(ENV_PREFIX)}"
+    is_keyless = provider.vendor is None or provider.vendor.local
+    return None if provider.api_key or is_keyless else "no key"
+
+
 def load_byok_providers(
     settings: Settings, environ: Mapping[str, str] = os.environ
 ) -> dict[str, Provider]:

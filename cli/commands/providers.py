@@ -17,9 +17,9 @@ from broker.administration import providers as administered
 from broker.clock import now_ms
 from broker.providers import pauses as provider_pauses
 from broker.providers.configuration import (
-    ENV_PREFIX,
     Provider,
     check_variables,
+    describe_missing_key,
     find_key,
     load_providers,
 )
@@ -29,7 +29,7 @@ from broker.providers.pacing import shared
 from broker.providers.pauses import ProviderPause
 from broker.providers.vendors import vendors
 from broker.security.redaction import redact
-from broker.settings import ProviderRow, Settings
+from broker.settings import Settings
 from broker.storage.database import Database
 from cli import database as local
 from cli.client.client import providers_of_server
@@ -201,7 +201,7 @@ def _configured_rows(config: Settings, known: Mapping[str, Provider]) -> Iterato
     for provider in known.values():
         open_to_all = provider.vendor is not None and provider.vendor.any_model
         models = "any" if open_to_all else str(served[provider.slug])
-        state = _key_state(rows.get(provider.slug), provider)
+        state = describe_missing_key(provider, rows.get(provider.slug)) or "configured"
         state += ", disabled: it refuses the key" if provider.slug in disabled_now else ""
         if provider.slug in paused_now:
             state += f"; paused: {paused_now[provider.slug].reason or 'no reason given'}"
@@ -212,15 +212,6 @@ def _configured_rows(config: Settings, known: Mapping[str, Provider]) -> Iterato
 def _count_models(config: Settings) -> Counter[str]:
     models = look_up_catalog(config).models.values()
     return Counter(endpoint.provider for model in models for endpoint in model.endpoints)
-
-
-def _key_state(row: ProviderRow | None, provider: Provider) -> str:
-    """Say whether a provider of waybill.toml got the key that its table names."""
-    named = (row.api_key or "") if row else ""
-    if named.startswith(ENV_PREFIX) and not provider.api_key:
-        return f"no key: set {named.removeprefix(ENV_PREFIX)}"
-    is_keyless = provider.vendor is None or provider.vendor.local
-    return "configured" if provider.api_key or is_keyless else "no key"
 
 
 def _unconfigured_rows(

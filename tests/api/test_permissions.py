@@ -104,6 +104,8 @@ ROUTES = {
     "DELETE /workspaces/{id}/data": (OWNS, {}),
     "POST /workspaces/{id}/members/add": (ADMINISTERS, {}),
     "POST /workspaces/{id}/members/remove": (ADMINISTERS, {}),
+    "POST /providers/{slug}/pause": (OPERATES, {}),
+    "POST /providers/{slug}/resume": (OPERATES, {}),
     "POST /users": (OPERATES, {}),
     "PATCH /users/{user_id}": (OPERATES, {}),
     "POST /users/{user_id}/link": (OPERATES, {}),

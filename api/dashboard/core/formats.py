@@ -6,6 +6,8 @@ MINUTE, HOUR, DAY = 60, 3_600, 86_400
 NOTHING = "\N{EN DASH}"
 LONGEST_ID = 18
 """Longer ids are shortened."""
+SHOWN_SHARE = 0.001
+"""The least share that is written as a number."""
 SHOWN_CENT = 0.01
 """Amounts below it, in US dollars, are written with two significant digits."""
 
@@ -19,6 +21,14 @@ def format_usd(amount: float | None) -> str:
         return f"{sign}${size:,.2f}"
     digits = f"{size:.2g}"
     return f"{sign}${float(digits):.10f}".rstrip("0")
+
+
+def format_change(amount: float) -> str:
+    """Return a change of an amount with its sign: `+$25.00`, `-$0.0042`, or a dash for none."""
+    rounded = round(amount, 9)  # to a nano-dollar
+    if not rounded:
+        return NOTHING
+    return f"{'+' if rounded > 0 else ''}{format_usd(rounded)}"
 
 
 def format_price(per_token: str | None) -> str:
@@ -95,8 +105,10 @@ def read_moment(moment: float | str) -> datetime:
 
 
 def format_percent(share: float | None) -> str:
-    """Return a share of 1 in percent: `99.2 %`, or a dash for None."""
-    return NOTHING if share is None else f"{share * 100:.3g} %"
+    """Return a share of 1 in percent: `99.2 %`, `<0.1 %`, or a dash for None."""
+    if share is None:
+        return NOTHING
+    return "<0.1 %" if 0 < share < SHOWN_SHARE else f"{share * 100:.3g} %"
 
 
 def format_bytes(size: float | None) -> str:
@@ -118,6 +130,7 @@ def shorten_id(text: str | None) -> str:
 
 FILTERS = {
     "usd": format_usd,
+    "change": format_change,
     "price": format_price,
     "count": format_count,
     "ms": format_ms,

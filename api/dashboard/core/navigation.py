@@ -52,10 +52,11 @@ GROUPS = (
             Entry("Presets", "/presets"),
         ),
     ),
-    Group("Money", (Entry("Budgets", "/budgets"),)),
+    Group("Money", (Entry("Credits", "/credits"), Entry("Budgets", "/budgets"))),
     Group(
         "Installation",
         (
+            Entry("Providers", "/providers"),
             Entry("Users", "/users", for_operators=True),
             Entry("Audit log", "/audit", for_admins=True),
             Entry("Settings", "/settings", for_admins=True),

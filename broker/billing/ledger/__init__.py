@@ -1,7 +1,7 @@
 """The append-only ledger of payments, holds and charges.
 
 `entries` (the kinds of entries), `balances` (sums), `chain` (numbers, hashes and adds up entries),
-`verification` (recomputes all of it).
+`verification` (recomputes all of it), `listing` (pages of entries).
 
 The totals of a workspace are its `ledger_accounts` row, which covers the chained entries, plus the
 entries of the last seconds that are not chained yet. The hot path only inserts, so that no row is
@@ -17,7 +17,13 @@ from broker.billing.ledger.balances import (
     lock_totals,
     totals,
 )
-from broker.billing.ledger.chain import CHAIN_GROUP, Chained, chain_entries, has_new_entries
+from broker.billing.ledger.chain import (
+    CHAIN_GROUP,
+    Chained,
+    EntryRow,
+    chain_entries,
+    has_new_entries,
+)
 from broker.billing.ledger.entries import (
     BookedJob,
     HeldJob,
@@ -33,6 +39,7 @@ from broker.billing.ledger.entries import (
     topup,
     withdrawal,
 )
+from broker.billing.ledger.listing import list_entries
 from broker.billing.ledger.verification import Flaw, Verification, verify
 from broker.enums import EntryKind
 
@@ -42,6 +49,7 @@ __all__ = [
     "BookedJob",
     "Chained",
     "EntryKind",
+    "EntryRow",
     "Flaw",
     "HeldJob",
     "LedgerTotals",
@@ -56,6 +64,7 @@ __all__ = [
     "has_new_entries",
     "hold",
     "key_totals",
+    "list_entries",
     "lock",
     "lock_totals",
     "refund",

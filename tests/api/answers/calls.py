@@ -91,6 +91,7 @@ def do_jobs(walk: Walk) -> None:
     wish = {"body": CHAT, "metadata": {"ticket": "42"}}
     with walk.nobody_works():
         job_id = ask("POST /jobs", json=wish)["id"]
+        ask("GET /queues")
     ask.until(_has_ended, "GET /jobs/{job_id}", job_id=job_id)
     ask("GET /jobs", params={"metadata[ticket]": "42"})
     events = ask("GET /jobs/{job_id}/events", job_id=job_id)

@@ -19,6 +19,9 @@ def look_around(walk: Walk) -> None:
     ask.until(_was_called, "GET /models/{author}/{slug}/endpoints", **SMALL)
     ask("GET /endpoints/zdr")
     ask("GET /providers")
+    walk.operator("GET /providers/configuration")
+    walk.operator("POST /providers/{slug}/pause", slug="closed", json={"reason": "an outage there"})
+    walk.operator("POST /providers/{slug}/resume", slug="closed")
 
 
 def keep_presets(walk: Walk) -> None:

@@ -22,6 +22,8 @@ def pay(walk: Walk) -> None:
     signature = {"Stripe-Signature": signed(told)}
     ask("POST /credits/stripe", content=told, headers=signature)
     walk.caller("GET /credits")
+    which = {"workspace_id": workspace_id, "limit": 2}
+    ask.until(_is_chained, "GET /credits/ledger", params=which)
 
 
 def set_budgets(walk: Walk) -> None:
@@ -60,3 +62,7 @@ def bring_a_key(walk: Walk) -> None:
     ask("GET /byok/{id}", id=made)
     ask("GET /byok", params={"workspace_id": workspace_id})
     ask("DELETE /byok/{id}", id=made)
+
+
+def _is_chained(page: dict) -> bool:
+    return all(each["sequence"] is not None for each in page["data"])

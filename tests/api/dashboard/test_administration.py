@@ -238,10 +238,65 @@ async def test_the_audit_log_of_the_installation_is_for_operators(api, browser):
     assert "hush" not in page
 
 
+async def test_an_operator_pauses_a_provider_and_resumes_it(api, owner):
+    await fill(owner, "/providers/sim", "/providers/sim/pause", reason="an outage there")
+    states = {each["slug"]: each for each in await listed(api, "/providers/configuration")}
+    assert states["sim"]["pause"]["reason"] == "an outage there"
+    assert states["spare"]["pause"] is None
+    paused = {each["slug"]: each["paused"] for each in await listed(api, "/providers")}
+    assert paused == {"sim": True, "spare": False}
+    page = await owner.get(f"{HOME}/providers")
+    assert "an outage there" in page.text
+    await fill(owner, "/providers/sim", "/providers/sim/resume")
+    entries = await listed(api, "/audit", action="providers")
+    assert [each["action"] for each in entries] == ["providers.resume", "providers.pause"]
+    assert entries[0]["actor_label"] == "ada@example.com"
+
+
+async def test_a_test_call_is_a_job_at_this_provider_only(api, owner):
+    answer = await fill(owner, "/providers/spare", "/providers/spare/test")
+    job = answer.headers["location"].rpartition("/")[2]
+    shown = (await owner.get(f"/api/v1/jobs/{job}")).json()
+    assert (shown["provider"], shown["model"]) == ("spare", "other/big")
+    assert "This job is the test call" in (await owner.get(answer.headers["location"])).text
+
+
+async def test_an_unknown_provider_is_not_found(owner):
+    assert (await owner.get(f"{HOME}/providers/none")).status_code == 404
+
+
+async def test_only_operators_see_how_providers_are_configured(api, browser):
+    make_user(api, role=Role.ADMIN)
+    await sign_in(browser)
+    for page in ("/providers", "/providers/sim"):
+        answer = await browser.get(HOME + page)
+        assert "127.0.0.1:9" not in answer.text
+        assert "OPENAI_API_KEY" not in answer.text
+
+
+async def test_credits_show_payments_and_holds(api, owner):
+    payment = {"amount": 25, "reference": "inv-4711"}
+    assert (await api.ask("POST", "/credits", json=payment)).status_code == 201
+    answer = await fill(owner, "/providers/sim", "/providers/sim/test")
+    job = answer.headers["location"].rpartition("/")[2]
+    page = (await owner.get(f"{HOME}/credits")).text
+    assert page.index(job) < page.index("inv-4711")  # newest first
+    assert "+$25.00" in page
+
+
+async def test_a_payment_by_card_is_refused_where_it_is_not_set_up(owner):
+    answer = await fill(owner, "/members", "/credits/checkout", amount="25")
+    assert answer.status_code == 400
+    assert "WAYBILL_STRIPE_API_KEY" in refusal_of(answer)
+
+
 PAGES = {
     "/members": "viewer",
     "/presets": "viewer",
     "/budgets": "viewer",
+    "/credits": "viewer",
+    "/providers": "viewer",
+    "/providers/sim": "viewer",
     "/settings": "viewer",
     "/provider-keys": "admin",
     "/audit": "admin",
@@ -254,6 +309,8 @@ FORMS = {
     "/members/invite": {"email": "eve@example.com"},
     "/provider-keys": {"provider": "anthropic", "key": "sk-x"},
     "/budgets": {"subject": "workspace", "period": "daily", "limit_usd": "1"},
+    "/providers/sim/pause": {"reason": "an outage"},
+    "/providers/sim/resume": {},
     "/budgets/delete": {"subject": "workspace", "period": "daily"},
     "/users": {"email": "eve@example.com"},
     "/settings": {"part": "privacy", "store": "none"},
@@ -271,7 +328,7 @@ async def test_pages_and_forms_refuse_who_does_not_administer(api, browser, role
     for page, least in PAGES.items():
         answer = await browser.get(HOME + page)
         assert answer.status_code == (200 if least == "viewer" else 403), page
-        may_send = page == "/presets" and role is Role.MEMBER
+        may_send = page in ("/presets", "/providers/sim") and role is Role.MEMBER
         assert ("<form" in main_of(answer)) is may_send, page
     token = token_of(await browser.get(f"{HOME}/members"))
     for form, fields in FORMS.items():
@@ -288,7 +345,13 @@ async def test_an_administrator_changes_nothing_of_the_installation(api, browser
     assert "Another workspace" not in page.text
     assert "Delete stored data" not in page.text
     token = token_of(page)
-    for form in ("/users", "/members/invite", "/settings/new-workspace", "/settings/delete-data"):
+    for form in (
+        "/users",
+        "/members/invite",
+        "/providers/sim/pause",
+        "/settings/new-workspace",
+        "/settings/delete-data",
+    ):
         data = {"form_token": token, **FORMS[form]}
         assert (await browser.post(HOME + form, data=data)).status_code == 403, form
     limits = {"form_token": token, "part": "limits", "unlimited": "on"}

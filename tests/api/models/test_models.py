@@ -45,6 +45,13 @@ class Keyring:
         return Principal("ws", "key", unlimited=True, allowed_models=("openai/gpt-4*",))
 
 
+class Pauses:
+    """A database in which an operator has paused one provider."""
+
+    async def read(self, query):
+        return [SimpleNamespace(provider="upstream")]
+
+
 @pytest.fixture(scope="module")
 def api():
     lit = {slug: vendor_of(slug) for slug in LIT}
@@ -55,6 +62,7 @@ def api():
         catalog=catalog.load(settings, lit, now=datetime(2026, 11, 25, tzinfo=UTC)),
         observer=SimpleNamespace(snapshot=SNAPSHOT),
         keyring=Keyring(),
+        database=Pauses(),
         credentials=SimpleNamespace(with_credentials=lambda caller: caller),  # nobody brought a key
     )
     return TestClient(app, base_url="http://test")  # not entered: nothing is connected
@@ -261,6 +269,7 @@ def test_providers(api):
     shown = {each["slug"]: each for each in everybody}
     assert shown["groq"]["terms_of_service_url"].startswith("https://")
     assert (shown["groq"]["available"], shown["mistral"]["available"]) == (True, False)
+    assert (shown["groq"]["paused"], shown["upstream"]["paused"]) == (False, True)
 
 
 def test_a_key_sees_what_it_may_use(api):
