@@ -7,6 +7,7 @@ from broker.completion import Json, Usage
 from broker.pricing.costs import cost
 from broker.pricing.price import Price
 from broker.requests.content_sizes import Range, Sent, measure
+from broker.requests.image_models import TIERS, read_pixels
 from broker.requests.operations import PICTURES, WITHOUT_OUTPUT, Operation
 from broker.requests.token_estimates import (
     LIKELY_IMAGE_TOKENS,
@@ -24,7 +25,10 @@ MIN_REASONING_TOKENS = 1_024
 """The smallest reasoning budget of some vendors, besides the requested output."""
 
 LIKELY_PICTURE_TOKENS = 1_100  # one picture made
-MOST_PICTURE_TOKENS = 6_300  # OpenAI's largest
+MOST_PICTURE_TOKENS = 6_300  # OpenAI's at high quality, up to `USUAL_PIXELS`
+USUAL_PIXELS = 1536 * 1024
+QUALITY_FACTORS = {"xhigh": 2, "max": 4}  # of the tokens at high quality, at most
+MOST_PARTIAL_TOKENS = 100  # of a partial image (OpenAI, "Image generation", "Partial images cost")
 MOST_PICTURES = 4  # in an answer of a chat
 SPEECH_TOKENS_PER_CHARACTER = 1.5
 MOST_SPEECH_TOKENS_PER_CHARACTER = 3
@@ -201,11 +205,24 @@ def _estimate_output(body: Json, operation: Operation, sent: Sent, limits: Answe
         )
     count = count_answers(body)
     if operation in PICTURES:
-        return Range(count * LIKELY_PICTURE_TOKENS, count * MOST_PICTURE_TOKENS)
+        return Range(count * LIKELY_PICTURE_TOKENS, count * _find_most_picture_tokens(body))
     limit = output_limit(body)
     likely = limits.likely if limit is None else limit
     most = limits.most if limit is None else limit + _find_reasoning(body)
     return Range(min(likely, most) * count, most * count)
+
+
+def _find_most_picture_tokens(body: Json) -> int:
+    """Return the most tokens of one picture: they grow with its area and its quality."""
+    size = read_pixels(body.get("size"))
+    tiers = [TIERS[name] for key in ("size", "resolution") if (name := body.get(key)) in TIERS]
+    side = max(tiers, default=0)
+    pixels = max(size[0] * size[1] if size else 0, side * side, USUAL_PIXELS)
+    shares = -(-pixels // USUAL_PIXELS) * QUALITY_FACTORS.get(str(body.get("quality")), 1)
+    partial = body.get("partial_images")
+    return shares * MOST_PICTURE_TOKENS + (
+        MOST_PARTIAL_TOKENS * partial if isinstance(partial, int) else 0
+    )
 
 
 def estimate_speech_tokens(body: Json) -> Range:

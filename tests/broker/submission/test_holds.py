@@ -125,8 +125,9 @@ BODIES = {
         optional={
             "n": st.integers(1, 4),
             "input_references": REFERENCES,
-            "quality": KIND,
-            "size": KIND,
+            "quality": KIND | st.sampled_from(["xhigh", "max"]),
+            "size": KIND | st.sampled_from(["3840x2160", "2K", "4K"]),
+            "partial_images": st.integers(0, 3),
         },
     ),
     Operation.IMAGE_EDITS: st.fixed_dictionaries(
@@ -168,6 +169,17 @@ def parts_of(body, kind):
     return [part for part in held if part["type"] == kind]
 
 
+AREAS = {"3840x2160": 3840 * 2160, "2K": 2048**2, "4K": 4096**2}
+QUALITIES = {"xhigh": 2, "max": 4}
+
+
+def most_drawn(body):
+    """Return the most tokens of a picture: in proportion to its area, more at a finer quality."""
+    area = max(AREAS.get(body.get("size"), 0) / (1536 * 1024), 1)
+    drawn = 6_300 * area * QUALITIES.get(body.get("quality"), 1)
+    return int(drawn) + 100 * body.get("partial_images", 0)
+
+
 @st.composite
 def bills(draw, operation, body):
     """Return a usage that a vendor may state for this body, and the tier that it served in."""
@@ -193,7 +205,7 @@ def bills(draw, operation, body):
     written = {
         Operation.SPEECH: 3 * len(body.get("input", "")),
         Operation.TRANSCRIPTIONS: length // 100,
-        **dict.fromkeys(PICTURES, 6300 * many),
+        **dict.fromkeys(PICTURES, most_drawn(body) * many),
     }.get(operation, 0 if operation in WITHOUT_OUTPUT else most * many)
     output = draw(st.integers(0, written))
     searches = sum(min(tool.get("max_uses", 0), 6) for tool in body.get("tools", ())) * many
