@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from api.dashboard.core.api_client import ApiDep, Query
 from api.dashboard.core.pages import PageRoute, render
+from api.dashboard.core.usage_charts import SPANS, load_usage
 from api.dashboard.core.visitors import VisitorDep
 from api.models.response_schemas import ModelAnswer, ModelEndpointsAnswer, ModelPage
 
@@ -65,9 +66,13 @@ async def show_model(
         api.get(f"/model/{path}", ModelAnswer),
         api.get(f"/models/{path}/endpoints", ModelEndpointsAnswer, {"all": True}),
     )
+    usage = await load_usage(
+        api, visitor.place.id, SPANS["30d"], "provider", model=model.data.canonical_slug
+    )
     values = {
         "model": model.data,
         "endpoints": sorted(endpoints.data.endpoints, key=lambda each: not each.available),
+        "charts": usage.charts,
         "base_url": str(request.base_url).rstrip("/"),
     }
     return await render(request, visitor, "model.html", values)

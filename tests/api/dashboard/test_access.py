@@ -1,9 +1,12 @@
 """Access to the dashboard by role. The API decides; the pages show what it allows."""
 
 import pytest
+from sqlalchemy import insert
 
 from broker.accounts import DEFAULT_WORKSPACE, Role
 from broker.accounts import users as members
+from broker.clock import now_ms
+from broker.storage.tables import UsageRollup
 from tests.api.visitors import make_user, sign_in, token_of
 
 CHAT = {"model": "acme/small", "messages": [{"role": "user", "content": "Hello"}]}
@@ -14,6 +17,20 @@ PAGES = ("", "/playground", "/models", "/models/acme/small", "/jobs")
 def membership(api, user_id, workspace_id, role):
     with api.database.transaction() as connection:
         members.add_member(connection, workspace_id, user_id, role)
+
+
+def add_usage(connection, workspace_id, model):
+    """Write the usage of one call of this hour."""
+    rollups = UsageRollup.__table__
+    hour = now_ms() // 3_600_000 * 3_600_000
+    texts = {"api_key_id": "key_x", "model": model, "provider": "sim", "app": "", "end_user": ""}
+    numbers = {
+        column.name: 1
+        for column in rollups.columns
+        if column.name not in (*texts, "workspace_id", "period", "starts_at")
+    }
+    row = {"workspace_id": workspace_id, "period": "hour", "starts_at": hour}
+    connection.execute(insert(rollups).values(row | texts | numbers))
 
 
 async def run(browser, **headers):
@@ -146,3 +163,16 @@ async def test_a_demoted_member_is_refused_at_once(api, browser):
     await sign_in(browser)
     membership(api, user.id, DEFAULT_WORKSPACE, Role.VIEWER)
     assert (await run(browser)).status_code == 403
+
+
+async def test_a_page_shows_the_usage_of_its_workspace_only(api, browser):
+    make_user(api, role=Role.OWNER, is_operator=True)
+    other = api.workspace("other")
+    with api.database.transaction() as connection:
+        for workspace_id, model in ((DEFAULT_WORKSPACE, "ours/model"), (other, "theirs/model")):
+            add_usage(connection, workspace_id, model)
+    await sign_in(browser)
+    page = (await browser.get("/w/default")).text
+    assert ("ours/model" in page, "theirs/model" in page) == (True, False)
+    page = (await browser.get(f"/w/{other}")).text
+    assert ("ours/model" in page, "theirs/model" in page) == (False, True)
