@@ -38,6 +38,8 @@ MAX_WAVE_BITS = 64
 PLAIN_WAVES = (1, 3, 0xFFFE)  # integer samples, float samples, extensible format
 MIN_PAGE_BYTES = 2_000
 LIKELY_PAGE_BYTES = 50_000
+LIKELY_PAGE_TOKENS = 1_000
+TOKENS_PER_BYTE = 0.75  # of a PDF: text that is compressed to a third, four characters a token
 UNSEEN_PAGES = 100  # of a document that is only known by its URL
 FILM_TOKEN_BYTES = 40
 UNSEEN_FILM_TOKENS = 100_000
@@ -73,6 +75,7 @@ class Sent:
     edited_images: int = 0  # those of `images` that a picture is made from
     milliseconds: Range = NONE  # of sound
     pages: Range = NONE
+    page_tokens: int = 0  # likely tokens of all pages
     film_tokens: Range = NONE
     searches: Range = NONE
     caches_an_hour: bool = False
@@ -251,15 +254,23 @@ def _document(sent: Sent, part: Json) -> None:
         return
     data = held.get("file_data") or held.get("data") or held.get("url")
     if not isinstance(data, str):
-        sent.pages = sent.pages.plus(Range(1, UNSEEN_PAGES))
+        _add_pages(sent, Range(1, UNSEEN_PAGES))
         return
     if str(held.get("type")) == "text" or _mime(held, data).startswith("text/"):
         sent.text_bytes += text_size(data)
     elif data[:4].lower() == "http":
-        sent.pages = sent.pages.plus(Range(1, UNSEEN_PAGES))
+        _add_pages(sent, Range(1, UNSEEN_PAGES))
     else:
-        sent.pages = sent.pages.plus(_pages(data))
+        _add_pages(sent, _pages(data), len(data) * 3 // 4)
     sent.text_bytes += text_size(str(held.get("filename") or held.get("title") or ""))
+
+
+def _add_pages(sent: Sent, pages: Range, size: int = 0) -> None:
+    """Add the pages of a document of `size` bytes, which limits the text of many short pages."""
+    sent.pages = sent.pages.plus(pages)
+    sent.page_tokens += min(
+        pages.likely * LIKELY_PAGE_TOKENS, max(int(size * TOKENS_PER_BYTE), LIKELY_PAGE_TOKENS)
+    )
 
 
 def _mime(held: Json, data: str) -> str:

@@ -5,7 +5,6 @@ from broker.requests.content_sizes import Sent, measure
 
 CHARACTERS_PER_TOKEN = 4  # the usual rule of thumb for English text
 LIKELY_IMAGE_TOKENS = 1_000
-LIKELY_PAGE_TOKENS = 1_000
 LIKELY_SOUND_TOKENS = 25  # a second
 
 MAX_OVERHEAD_TOKENS = 250  # of a call: what a vendor's chat format adds
@@ -30,7 +29,7 @@ def estimate_tokens_read(sent: Sent) -> int:
     """Return about how many tokens a model reads: a token for four bytes of text."""
     media = (
         sent.images * LIKELY_IMAGE_TOKENS
-        + sent.pages.likely * LIKELY_PAGE_TOKENS
+        + sent.page_tokens
         + estimate_sound_tokens(sent)
         + sent.film_tokens.likely
     )

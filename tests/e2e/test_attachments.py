@@ -31,12 +31,10 @@ api_key = "any"
 quirks = ["inline_media"]
 [[models]]
 slug = "text/only"
-context_length = 1_000_000
 input_modalities = ["text"]
 endpoints = [{{ provider = "sim", model = "sim-echo" }}]
 [[models]]
 slug = "sees/urls"
-context_length = 1_000_000
 input_modalities = ["text", "image"]
 endpoints = [{{ provider = "sim", model = "sim-echo" }}]
 [[models]]
@@ -45,7 +43,6 @@ input_modalities = ["text", "image"]
 endpoints = [{{ provider = "bytes", model = "sim-echo" }}]
 [[models]]
 slug = "reads/files"
-context_length = 1_000_000
 input_modalities = ["text", "file"]
 endpoints = [{{ provider = "sim", model = "sim-echo" }}]
 """

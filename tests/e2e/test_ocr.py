@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.test_attachments import file
-from tests.installation import Installation
+from tests.installation import Installation, until
 from tests.workers.media.pdfs import data_uri, make_pdf
 from tests.workers.media.scans import draw, scan
 
@@ -26,6 +26,10 @@ endpoints = [{{ provider = "reader", model = "sim", page = 0.004 }}]
 slug = "chat/echo"
 input_modalities = ["text"]
 endpoints = [{{ provider = "sim", model = "sim-echo", prompt = 1, completion = 2 }}]
+[[models]]
+slug = "chat/slow"
+input_modalities = ["text"]
+endpoints = [{{ provider = "sim", model = "sim-echo-lat3000", prompt = 1, completion = 2 }}]
 [[models]]
 slug = "chat/fails"
 input_modalities = ["text"]
@@ -60,9 +64,14 @@ def submit(installation: Installation, model: str, content: bytes, **more: Any) 
     """The ended job of a chat about a PDF."""
     question = [{"type": "text", "text": "What is it?"}, file(data_uri(content))]
     body = {"model": model, "messages": [{"role": "user", "content": question}], "plugins": OCR}
-    answer = installation.http.post("/jobs", json=body | more)
+    return installation.await_job(begin(installation, body | more), seconds=60)
+
+
+def begin(installation: Installation, body: dict[str, Any]) -> str:
+    answer = installation.http.post("/jobs", json=body)
     assert answer.status_code < 300, answer.text
-    return installation.await_job(answer.json()["id"])
+    id_: str = answer.json()["id"]
+    return id_
 
 
 def ocr_calls(installation: Installation) -> int:
@@ -143,3 +152,18 @@ def test_pages_that_are_not_held_are_not_read(installation: Installation) -> Non
 def test_a_scan_is_read_by_the_provider(installation: Installation) -> None:
     job = submit(installation, "chat/echo", scan(draw("Hello")))
     assert "Page 1 by OCR" in job["response"]["choices"][0]["message"]["content"]
+
+
+def test_a_killed_worker_does_not_read_or_pay_again(installation: Installation) -> None:
+    before = ocr_calls(installation)
+    part = file(data_uri(make_pdf("read", "before", "the kill")))
+    message = {"role": "user", "content": [part]}
+    job_id = begin(
+        installation, {"model": "chat/slow", "messages": [message], "plugins": OCR, "store": False}
+    )
+    until(lambda: installation.calls("[Page 3 of 3]")["matching"], 20, "the chat is not sent")
+    installation.kill("worker")
+    job = installation.await_job(job_id, seconds=60)
+    assert [each["outcome"] for each in job["attempts"]] == ["unknown", "ok"]
+    assert job["response"]["usage"]["cost_details"]["ocr_cost"] == pytest.approx(3 * PAGE_USD)
+    assert ocr_calls(installation) == before + 1
