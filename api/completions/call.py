@@ -50,11 +50,10 @@ async def answer_call(
     """
     webhook = take_webhook(body, services.settings.allowed_networks)
     preference = reading.read_preference(request)
-    options = replace(
-        reading.read_job_options(request, operation),
-        webhook=webhook,
-        streams=operation is Operation.SPEECH and preference == WAITS,
-    )
+    options = replace(reading.read_job_options(request, operation), webhook=webhook)
+    is_shared = options.coalesce or body.get("coalesce")  # a stream cannot be shared
+    if operation is Operation.SPEECH and preference == WAITS and not is_shared:
+        options = replace(options, streams=True)
     if call is not None:
         options = call.change_options(options)
     job = await submit.prepare_job(request, services, principal, body, options)

@@ -17,7 +17,7 @@ from broker.ids import generation_id
 from broker.jobs.states import WAITING
 from broker.lifecycle.ended_jobs import Ended, EndingJob
 from broker.lifecycle.transitions import UNCLAIMED, apply, change, of_job, transition
-from broker.requests.operations import Operation
+from broker.requests.operations import Operation, is_streamed
 from broker.storage.frequent_statements import FrequentUpdate
 from broker.storage.tables import CoalescedJob, Generation, Job, JobPayload, columns, table
 from broker.usage import Consumption, CountedJob, GenerationRow
@@ -59,7 +59,7 @@ def compute_fingerprint(
     """
     if not (requested or body.get(FIELD)):
         return None
-    if body.get("stream"):
+    if is_streamed(body):
         raise InvalidRequestError(
             "A stream is not shared: leave out `stream` or `coalesce`.", param=FIELD
         )

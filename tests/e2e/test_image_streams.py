@@ -2,6 +2,7 @@
 
 import base64
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -113,3 +114,24 @@ def test_speech_comes_as_events_where_they_are_requested(
 def test_speech_that_breaks_off_does_not_end_like_whole_speech(wires: Installation) -> None:
     with pytest.raises(httpx.RemoteProtocolError):
         say(wires.http, model="openai/sim-cut")
+
+
+def test_shared_speech_comes_as_a_whole(wires: Installation) -> None:
+    text = "Two callers want the same words."
+    asked = {"model": "openai/sim", "input": text, "voice": "alloy", "coalesce": True}
+    with ThreadPoolExecutor(2) as pool:
+        heard = list(pool.map(lambda _: wires.http.post("/audio/speech", json=asked), "12"))
+    assert [each.content[:4] for each in heard] == [b"RIFF"] * 2
+    assert heard[0].content == heard[1].content
+    refused = say(wires.http, coalesce=True, stream_format="sse")
+    assert refused.status_code == 400
+    assert "A stream is not shared" in refused.json()["error"]["message"]
+
+
+def test_speech_that_is_requested_again_is_the_stored_sound(wires: Installation) -> None:
+    headers = {"Idempotency-Key": "say it once"}
+    asked = {"model": "openai/sim", "input": "Once.", "voice": "alloy"}
+    first, again = (wires.http.post("/audio/speech", json=asked, headers=headers) for _ in "12")
+    assert first.content == again.content
+    assert again.headers["content-type"] == "audio/mpeg"
+    assert again.headers["idempotent-replayed"] == "true"
