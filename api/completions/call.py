@@ -16,7 +16,7 @@ from api.core.services import Services
 from api.jobs import actions, call_timeout, delete_after_delivery, responses, submit
 from api.jobs.call_timeout import bound_wait
 from api.jobs.media_streaming import DocumentEvents, SoundStream, find_sound_type
-from api.jobs.streaming import EVENT_STREAM, ChunkStream, chunk_response
+from api.jobs.streaming import EVENT_STREAM, ChunkStream, chunk_response, wait_for_disconnect
 from api.jobs.styles import (
     AnswerRenderer,
     DialectCall,
@@ -248,12 +248,6 @@ async def _wait_or_cancel(
         waits = waits_for_usage(request)
         await actions.cancel_quietly(services, principal, listener.job_id, waits=waits)
     return await waiting
-
-
-async def wait_for_disconnect(request: Request) -> None:
-    """Return when the caller has closed the connection."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def cancels_on_disconnect(request: Request) -> bool:

@@ -138,20 +138,46 @@ async def chunk_response(
     """Return the stream, or a plain error when the job fails before its first chunk.
 
     An error within the first keep-alive interval has its own HTTP status. After that the headers
-    are sent, and the error is a chunk.
+    are sent, and the error is a chunk. `on_gone` runs when the caller disconnects before the end.
     """
     feed = _Feed(source)
     first = b""
-    while not stream.shown and not stream.ended:
-        events = await feed.next(keep_alive)
-        if events is None:
-            break
-        if events[-1].is_end and events[-1].type != JobState.COMPLETED and not _has_chunk(events):
-            return failed_response(request, stream.job_id, orjson.loads(events[-1].data))
-        first += stream.render(events)
+    async with _watch_connection(request) as gone:
+        while not stream.shown and not stream.ended:
+            events = await feed.next(keep_alive, gone)
+            if events is None:
+                break
+            if _fails_at_once(events):
+                return failed_response(request, stream.job_id, orjson.loads(events[-1].data))
+            first += stream.render(events)
+        if gone.done():
+            await _finish(_close_stream(feed, stream, on_gone))
+            return Response()  # nobody receives it
     body = _split_pieces(_yield_chunks(feed, stream, first, keep_alive, on_gone))
     headers = {**HEADERS, **headers, **job_headers(stream.job_id, stream.queued_ms)}
     return StreamingResponse(body, headers=headers, media_type=media_type)
+
+
+@contextlib.asynccontextmanager
+async def _watch_connection(request: Request) -> AsyncGenerator["asyncio.Task[None]"]:
+    """Yield a task that ends when the caller disconnects."""
+    gone = asyncio.create_task(wait_for_disconnect(request))
+    try:
+        yield gone
+    finally:
+        await end_tasks({gone})
+
+
+async def wait_for_disconnect(request: Request) -> None:
+    """Return when the caller has closed the connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _fails_at_once(events: Sequence[Event]) -> bool:
+    """Return whether the job has failed without a chunk."""
+    is_failed = events[-1].is_end and events[-1].type != JobState.COMPLETED
+    return is_failed and not _has_chunk(events)
 
 
 def event_response(
@@ -250,12 +276,17 @@ class _Feed:
         self._source = source
         self._pending: asyncio.Task[list[Event]] | None = None
 
-    async def next(self, seconds: float) -> list[Event] | None:
-        """Return the next events, none after the last, or None after `seconds` without any."""
+    async def next(self, seconds: float, *until: "asyncio.Task[None]") -> list[Event] | None:
+        """Return the next events, none after the last.
+
+        Return None after `seconds` without any, or when a task of `until` ends.
+        """
         if self._pending is None:
             self._pending = asyncio.ensure_future(anext(self._source, []))
-        done, _ = await asyncio.wait({self._pending}, timeout=seconds)
-        if not done:
+        await asyncio.wait(
+            {self._pending, *until}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+        if not self._pending.done():
             return None
         events, self._pending = self._pending.result(), None
         return events

@@ -4,7 +4,9 @@ import asyncio
 
 import pytest
 from sqlalchemy import select
+from starlette.requests import Request
 
+from api.jobs.streaming import ChunkStream, chunk_response
 from broker.clock import now_ms
 from broker.completion import AttemptOutcome, ErrorType
 from broker.enums import JobState
@@ -100,3 +102,25 @@ async def test_a_caller_who_prefers_not_to_wait_gets_the_job(api):
     assert response.status_code == 202
     assert response.headers["location"] == f"/api/v1/jobs/{response.headers['x-job-id']}"
     assert response.headers["preference-applied"] == "respond-async"
+
+
+async def test_a_caller_who_leaves_before_the_first_chunk_is_noticed_at_once():
+    left = asyncio.Event()
+
+    async def receive():
+        return {"type": "http.disconnect"}
+
+    async def wait_forever():
+        await asyncio.Event().wait()
+        yield []
+
+    async def note():
+        left.set()
+
+    stream = ChunkStream("job_1", "a/b", 0)
+    request = Request({"type": "http", "headers": []}, receive)
+    answering = chunk_response(
+        request, wait_forever(), stream, keep_alive=60, headers={}, on_gone=note
+    )
+    await asyncio.wait_for(answering, timeout=5)
+    assert left.is_set()
