@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 from api.core.bodies import JsonBody
 from broker.completion import Json
 from broker.evaluations.replay import ReplaySearch
-from broker.evaluations.specification import MAX_PROMPTS, Prompt, Specification
+from broker.evaluations.specification import MAX_PROMPTS, RECORDED, Prompt, Specification
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00]*$")]
 EXAMPLE: Json = {
@@ -52,6 +52,8 @@ class EvaluationRequest(Specification):
         sources = (self.prompts, self.dataset_file_id, self.replay)
         if sum(each is not None for each in sources) != 1:
             raise ValueError("give one of `prompts`, `dataset_file_id` and `replay`")
+        if self.baseline == RECORDED and self.replay is None:
+            raise ValueError(f"`baseline` is {RECORDED!r} in a replay only")
         return self
 
     def read_specification(self) -> Specification:

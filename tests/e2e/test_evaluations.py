@@ -238,6 +238,7 @@ def test_a_cancelled_evaluation_keeps_its_answers(installation: Installation) ->
         ({"graders": [{"type": "http", "url": "http://10.0.0.1/"}]}, "graders.0.url"),
         ({"samples": 20, "prompts": [{"prompt": "x"}] * 2501}, "cells"),
         ({"baseline": "sim/other"}, "baseline"),
+        ({"baseline": "recorded"}, "in a replay only"),
         ({"body": {"stream": True}}, "body"),
     ],
 )
