@@ -17,6 +17,7 @@ from broker.completion import (
 from broker.ids import generation_id
 from broker.lifecycle import ClaimedJob
 from broker.money import usd_text
+from broker.requests.operations import TEXTS
 from broker.requests.parameters import normalize
 from broker.routing.native_batches import apply_batch_discount
 from broker.usage import GenerationRow
@@ -141,7 +142,12 @@ def _deviates(job: ClaimedJob, computed: int, stated: int | None) -> bool:
 
 
 def may_hide(job: ClaimedJob) -> bool:
-    """Return whether the provider may bill tokens that the caller does not receive."""
+    """Return whether the provider may bill what the caller does not receive.
+
+    A part of an image or of speech is not counted, and is billed as the whole.
+    """
+    if job.operation not in TEXTS:
+        return True
     supported = job.endpoint.supported_parameters
     reasons = supported is None or "reasoning" in normalize(supported)
     return reasons or job.endpoint.price.reasoning is not None or not job.stream

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from broker.completion import Completion, CompletionRequest, Document, Media, Usage
 from broker.pricing import Price
+from broker.requests.operations import Operation
 from tests.factories import make_endpoint
-from workers.attempt.cost import AttemptCost
+from workers.attempt.cost import AttemptCost, may_hide
 from workers.attempt.response_bodies import usage_json
 from workers.attempt.usage_counts import DETAILS, TOTALS, completed_usage, credible
 
@@ -223,3 +224,13 @@ def test_searches_that_nobody_can_have_made_are_not_charged():
     answer = Completion(WRITTEN, Usage(input=1, output=1, searches=10**12))
     cost = AttemptCost.of(job, CompletionRequest({"messages": []}, "m"), answer)
     assert (cost.cost_nanos, cost.usage.searches) == (1, None)
+
+
+@pytest.mark.parametrize(
+    ("operation", "hides"),
+    [(Operation.CHAT, False), (Operation.SPEECH, True), (Operation.IMAGES, True)],
+)
+def test_a_part_of_a_document_is_not_counted(operation, hides):
+    endpoint = SimpleNamespace(supported_parameters=frozenset({"seed"}), price=Price())
+    job = SimpleNamespace(operation=operation, stream=True, endpoint=endpoint)
+    assert may_hide(job) is hides
