@@ -14,7 +14,9 @@ from tests.installation import Installation
 PASSWORD = "correct horse battery staple"
 PAGES = (
     "", "/playground", "/models", "/jobs", "/batches", "/batches/new", "/evaluations",
-    "/evaluations/new", "/webhooks", "/webhooks/deliveries", "/keys",
+    "/evaluations/new", "/webhooks", "/webhooks/deliveries", "/keys", "/members",
+    "/provider-keys", "/presets", "/credits", "/budgets", "/providers", "/providers/sim", "/users",
+    "/audit", "/settings",
 )  # fmt: skip
 SLOW = "sim/sim-tok60-chunk50"
 
@@ -115,6 +117,54 @@ def test_the_list_of_jobs_shows_a_new_one_by_itself(waybill: Installation, page:
     before = page.locator("tbody tr").count()
     waybill.await_job(waybill.submit("sim", "From a program"))
     expect(page.locator("tbody tr")).to_have_count(before + 1)
+
+
+def test_an_invited_person_joins_and_sees_what_the_role_allows(waybill, browser, page) -> None:
+    # Given a viewer who was invited, and has chosen a password
+    home = f"{waybill.root}/w/default"
+    page.goto(f"{home}/members")
+    page.get_by_text("Invite a person").click()
+    page.get_by_label("E-mail address").fill("grace@example.com")
+    page.get_by_label("Role", exact=True).first.select_option("viewer")
+    page.get_by_role("button", name="Invite").click()
+    link = page.get_by_label("The link", exact=True).inner_text()
+    context = browser.new_context()
+    guest = context.new_page()
+    complaints = watch(guest, waybill.root)
+    guest.goto(link)
+    guest.get_by_label("Password").fill(PASSWORD)
+    guest.get_by_role("button", name="Go on").click()
+    expect(guest.get_by_role("heading", name="Overview")).to_be_visible()
+    # When the first user saves a preset and a budget, and pauses the provider
+    page.goto(f"{home}/presets")
+    page.get_by_label("Name").fill("brief")
+    page.get_by_label("System prompt").fill("Be brief.")
+    page.get_by_role("button", name="Save preset").click()
+    expect(page.get_by_text("Calls name it as @preset/brief")).to_be_visible()
+    page.goto(f"{home}/budgets")
+    page.get_by_label("Limit in US dollars").fill("12.5")
+    page.get_by_role("button", name="Save budget").click()
+    page.goto(f"{home}/providers/sim")
+    page.get_by_label("Reason").fill("an outage there")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_text("an outage there")).to_be_visible()
+    # Then the viewer sees this, and is offered no change of it
+    for path, text in (
+        ("/presets", "brief"), ("/budgets", "$12.50"), ("/providers/sim", "paused"),
+        ("/members", "grace@example.com"), ("/credits", "Ledger"),
+    ):  # fmt: skip
+        guest.goto(f"{home}{path}")
+        expect(guest.get_by_role("main").get_by_text(text).first).to_be_visible()
+        expect(guest.get_by_role("main").get_by_role("button")).to_have_count(0)
+    for name in ("Users", "Audit log", "Settings", "Provider keys"):
+        expect(guest.get_by_role("link", name=name)).to_have_count(0)
+    context.close()
+    assert complaints == []
+    # And the audit log names who did it
+    page.get_by_role("button", name="Resume").click()
+    page.goto(f"{home}/audit?action=providers&reach=all")
+    expect(page.get_by_role("row").nth(1)).to_contain_text("ada@example.com")
+    expect(page.get_by_role("row").nth(1)).to_contain_text("providers.resume")
 
 
 def test_without_scripts_all_is_readable(waybill: Installation, browser: Browser, state) -> None:

@@ -163,6 +163,13 @@ async def test_a_preset_has_versions_of_which_calls_use_one(api, owner):
     assert await listed(api, "/presets") == []
 
 
+async def test_a_preset_may_be_a_system_prompt_alone(api, owner):
+    await fill(owner, "/presets", slug="brief", system="Be brief.")
+    page = await owner.get(f"{HOME}/presets/brief")
+    assert page.status_code == 200
+    assert "any model" in page.text
+
+
 @pytest.mark.parametrize(
     ("fields", "why"),
     [
