@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Iterator
+from typing import Any
 
 import orjson
 
@@ -44,29 +45,36 @@ def render_whole(services: Services, found: BatchReport) -> Iterator[bytes]:
     yield orjson.dumps(shown)[:-1] + b',"results":['
     comma = b""
     for each in assembler.results(found.row):
-        yield comma + orjson.dumps(_inline(each))
+        yield comma + orjson.dumps(render_inline(each))
         comma = b","
     yield b"]}"
 
 
-def _inline(shown: Json) -> Json:
-    """Turn a result of OpenAI's files into OpenRouter's form: an error has no `response`.
+def render_inline(shown: Json) -> Json:
+    """Return a result of OpenAI's files in OpenRouter's form: an error has no `response`.
 
-    OpenAI's files have the error in the body of the response.
+    OpenAI's files have the error in the body of the response, in the dialect of the line.
     """
     response = shown["response"]
-    body = None if response is None else response["body"]
-    if response is not None and not (isinstance(body, dict) and "error" in body):
+    error = shown["error"] if response is None else _find_error(response["body"])
+    if error is None:
         return shown
-    error: Json = shown["error"] if body is None else body["error"]
     metadata = error.get("metadata") or {}
+    error_type = metadata.get("error_type") or error.get("error_type")
+    code = error["code"] if "code" in error else response["status_code"]
     inline = {
         "message": error["message"],
-        "type": metadata.get("error_type") or str(error.get("code")),
+        "type": error_type or str(code),
         "param": error.get("param"),
-        "code": error.get("code"),
+        "code": code,
         "metadata": metadata,
     }
-    if "error_type" in metadata:
-        inline["error_type"] = metadata["error_type"]
+    if error_type:
+        inline["error_type"] = error_type
     return {**shown, "response": None, "error": inline}
+
+
+def _find_error(body: Any) -> Json | None:
+    """Return the error in the body of an answer; a response that has none says `error: null`."""
+    error: Json | None = body.get("error") if isinstance(body, dict) else None
+    return error
