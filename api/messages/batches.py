@@ -30,6 +30,7 @@ from broker.batches import (
     BatchOptions,
     BatchPage,
     BatchReport,
+    Findings,
     StopReason,
     endings,
     reports,
@@ -56,6 +57,9 @@ EXAMPLE: Json = {
         }
     ]
 }
+_NAMES = {"body": "params"}
+"""Fields of a line with another name in a request."""
+
 router = APIRouter(route_class=Route, prefix="/messages/batches", tags=["messages"])
 BatchId: TypeAlias = Annotated[str, Path(description="The id of the batch (`msgbatch_…`).")]
 
@@ -68,7 +72,10 @@ BatchId: TypeAlias = Annotated[str, Path(description="The id of the batch (`msgb
 async def create_message_batch(
     request: Request, services: ServicesDep, principal: Runner
 ) -> Response:
-    """Accept a batch of messages. Its requests are checked when they are run."""
+    """Accept a batch of messages. The `params` of its requests are checked when they are run.
+
+    A batch whose `custom_id`s are not unique, or without any request that can be read, is refused.
+    """
     async with uploading(services, principal, MAX_BYTES) as (draft, _):
 
         def write(line: bytes) -> None:
@@ -77,9 +84,21 @@ async def create_message_batch(
         fields = await read_batch_body(request, write, MAX_BYTES)
         if not fields.pop(REQUESTS, False):
             raise InvalidRequestError("requests: is needed.", param=REQUESTS)
+        _refuse_unusable(draft.findings())
         options = BatchOptions(Operation.CHAT, Dialect.MESSAGES)
         found = await create_inline_batch(services, principal, draft, options)
     return json_response(await _render(request, services, found))
+
+
+def _refuse_unusable(found: Findings) -> None:
+    """Raise InvalidRequestError for requests of which none would be run."""
+    if not found.problems or not found.stops_batch:
+        return
+    first = found.problems[0]
+    name = _NAMES.get(first["param"], first["param"])
+    field = f"{REQUESTS}.{first['line'] - 1}.{name}"
+    reason = first["message"].removeprefix(f"{first['param']}: ")
+    raise InvalidRequestError(f"{field}: {reason}", param=field)
 
 
 def _build_line(given: object) -> bytes:

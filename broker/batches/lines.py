@@ -142,6 +142,17 @@ class Findings:
     duplicates: int
     problems: list[Json] = field(default_factory=list)  # OpenAI's shape: code, line, message, param
 
+    @classmethod
+    def load(cls, stored: str, lines: int) -> "Findings":
+        """Return the stored findings about an input with so many lines."""
+        found = orjson.loads(stored)
+        return cls(lines, found["unreadable"], found["duplicates"], found["listed"])
+
+    @property
+    def stops_batch(self) -> bool:
+        """True if no line may run: none is valid, or a `custom_id` is not unique."""
+        return self.duplicates > 0 or self.unreadable >= self.lines
+
     @property
     def stored(self) -> str | None:
         if not self.problems:

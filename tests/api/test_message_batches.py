@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.api.conftest import Api
 
 PARAMS = {"model": "acme/small", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
@@ -58,3 +60,21 @@ async def test_a_batch_needs_requests(api: Api) -> None:
         refused = await api.ask("POST", PATH, api.key(), json=body)
         assert refused.status_code == 400, refused.text
         assert refused.json()["error"]["param"] == "requests"
+
+
+@pytest.mark.parametrize(
+    ("requests", "field"),
+    [
+        ([{"custom_id": "a"}], "requests.0.params"),
+        ([{"custom_id": "", "params": PARAMS}], "requests.0.custom_id"),
+        ([1], "requests.0.custom_id"),
+        ([{"custom_id": "a", "params": PARAMS}] * 2, "requests.1.custom_id"),
+    ],
+)
+async def test_a_batch_of_which_nothing_would_run_is_refused(
+    api: Api, requests: list[Any], field: str
+) -> None:
+    refused = await api.ask("POST", PATH, api.key(), json={"requests": requests})
+    assert refused.status_code == 400, refused.text
+    error = refused.json()["error"]
+    assert (error["param"], error["message"].partition(":")[0]) == (field, field)

@@ -5,7 +5,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-import orjson
 import structlog
 from redis.asyncio import Redis
 
@@ -26,6 +25,7 @@ from broker.batches import (
 from broker.batches.assembly import Written
 from broker.batches.creation import delete_files_many, find_input
 from broker.batches.line_submission import ReadLine
+from broker.batches.lines import Findings
 from broker.batches.rows import BatchRow
 from broker.catalog import LiveCatalog
 from broker.clock import now_ms
@@ -240,10 +240,10 @@ class BatchKeeper:
         file = await self._database.read(find_input, row.input_file_id)
         if file is None or file.problems is None:
             return False
-        found = orjson.loads(file.problems)
-        if not found["duplicates"] and found["unreadable"] < row.lines_total:
+        found = Findings.load(file.problems, row.lines_total)
+        if not found.stops_batch:
             return False
-        end = BatchEnd(row.id, BatchState.FAILED, now_ms(), problems=found["listed"])
+        end = BatchEnd(row.id, BatchState.FAILED, now_ms(), problems=found.problems)
         return await self._database.write(batches.end_batch, end)
 
     # --- cancelling ------------------------------------------------------------------------------
