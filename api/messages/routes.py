@@ -1,5 +1,6 @@
 """Routes of messages: POST /messages, its token count, and the stored messages."""
 
+import contextlib
 from typing import Annotated, TypeAlias
 
 import orjson
@@ -182,11 +183,12 @@ async def _resume(
 
 async def _find(services: Services, principal: Principal, message_id: str) -> JobReport:
     """Return the job of a message that the caller sees. Raises NotFoundError."""
-    if is_id("msg_", message_id):
-        found = await actions.find_job(services, principal, job_of_message(message_id))
-        if found.job.dialect is Dialect.MESSAGES:
-            return found
-    raise NotFoundError(f"There is no message {message_id}.")
+    with contextlib.suppress(NotFoundError):
+        if is_id("msg_", message_id):
+            found = await actions.find_job(services, principal, job_of_message(message_id))
+            if found.job.dialect is Dialect.MESSAGES:
+                return found
+    raise NotFoundError(f"There is no message {message_id[:64]}.")
 
 
 def _describe_job(found: JobReport) -> DialectJob:

@@ -149,9 +149,10 @@ async def _find_items(services: Services, principal: Principal, body: Json) -> M
         )
     found: dict[str, Json] = {}
     for job_id in named:
-        report = await services.database.read(reports.job, principal.workspace_id, job_id)
-        if report is not None and report.job.state is JobState.COMPLETED:
+        with contextlib.suppress(NotFoundError):  # then it is named as unknown where it stands
             report = await find_job(services, principal, job_id)
+            if report.job.state is not JobState.COMPLETED:
+                continue
             found |= {item["id"]: item for item in render_response(report)["output"]}
     return found
 
