@@ -29,6 +29,10 @@ MAX_PIXELS = 100_000_000
 SURE = 0.85
 """The mean confidence from which a page is taken to be upright. A rotated one has about 0.7."""
 
+WHITE = 215  # and above, of 255
+MARGIN = 60  # pixels around what is not white
+_INK = [255] * WHITE + [0] * (256 - WHITE)
+
 MISSING = (
     "A page without usable text needs OCR, which is not installed here: install the extra "
     "(`pip install 'waybill-broker[ocr]'`), or choose a model with `image` or `file` input."
@@ -109,12 +113,30 @@ def _recognize(picture: "Image", languages: Sequence[str]) -> str:
     """Return the text of a picture in the rotation in which it is read best."""
     if languages:
         return read_in_languages(picture, languages)
+    picture = _without_margins(picture)
     best = _read(picture)
     if best.boxes and not (best.is_upright and best.confidence >= SURE):
         turns = (180,) if best.is_upright else (90, 270)
         others = [_read(picture.rotate(turn, expand=True)) for turn in turns]
         best = max([best, *others], key=lambda each: (each.is_upright, each.confidence))
     return join(best.boxes)
+
+
+def _without_margins(picture: "Image") -> "Image":
+    """Return the part of a page that is not white: a lone line on an empty page is not found."""
+    ink = picture.convert("L").point(_INK)
+    box = ink.getbbox()
+    if box is None:
+        return picture
+    left, top, right, bottom = box
+    return picture.crop(
+        (
+            max(left - MARGIN, 0),
+            max(top - MARGIN, 0),
+            min(right + MARGIN, picture.width),
+            min(bottom + MARGIN, picture.height),
+        )
+    )
 
 
 def _read(picture: "Image") -> Recognized:

@@ -220,9 +220,10 @@ DOCUMENTS = (
     MadeDocument(
         "scan, two pages", lambda: scan(draw(LEFT), draw(RIGHT)), f"{LEFT}\n{RIGHT}", 0.01, 2
     ),
-    MadeDocument("scan, turned by 90°", lambda: turned(90), LETTER, 0.01, 1),
-    MadeDocument("scan, turned by 180°", lambda: turned(180), LETTER, 0.01, 1),
-    MadeDocument("scan, turned by 270°", lambda: turned(270), LETTER, 0.01, 1),
+    MadeDocument("scan of one line", lambda: scan(draw("Hello")), "Hello", 0.0, 1),
+    MadeDocument("scan, turned by 90°", lambda: turned(90), LETTER, 0.02, 1),
+    MadeDocument("scan, turned by 180°", lambda: turned(180), LETTER, 0.02, 1),
+    MadeDocument("scan, turned by 270°", lambda: turned(270), LETTER, 0.02, 1),
     MadeDocument("scan, askew by 4°", lambda: turned(4), LETTER, 0.02, 1),
     MadeDocument("scan, turned by its page", turned_by_its_page, LETTER, 0.01, 1),
     MadeDocument("scan, blurred and speckled", lambda: scan(noisy(draw(LETTER))), LETTER, 0.02, 1),
