@@ -21,6 +21,7 @@ from cli.configuration import address, linking_to
 SIMULATOR_PORT = 9100
 WORKER_SECONDS = 15.0  # that Flower waits for a worker
 PING_SECONDS = 0.5
+TASKS_COLUMNS = "name,uuid,state,result,exception,received,runtime,worker"
 INSPECT_MS = 5_000  # Flower inspects workers once, and a starting worker answers late
 SWITCH_SECONDS = 0.002
 """The time for which a thread may keep the interpreter: the loop that answers callers
@@ -127,8 +128,10 @@ def flower(
         from cli.messages import print_message
         from cli.start.flower_login import flower_login
         from workers.runtime.app import app, config
+        from workers.runtime.flower_queues import show_waiting_jobs
 
     _await_worker(app)
+    show_waiting_jobs(config)
     host = host or config.host
     login = flower_login(config, host)
     if login is not None and login.made_in is not None:
@@ -142,6 +145,7 @@ def flower(
             f"--port={config.flower_port if port is None else port}",
             "--logging=warning",
             f"--inspect-timeout={INSPECT_MS}",
+            f"--tasks-columns={os.environ.get('FLOWER_TASKS_COLUMNS', TASKS_COLUMNS)}",
             f"--conf={os.environ.get('FLOWER_CONF', os.devnull)}",  # no file that lies here
         ]
     )

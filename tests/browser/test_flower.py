@@ -76,3 +76,31 @@ def test_the_queues_of_every_provider_are_listed(page: Page, flower: str) -> Non
     until(shown, PATIENCE_MS / 1000, "the queues are not listed")
     for queue in ("sim-swift.interactive", "sim-swift.batch", "waybill.deliveries"):
         expect(page.get_by_role("row").filter(has_text=queue)).to_be_visible(timeout=PATIENCE_MS)
+
+
+def test_what_waits_in_the_database_is_counted(page: Page, demo: DemoServer) -> None:
+    # Given a provider that is so slow that its jobs wait
+    body = {"model": "acme/slow", "messages": [{"role": "user", "content": "Hi"}]}
+    lines = [{"custom_id": str(number), "body": body} for number in range(90)]
+    asked = {"requests": lines, "endpoint": "/v1/chat/completions"}
+    url = f"{demo.server.api}/batches"
+    assert httpx.post(url, json=asked, headers=demo.server.headers).is_success
+
+    # Then Flower counts them
+    def counted() -> bool:
+        page.goto(f"{demo.flower_url}/broker")
+        row = page.get_by_role("row").filter(has_text="sim-thrifty.batch")
+        numbers = map(int, re.findall(r"\b\d+\b", row.inner_text())) if row.count() else ()
+        return max(numbers, default=0) > 40
+
+    until(counted, PATIENCE_MS / 1000, "no queue has the jobs")
+
+
+def test_a_task_says_what_became_of_its_jobs(page: Page, flower: str) -> None:
+    done = page.get_by_role("row").filter(has_text="completed; sim-")
+
+    def listed() -> bool:
+        page.goto(f"{flower}/tasks", wait_until="networkidle")
+        return done.count() > 0
+
+    until(listed, 20, lambda: page.locator("tbody").inner_text()[:1500])

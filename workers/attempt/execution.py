@@ -36,6 +36,7 @@ from workers.attempt.open_circuits import CircuitCheck
 from workers.attempt.pacing import Pacing
 from workers.attempt.provider_calls import ProviderCalls
 from workers.attempt.recording import Recording
+from workers.attempt.results import JobResult, find_result
 from workers.attempt.retry_until_stored import OUT_OF_SERVICE
 from workers.attempt.running_attempts import AttemptHandle, RunningAttempts
 from workers.attempt.usage_counts import credible
@@ -78,20 +79,21 @@ class JobRunner:
     recording: Recording
     claim_limits: ClaimLimits = field(default_factory=ClaimLimits)
 
-    async def run(self, permit: Permit, job_id: str) -> None:
+    async def run(self, permit: Permit, job_id: str) -> JobResult:
         """Claim a job, make one attempt and record its end. Do nothing if the claim fails."""
         async with self.claim_limits.acquire(permit.lane):
             job = await self._claim(job_id, permit.lane)
         if job is None:
-            return
+            return JobResult.SKIPPED
         with self.attempts.add(job) as handle:
             if await self.pacing.defer_if_blocked(permit, job):
-                return
+                return JobResult.WAITING
             run = await self._open(job, handle)
             self.pacing.expect(permit, run.request.body)
             failure = await self._carry_out(permit, run)
-            if failure is not None:
-                await self.recording.fail(run, failure)
+            if failure is None:
+                return JobResult.COMPLETED
+            return find_result(await self.recording.fail(run, failure))
 
     async def _claim(self, job_id: str, lane: Lane) -> ClaimedJob | None:
         lease_ms = int(self.settings.lease_seconds * 1000)

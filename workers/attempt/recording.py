@@ -89,14 +89,17 @@ class Recording:
             run.events.publish_pending()
         return None
 
-    async def fail(self, run: JobRun, failure: Failure) -> None:
-        """Record a failed attempt, and queue the job again or end it."""
+    async def fail(self, run: JobRun, failure: Failure) -> Decision | None:
+        """Record a failed attempt, and queue the job again or end it.
+
+        Returns the decision that was carried out, or None for a job that another attempt runs.
+        """
         job = run.job
         decided = decide(job, failure, now_ms(), shown=run.events.shown)
         affordable = await self._extend_hold(job, failure, decided)
         decision = await self.record_failure(run, failure, affordable)
         if decision is None:
-            return
+            return None
         log.info(
             "attempt.failed",
             job=job.id,
@@ -109,6 +112,7 @@ class Recording:
         if isinstance(decision, Retry) and not decision.delay:
             provider = job.plan[decision.position].provider
             self.publisher.publish(provider, job.lane, [job.id])
+        return decision
 
     async def record_failure(
         self, run: JobRun, failure: Failure, decision: Decision, *, announced: bool = True

@@ -20,12 +20,19 @@ from kombu.messaging import Consumer as KombuConsumer
 
 from broker.transport import Message
 from broker.transport.messages import render_arguments
+from workers.attempt.results import JobResult
 from workers.runtime.task_log import TaskEnded, TaskLog, TaskStarted
 
 REPORT_SECONDS = 1.0
 BUFFERED_EVENTS = 1_000
 DELAYED_DELIVERY = "celery.worker.consumer.delayed_delivery:DelayedDelivery"
 RECONNECT_SECONDS = 0.5
+
+SUCCEEDED, RETRIED, FAILED = "task-succeeded", "task-retried", "task-failed"
+SENT = "sent"
+"""The result of deliveries of webhooks: each delivery has a record of its own."""
+_REPEATED = (JobResult.RETRIED, JobResult.RETURNED, JobResult.WAITING)
+_RANKS: list[str] = [*JobResult, SENT]
 
 log = structlog.get_logger()
 
@@ -75,6 +82,24 @@ class QueueView(KombuConsumer):
 
     def _shown(self) -> set[str]:
         return {queue.name for queue in self.queues or ()}
+
+
+def describe_end(entry: TaskEnded) -> tuple[str, str]:
+    """Return Celery's event for the end of a message, and its result in words.
+
+    A message with a job that failed has failed. One of whose jobs none was answered, but some are
+    tried again, is retried. The text has the number of each result and the queue.
+    """
+    results, queue = entry.results, entry.message.queue
+    if results is None:
+        return FAILED, f"an unexpected error, see the log; {queue}"
+    counts = ", ".join(f"{results[name]} {name}" for name in sorted(results, key=_RANKS.index))
+    text = f"{counts or 'nothing'}; {queue}"
+    if any(results.get(name) for name in (JobResult.FAILED, JobResult.LOST)):
+        return FAILED, text
+    is_repeated = any(results.get(name) for name in _REPEATED)
+    is_answered = any(results.get(name) for name in (JobResult.COMPLETED, SENT))
+    return (RETRIED if is_repeated and not is_answered else SUCCEEDED), text
 
 
 class RunningTask:
@@ -199,9 +224,13 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
 
     def _report_end(self, entry: TaskEnded) -> None:
         task = self._running.pop(entry.message.id, None)
+        event, text = describe_end(entry)
         if task is not None:
-            state.task_ready(task, successful=True)
-        self._send("task-succeeded", entry.message, result="None", runtime=entry.seconds)
+            state.task_ready(task, successful=event == SUCCEEDED)
+        if event == SUCCEEDED:
+            self._send(event, entry.message, result=text, runtime=entry.seconds)
+        else:
+            self._send(event, entry.message, exception=text, traceback="", runtime=entry.seconds)
 
     def _send(self, event: str, message: Message, **fields: object) -> None:
         if self.event_dispatcher:

@@ -7,6 +7,7 @@ reports what it does (`TaskLog`).
 import asyncio
 import threading
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
@@ -23,6 +24,7 @@ from broker.settings import Settings
 from broker.transport import Message, open_receiver
 from workers.attempt.execution import JobRunner
 from workers.attempt.pacing import EXCHANGE_SECONDS
+from workers.attempt.results import JobResult
 from workers.attempt.retry_until_stored import OUT_OF_SERVICE
 from workers.attempt.running_attempts import RunningAttempts
 from workers.context import WorkerContext, open_context
@@ -33,7 +35,7 @@ from workers.runtime.composition import (
     build_shared_parts,
 )
 from workers.runtime.receiving import ReceiveLoop
-from workers.runtime.task_log import TaskLog
+from workers.runtime.task_log import Results, TaskLog
 from workers.services.webhook_delivery import MOST_LANES, Deliverer
 
 LISTEN_AGAIN_SECONDS = 1.0
@@ -126,7 +128,7 @@ class Runtime:
     def _create_loop(
         self,
         queues: Callable[[], Sequence[str]],
-        handle: Callable[[Message], Awaitable[None]],
+        handle: Callable[[Message], Awaitable[Results]],
         capacity: int,
     ) -> ReceiveLoop:
         receiver = open_receiver(self._settings.transport)
@@ -139,44 +141,52 @@ class Runtime:
     def _delivery_queues(self) -> list[str]:
         return [] if DELIVERIES_QUEUE in self._cancelled_queues else [DELIVERIES_QUEUE]
 
-    async def _send_deliveries(self, message: Message) -> None:
+    async def _send_deliveries(self, message: Message) -> Results:
         await self._deliverer.send(message.ids)
+        return Counter(sent=len(message.ids))
 
-    async def _run_jobs(self, message: Message) -> None:
+    async def _run_jobs(self, message: Message) -> Results:
         """Run the jobs of a message; return when each was recorded or refused."""
         provider, lane = split_queue_name(message.queue)
         job_ids = message.ids
         if provider not in self._context.routes:  # this worker does not know it: another may
-            return
-        jobs = [self._run_one(provider, lane, job_id) for job_id in job_ids]
-        ran = await asyncio.gather(*jobs)
-        refused = [job_id for job_id, did in zip(job_ids, ran, strict=True) if not did]
-        if refused:
-            self._context.publisher.publish(provider, lane, refused)
+            return Counter({JobResult.RETURNED: len(job_ids)})
+        results = await asyncio.gather(
+            *(self._run_one(provider, lane, job_id) for job_id in job_ids)
+        )
+        returned = [
+            job_id
+            for job_id, result in zip(job_ids, results, strict=True)
+            if result is JobResult.RETURNED
+        ]
+        if returned:
+            self._context.publisher.publish(provider, lane, returned)
+        return Counter(results)
 
-    async def _run_one(self, provider: str, lane: Lane, job_id: str) -> bool:
-        """Run a job if its provider has room now; False when this process takes no more."""
+    async def _run_one(self, provider: str, lane: Lane, job_id: str) -> JobResult:
+        """Run a job if its provider has room now, and this process still takes jobs."""
         context = self._context
         if self._draining:
-            return False
+            return JobResult.RETURNED
         paused = context.pauses.find_busy(now_ms()).get(provider)
         permit = paused or await context.pacer.acquire(provider, lane)
         try:
             if isinstance(permit, Busy):
                 await self._runner.pacing.defer(lane, job_id, permit)
-                return True
+                return JobResult.WAITING
             if self._draining:
-                return False
-            await self._runner.run(permit, job_id)
+                return JobResult.RETURNED
+            return await self._runner.run(permit, job_id)
         except OUT_OF_SERVICE as error:
             # the job waits, or is rescued when its lease ends
             log.warning("job.postponed", error=str(error))
+            return JobResult.LOST
         except Exception:  # the attempt stays open and is rescued when its lease ends
             log.exception("job.crashed", job=job_id)
+            return JobResult.LOST
         finally:
             if isinstance(permit, Permit):
                 context.pacer.release(permit)
-        return True
 
     async def _beat(self) -> None:
         """Report this worker as alive, and renew the leases of its jobs."""

@@ -8,7 +8,7 @@ import structlog
 
 from broker.queues import BUNDLE_SIZE
 from broker.transport import Message, Receiver, TransportError
-from workers.runtime.task_log import TaskLog
+from workers.runtime.task_log import Results, TaskLog
 
 RECEIVE_SECONDS = 1.0
 """The longest wait for a message: a new or cancelled queue, or a shutdown, is noticed after it."""
@@ -30,7 +30,7 @@ class ReceiveLoop:
         self,
         receiver: Receiver,
         queues: Callable[[], Sequence[str]],
-        handle: Callable[[Message], Awaitable[None]],
+        handle: Callable[[Message], Awaitable[Results]],
         *,
         capacity: int,
         tasks: TaskLog,
@@ -96,12 +96,13 @@ class ReceiveLoop:
     async def _run_message(self, message: Message) -> None:
         started = time.time()
         self._tasks.start(message, started)
+        results: Results | None = None
         try:
-            await self._handle(message)
+            results = await self._handle(message)
         except Exception:  # the dispatcher publishes again what nobody claimed
             log.exception("worker.message_failed", queue=message.queue, ids=message.ids)
         finally:
-            self._tasks.end(message, time.time() - started)
+            self._tasks.end(message, time.time() - started, results)
             self._free += len(message.ids)
             if self._free > 0:
                 self._has_room.set()

@@ -1,11 +1,15 @@
 """The record of the messages that a worker runs, from its loop to Celery's main thread."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from broker.transport import Message
 from broker.values import immutable
+
+Results: TypeAlias = Mapping[str, int]
+"""The numbers of jobs or deliveries of a message by their result."""
 
 
 @immutable
@@ -22,6 +26,7 @@ class TaskEnded:
 
     message: Message
     seconds: float  # since it began
+    results: Results | None  # None after an unexpected error
 
 
 @dataclass(slots=True)
@@ -36,8 +41,8 @@ class TaskLog:
     def start(self, message: Message, at: float) -> None:
         self._entries.append(TaskStarted(message, at))
 
-    def end(self, message: Message, seconds: float) -> None:
-        self._entries.append(TaskEnded(message, seconds))
+    def end(self, message: Message, seconds: float, results: Results | None) -> None:
+        self._entries.append(TaskEnded(message, seconds, results))
 
     def take(self) -> Iterator[TaskStarted | TaskEnded]:
         """Yield what happened since the last call."""

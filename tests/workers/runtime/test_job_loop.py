@@ -17,6 +17,7 @@ from broker.queues import DELIVERIES_QUEUE, Lane
 from broker.settings import Settings
 from broker.transport import Message
 from broker.transport.messages import create_message
+from workers.attempt.results import JobResult
 from workers.attempt.running_attempts import RunningAttempts
 from workers.runtime import job_loop
 from workers.runtime.job_loop import Runtime
@@ -108,8 +109,9 @@ class Runner:
         self.cancelled = False  # whether the job of the last call was cancelled
         self.carry_out: Callable[[str], Awaitable[None]] = self._note
 
-    async def run(self, _permit: Permit, job_id: str) -> None:
+    async def run(self, _permit: Permit, job_id: str) -> JobResult:
         await self.carry_out(job_id)
+        return JobResult.COMPLETED
 
     async def _note(self, job_id: str) -> None:
         self.ran.append(job_id)
@@ -135,7 +137,7 @@ class Runner:
 
 
 def make_claimed_job(job_id: str) -> ClaimedJob:
-    return cast("ClaimedJob", SimpleNamespace(id=job_id, attempt=1))
+    return cast("ClaimedJob", SimpleNamespace(id=job_id, attempt=1, background=None))
 
 
 class Deliverer:
