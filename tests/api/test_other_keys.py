@@ -13,7 +13,7 @@ def complete(api, job_id):
 
 
 async def test_an_item_of_another_key_is_unknown(api):
-    owner, other = api.key(), api.key()
+    owner, other = api.key(), api.key(scopes="[]")
     made = await api.ask("POST", "/responses", owner, json=RESPONSE | {"background": True})
     job_id = made.json()["id"].replace("resp_", "job_")
     complete(api, job_id)
@@ -30,6 +30,6 @@ async def test_a_message_of_another_key_is_unknown(api):
     headers = {"Prefer": "respond-async"}
     made = await api.ask("POST", "/messages", api.key(), json=MESSAGE, headers=headers)
     message_id = made.json()["id"].replace("job_", "msg_")
-    refused = await api.ask("GET", f"/messages/{message_id}", api.key())
+    refused = await api.ask("GET", f"/messages/{message_id}", api.key(scopes="[]"))
     assert refused.status_code == 404
     assert refused.json()["error"]["message"] == f"There is no message {message_id}."
