@@ -2,13 +2,16 @@
 
 import time
 
+import httpx
 import pytest
 
 from api.billing.stripe_checkout import ReceivedPayment, StripeCheckout, find_provider
+from broker.accounts import Role
 from broker.errors import InvalidRequestError
 from broker.settings import Settings
 from tests.api.billing.stripe import SECRET, event, pretended_stripe, signed
-from tests.api.conftest import running, settings_for
+from tests.api.conftest import ORIGIN, running, settings_for
+from tests.api.visitors import make_user, send, sign_in
 
 pytest.importorskip("stripe")
 
@@ -164,3 +167,16 @@ async def test_a_message_that_stripe_did_not_sign_credits_nothing(selling, secre
 def test_without_settings_there_is_no_payment_provider():
     with pytest.raises(InvalidRequestError, match="WAYBILL_STRIPE_API_KEY"):
         find_provider(Settings.model_construct())
+
+
+async def test_a_page_of_the_dashboard_leads_to_the_page_to_pay_on(selling, stripe_api):
+    make_user(selling, role=Role.OWNER)
+    transport = httpx.ASGITransport(selling.app)
+    async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as browser:
+        await sign_in(browser)
+        page = "/w/default/credits"
+        answer = await send(browser, f"{page}/checkout", show=page, amount="12.50")
+    assert 'href="https://pay.example/1"' in answer.text
+    [asked] = stripe_api[1]
+    assert asked["line_items[0][price_data][unit_amount]"] == ["1250"]
+    assert asked["success_url"] == [f"{ORIGIN}{page}"]
