@@ -22,7 +22,8 @@ PATHS = (
     "", "?span=30d&by=api_key_id", "/playground", "/models", "/jobs",
     "/jobs?status=completed", "/jobs?status=failed", "/jobs?model=none", "/jobs?provider=none",
     "/jobs?app=none", "/jobs?user=none", "/batches", "/evaluations", "/webhooks",
-    "/webhooks/deliveries", "/keys", "{job}",
+    "/webhooks/deliveries", "/keys", "{job}", "/members", "/provider-keys", "/presets", "/credits",
+    "/budgets", "/providers", "/audit", "/settings",
 )  # fmt: skip
 BUDGET_MS = 200
 
