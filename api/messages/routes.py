@@ -23,14 +23,13 @@ from api.core.dependencies import (
 )
 from api.core.errors import json_response
 from api.core.services import Services, get_services
-from api.jobs import actions, delete_after_delivery, responses, submit
+from api.jobs import actions, delete_after_delivery, responses
 from api.jobs.streaming import chunk_response, resume_point
 from api.jobs.styles import AnswerRenderer, DialectCall
+from api.jobs.token_counts import count_tokens
 from api.messages.response_schemas import Message, TokenCount
 from api.messages.style import STYLE, MessageEvents
-from broker import rate_limits
 from broker.accounts import Principal
-from broker.clock import now_ms
 from broker.completion import Json
 from broker.dialects.base import DialectJob
 from broker.dialects.messages.answer import render_head, render_usage
@@ -43,9 +42,7 @@ from broker.events.job_events import ENDS
 from broker.ids import is_id, job_of_message
 from broker.jobs import reports
 from broker.jobs.reports import JobReport
-from broker.rate_limits import LimitKind
-from broker.requests.token_estimates import estimate_input_tokens
-from broker.submission import JobOptions
+from broker.requests.operations import Operation
 
 EXAMPLE: Json = {
     "model": "acme/small",
@@ -92,8 +89,7 @@ async def answer_message(
     """Submit the job of a body in Anthropic's dialect; return its message or its stream."""
     translated = translate_request(body, read_betas(request))
     call = DialectCall(STYLE, body, translated)
-    operation = JobOptions().operation
-    return await answer_call(request, services, principal, translated.body, operation, call)
+    return await answer_call(request, services, principal, translated.body, Operation.CHAT, call)
 
 
 def read_betas(request: Request) -> list[str]:
@@ -117,11 +113,7 @@ async def count_message_tokens(request: Request) -> Response:
     principal = await services.keyring.principal(request)
     body = await reading.read_json(request, services.settings.max_body_bytes)
     translated = translate_prompt(body, read_betas(request)).body
-    job = await submit.prepare_job(request, services, principal, translated, JobOptions())
-    limits = [limit for limit in job.limits if limit.kind is LimitKind.RATE]
-    if limits and (refusal := await services.limiter.take(limits, job.id, now_ms())):
-        raise rate_limits.error_of(refusal, now_ms(), at_once=1)
-    tokens = estimate_input_tokens(orjson.loads(job.payload["request"]))
+    tokens = await count_tokens(request, services, principal, translated)
     return json_response({"input_tokens": tokens, "estimated": True})
 
 

@@ -19,6 +19,7 @@ from api.core.errors import json_response
 from api.core.services import Services, get_services
 from api.jobs import actions, call_timeout, delete_after_delivery, responses
 from api.jobs.styles import DialectCall
+from api.jobs.token_counts import count_tokens
 from api.responses import stored
 from api.responses.background import accept_response, follow_response
 from api.responses.response_schemas import (
@@ -36,7 +37,6 @@ from broker.dialects.responses.items import list_input
 from broker.dialects.responses.request import check_request, translate_request
 from broker.errors import ConflictError, InvalidRequestError
 from broker.requests.operations import Operation
-from broker.requests.token_estimates import estimate_input_tokens
 
 CANCEL_SECONDS = 5.0
 """The time in which a cancelled call usually ends; longer waits are for the provider's usage."""
@@ -78,11 +78,14 @@ async def _translate(services: Services, principal: Principal, body: Json) -> Tr
 async def count_input_tokens(
     request: Request, services: ServicesDep, principal: Caller
 ) -> Response:
-    """Estimate the input tokens of a response without creating it."""
+    """Estimate the input tokens of a response, by its length. Nothing is sent, stored or charged.
+
+    The model and the rights of the caller are checked as for a response.
+    """
     body = await reading.read_json(request, services.settings.max_body_bytes)
     check_request(body)
     translated = await _translate(services, principal, body)
-    tokens = estimate_input_tokens(translated.body)
+    tokens = await count_tokens(request, services, principal, translated.body)
     return json_response({"object": "response.input_tokens", "input_tokens": tokens})
 
 

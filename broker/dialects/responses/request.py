@@ -13,8 +13,8 @@ from broker.errors import InvalidRequestError
 from broker.requests import plugins
 from broker.requests.bodies import validated
 
-LOGPROBS = "message.output_text.logprobs"
-ENCRYPTED = "reasoning.encrypted_content"
+_LOGPROBS = "message.output_text.logprobs"
+_ENCRYPTED_CONTENT = "reasoning.encrypted_content"
 
 _TRANSLATED = frozenset({
     "input", "instructions", "previous_response_id", "background", "stream_options", "include",
@@ -139,7 +139,7 @@ def _add_text_options(chat: Json, text: Json) -> None:
 
 def _add_logprobs(chat: Json, body: Json) -> None:
     most = body.get("top_logprobs")
-    if LOGPROBS in (body.get("include") or ()) or most:
+    if _LOGPROBS in (body.get("include") or ()) or most:
         chat["logprobs"] = True
         if most:
             chat["top_logprobs"] = most
@@ -157,7 +157,7 @@ def _add_plugins(chat: Json, body: Json) -> None:
 
 
 def _warn_of_options(body: Json, warnings: list[str]) -> None:
-    known = (LOGPROBS, ENCRYPTED)
+    known = (_LOGPROBS, _ENCRYPTED_CONTENT)
     warnings += [
         f"include.{place}: {name!r} is not available"
         for place, name in enumerate(body.get("include") or ())

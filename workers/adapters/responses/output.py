@@ -124,7 +124,8 @@ class Output:
         """Add what is still missing of the whole output. Items are found by id, else by kind."""
         chunks: list[Chunk] = []
         known = {item.id: key for key, item in self._items.items() if item.id}
-        rest = [key for key, item in self._items.items() if item.id not in _ids(given)]
+        ids = {_id(item) for item in given}
+        rest = [key for key, item in self._items.items() if item.id not in ids]
         for number, each in enumerate(given):
             key = known.get(as_text(each.get("id")))
             if key is None:
@@ -250,10 +251,6 @@ class Output:
 
 def _id(item: Json) -> str | None:
     return as_text(item.get("id")) or None
-
-
-def _ids(items: list[Json]) -> set[str | None]:
-    return {_id(item) for item in items}
 
 
 def _annotation(given: Any, start: int) -> Json | None:

@@ -1,4 +1,6 @@
-"""A key without the scope `jobs` learns nothing of the answers that other keys have got."""
+"""A key may do no more by the routes of a dialect than by others, and sees its own answers only."""
+
+import pytest
 
 from broker.clock import now_ms
 from broker.dialects.responses.ids import item_id
@@ -24,6 +26,17 @@ async def test_an_item_of_another_key_is_unknown(api):
     refused = await api.ask("POST", "/responses/input_tokens", other, json=body)
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "input.1.id")
     assert job_id not in refused.text
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/responses/input_tokens", RESPONSE), ("/messages/count_tokens", MESSAGE)],
+)
+async def test_tokens_are_counted_for_callers_and_models_of_a_call_only(api, path, body):
+    assert (await api.ask("POST", path, api.key(), json=body)).status_code == 200
+    assert (await api.ask("POST", path, api.manager(), json=body)).status_code == 403
+    unknown = await api.ask("POST", path, api.key(), json=body | {"model": "no/such"})
+    assert (unknown.status_code, unknown.json()["error"]["param"]) == (404, "model")
 
 
 async def test_a_message_of_another_key_is_unknown(api):
