@@ -5,6 +5,7 @@ A page sees what the API shows to its visitor, and is refused what the API refus
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
+from urllib.parse import quote
 
 import orjson
 from fastapi import Depends, Request
@@ -80,7 +81,7 @@ class ApiClient:
     ) -> Answer:
         """Return the answer to a form with a file, given as name and content."""
         files = {"file": file}
-        response = await self._connect().post(PREFIX + path, files=files, data=dict(fields))
+        response = await self._connect().post(_build_url(path), files=files, data=dict(fields))
         return answer.model_validate_json(_require_success(response))
 
     async def _send(
@@ -91,11 +92,11 @@ class ApiClient:
         }
         client = self._connect()
         if body is None:
-            response = await client.request(method, PREFIX + path, params=params)
+            response = await client.request(method, _build_url(path), params=params)
         else:
             json_type = {"Content-Type": "application/json"}
             response = await client.request(
-                method, PREFIX + path, content=orjson.dumps(body), headers=json_type
+                method, _build_url(path), content=orjson.dumps(body), headers=json_type
             )
         return _require_success(response)
 
@@ -127,6 +128,11 @@ async def connect_api(request: Request, visitor: VisitorDep) -> ApiClient:
 
 
 ApiDep: TypeAlias = Annotated[ApiClient, Depends(connect_api)]
+
+
+def _build_url(path: str) -> str:
+    """Return the path of a route. What the visitor's path gave is quoted: it stays one segment."""
+    return PREFIX + quote(path, safe="/:@")
 
 
 def _require_success(response: "httpx.Response") -> bytes:

@@ -106,3 +106,9 @@ async def test_a_first_page_is_small(ada):
     paths = set(re.findall(r'"(/assets/[^"]+)"', page.text))
     sizes = [len((await ada.get(path)).content) for path in paths]
     assert len(page.content) + sum(sizes) < 100_000
+
+
+@pytest.mark.parametrize("job", ["x?answer=true", "x#y", "%2e%2e", "a%2Fb"])
+async def test_a_path_cannot_reach_another_route_of_the_api(ada, job):
+    answer = await ada.get(f"/w/default/jobs/{job.replace('?', '%3F').replace('#', '%23')}")
+    assert answer.status_code == 404
