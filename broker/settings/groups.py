@@ -159,6 +159,8 @@ class Serving(_Group):
     """The API's port."""
     flower_port: int = Field(5555, ge=0, le=65535)
     """Flower's port."""
+    flower_url: str = ""
+    """Address of Flower for a link on the dashboard, for operators. `up` sets it on loopback."""
     flower_basic_auth: str = Field("", pattern=FLOWER_LOGIN)
     """`user:password` for Flower, or `off`; empty = no login when `host` is loopback, else one that
     is generated in `data_dir`."""

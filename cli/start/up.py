@@ -26,6 +26,7 @@ from cli.configuration import sharing_environment
 from cli.messages import print_message
 from cli.start import parts, preparation, processes
 from cli.start.demonstration import EXAMPLES, demo_file, demo_models, write_configuration
+from cli.start.flower_login import is_loopback
 from cli.start.processes import Child, ChildDiedError, Launch, part, program
 from cli.start.valkey import valkey_command
 
@@ -75,6 +76,9 @@ def up(
         ports = {"the API (--port)": port}
         if flower:
             ports["Flower (--flower-port, --no-flower)"] = flower_port
+            if is_loopback(host):  # elsewhere people reach it by an address that only you know
+                flower_url = configuration.address(host, flower_port)
+                os.environ.setdefault("WAYBILL_FLOWER_URL", flower_url)
         if demo:
             ports["the simulator (--simulator-port)"] = simulator_port
             if not config.allowed_networks:  # the children's environment is ours

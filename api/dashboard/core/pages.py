@@ -124,13 +124,14 @@ def redirect_with_notice(request: Request, path: str, notice: str) -> Response:
 
 def _complete(request: Request, visitor: Visitor, values: Values) -> Values:
     """Return the values of a page with those that all pages have."""
-    now = time.time()
+    now, services = time.time(), get_services(request)
     cookie = find_form_cookie(request)
     return {
         "visitor": visitor,
         "root": visitor.root,
         "navigation": build_navigation(visitor, request.url.path),
-        "form_token": form_token(get_services(request).signer, cookie),
+        "flower_url": services.settings.flower_url if visitor.is_operator else "",
+        "form_token": form_token(services.signer, cookie),
         "now": now,
         "age": lambda moment: format_age(moment, now),
         "query": request.query_params,
