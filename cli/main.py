@@ -81,7 +81,7 @@ COMMANDS = {
     "replay": Command(
         "cli.commands.eval.replay:replay",
         "Use",
-        "Send the prompts of past calls to other models, and compare the answers.",
+        "Send the prompts of past calls to other models, and compare with what was answered then.",
     ),
     "compare": Command(
         "cli.commands.compare:compare",

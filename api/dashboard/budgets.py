@@ -1,7 +1,6 @@
 """Budgets: limits on the spending of the workspace, of members and of keys."""
 
 from collections.abc import Mapping
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -50,7 +49,8 @@ async def put_budget(request: Request, visitor: VisitorDep, api: ApiDep) -> Resp
     form = await read_form(request)
     try:
         body: Json = {"limit_usd": read_number(form, "limit_usd"), "soft": "soft" in form}
-        await api.change("PUT", _path_of(visitor, form), body)
+        path, query = _name_budget(visitor, form)
+        await api.change("PUT", path, body, query)
     except ApiRefusalError as refusal:
         return await _render_list(request, visitor, api, refusal, form)
     return redirect_with_notice(request, f"{visitor.root}/budgets", "The budget is saved.")
@@ -60,7 +60,8 @@ async def put_budget(request: Request, visitor: VisitorDep, api: ApiDep) -> Resp
 async def delete_budget(request: Request, visitor: VisitorDep, api: ApiDep) -> Response:
     """Delete a budget."""
     form = await read_form(request)
-    await api.change("DELETE", _path_of(visitor, form))
+    path, query = _name_budget(visitor, form)
+    await api.change("DELETE", path, query=query)
     return redirect_with_notice(request, f"{visitor.root}/budgets", "The budget is deleted.")
 
 
@@ -121,11 +122,11 @@ def _fill(shown: ShownBudget) -> Mapping[str, str]:
     return values | {"soft": "on"} if shown.budget.soft else values
 
 
-def _path_of(visitor: VisitorDep, form: Mapping[str, str]) -> str:
-    """Return the path of the budget that a form names. Raises ApiRefusalError."""
+def _name_budget(visitor: VisitorDep, form: Mapping[str, str]) -> tuple[str, Query]:
+    """Return path and query of the budget that a form names. Raises ApiRefusalError."""
     scope, _, subject_id = form.get("subject", "").partition(":")
     period = form.get("period", "")
     if scope not in set(BudgetScope) or period not in set(Reset):
         raise ApiRefusalError(400, "subject, period: choose one of the list.", "subject")
-    query = {"scope": scope} | ({"subject_id": subject_id} if subject_id else {})
-    return f"/workspaces/{visitor.place.id}/budgets/{period}?{urlencode(query)}"
+    path = f"/workspaces/{visitor.place.id}/budgets/{period}"
+    return path, {"scope": scope, "subject_id": subject_id}

@@ -123,7 +123,8 @@ class _ModelGrader(_Grader):
     model: ModelSlug = Field(description="The slug of the model that judges.")
     rubric: Rubric = Field(description="What makes an answer good.")
     body: dict[str, Any] = Field(
-        {}, description="Further fields of the chat body of each call of the judge."
+        default_factory=dict,
+        description="Further fields of the chat body of each call of the judge.",
     )
 
     @field_validator("body")

@@ -42,7 +42,9 @@ class Prompt(BaseModel):
         | Annotated[list[ExpectedText], Field(min_length=1, max_length=MAX_EXPECTED)]
         | None
     ) = Field(None, description="The expected answer, or a list of answers that are accepted.")
-    body: dict[str, Any] = Field({}, description="Further fields of the chat body of this prompt.")
+    body: dict[str, Any] = Field(
+        default_factory=dict, description="Further fields of the chat body of this prompt."
+    )
     metadata: dict[str, Any] | None = Field(
         None, description="Your own values; they are returned with the results."
     )
@@ -83,7 +85,9 @@ class ModelChoice(BaseModel):
         max_length=MAX_COLUMNS,
         description="The providers to compare, each a column; without them, routing chooses.",
     )
-    body: dict[str, Any] = Field({}, description="Further fields of the chat body of this model.")
+    body: dict[str, Any] = Field(
+        default_factory=dict, description="Further fields of the chat body of this model."
+    )
 
     @field_validator("body")
     @classmethod
@@ -117,7 +121,9 @@ class Specification(BaseModel):
     system: str | None = Field(
         None, min_length=1, description="The system prompt before every prompt."
     )
-    body: dict[str, Any] = Field({}, description="Further fields of the chat body of every call.")
+    body: dict[str, Any] = Field(
+        default_factory=dict, description="Further fields of the chat body of every call."
+    )
     samples: int = Field(
         1, ge=1, le=MAX_SAMPLES, description="The number of answers to each prompt by each model."
     )

@@ -135,7 +135,7 @@ def _read_refusal(provider: Provider, adapter: Adapter, response: httpx.Response
 
 
 def _read_missing_list(provider: Provider, response: httpx.Response) -> Finding:
-    if _has_own_address(provider):
+    if _has_own_address(provider) and provider.wire in LIST_PATHS:
         message = f"has nothing at {response.url} ({response.status_code}): check base_url; "
         return Finding(is_well=False, text=message + BASE_URL_HINTS[provider.wire])
     return Finding(is_well=True, text="answers, but has no list of models: the key was not tried")

@@ -206,6 +206,8 @@ def _batch(sdks: Clients, endpoint: str, body: dict[str, Any], model: str) -> An
     "GET /model/{author}/{slug}",
     "GET /models/{author}/{slug}/endpoints",
     "GET /endpoints/zdr",
+    "GET /images/models",
+    "GET /images/models/{author}/{slug}/endpoints",
     "GET /providers",
 )
 def models(sdks: Clients) -> None:
@@ -219,6 +221,9 @@ def models(sdks: Clients) -> None:
     [endpoint] = sdks.calls.endpoints.list(**MODEL).data.endpoints
     assert float(endpoint.pricing.prompt) > 0
     assert sdks.calls.endpoints.list_zdr_endpoints().data == []
+    images = [model.id for model in sdks.calls.images.list_models().data]
+    author, _, slug = images[0].partition("/")
+    assert sdks.calls.images.list_model_endpoints(author=author, slug=slug).id == images[0]
     assert sdks.calls.providers.list().data
 
 

@@ -1,9 +1,13 @@
 """A key learns from shared calls, or from the cache, what another key asked and was told."""
 
+from types import SimpleNamespace
+
+import orjson
 import pytest
 
 from broker import accounts
 from broker.accounts import Scope
+from broker.requests.operations import Operation
 from broker.submission import response_cache
 from tests.factories import job_row
 
@@ -16,6 +20,12 @@ async def leader_of(api, key):
     assert answer.status_code == 202, answer.text
     job_id = answer.json()["id"]
     return job_id, job_row(api.database, job_id).coalesced_with
+
+
+def cached_job():
+    """Return the parts of a job that name its cached answer."""
+    row = {"operation": Operation.CHAT, "store": None}
+    return SimpleNamespace(row=row, payload={"request": orjson.dumps(CHAT)})
 
 
 @pytest.mark.parametrize("theirs", [[], ["jobs"]])
@@ -41,5 +51,5 @@ async def test_the_cache_gives_a_key_its_own_answers_only(api, scopes):
     found = api.database.read_now(accounts.find_keys_by_hash, digests)
     callers = [found[digest].principal for digest in digests]
     assert all((Scope.JOBS in each.scopes) == ("jobs" in scopes) for each in callers)
-    names = {response_cache.build_key(each, "chat", CHAT) for each in callers}
+    names = {response_cache.build_key(each, cached_job()) for each in callers}
     assert len(names) == len(callers)

@@ -72,9 +72,11 @@ class ApiClient:
         """Return the answer of a request with a JSON body. Raises ApiRefusalError."""
         return answer.model_validate_json(await self._send(method, path, body=body))
 
-    async def change(self, method: str, path: str, body: Json | None = None) -> None:
+    async def change(
+        self, method: str, path: str, body: Json | None = None, query: Query | None = None
+    ) -> None:
         """Send a request whose answer the page does not show. Raises ApiRefusalError."""
-        await self._send(method, path, body=body)
+        await self._send(method, path, query=query, body=body)
 
     async def upload(
         self, path: str, answer: type[Answer], file: tuple[str, bytes], fields: Mapping[str, str]
@@ -96,7 +98,11 @@ class ApiClient:
         else:
             json_type = {"Content-Type": "application/json"}
             response = await client.request(
-                method, _build_url(path), content=orjson.dumps(body), headers=json_type
+                method,
+                _build_url(path),
+                params=params,
+                content=orjson.dumps(body),
+                headers=json_type,
             )
         return _require_success(response)
 
