@@ -43,7 +43,9 @@ class Prompt(BaseModel):
         | None
     ) = Field(None, description="The expected answer, or a list of answers that are accepted.")
     body: dict[str, Any] = Field(
-        default_factory=dict, description="Further fields of the chat body of this prompt."
+        default_factory=dict,
+        title="Chat Fields",  # of generated clients, which know another `PromptBody`
+        description="Further fields of the chat body of this prompt.",
     )
     metadata: dict[str, Any] | None = Field(
         None, description="Your own values; they are returned with the results."
