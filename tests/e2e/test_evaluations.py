@@ -203,7 +203,7 @@ def test_an_evaluation_stays_within_its_maximum_cost(installation: Installation)
 def test_a_cancelled_evaluation_keeps_its_answers(installation: Installation) -> None:
     made = create(
         installation,
-        models=["sim/sim-echo", "sim/sim-lat2000"],
+        models=["sim/sim-echo", "sim/sim-lat20000"],
         prompts=[{"prompt": "stop", "expected": "stop"}],
         graders=[{"type": "exact"}],
     )

@@ -130,7 +130,8 @@ def test_ocr_is_charged_once_when_the_chat_fails(installation: Installation) -> 
 
 def test_a_fallback_does_not_read_again(installation: Installation) -> None:
     before = ocr_calls(installation)
-    job = submit(installation, "chat/fails-once", make_pdf("once"))
+    order = {"order": ["sim", "bad"]}
+    job = submit(installation, "chat/fails-once", make_pdf("once"), provider=order)
     assert len(job["attempts"]) > 1
     assert job["status"] == "completed"
     assert job["response"]["usage"]["cost_details"]["ocr_cost"] == pytest.approx(PAGE_USD)

@@ -157,7 +157,8 @@ def test_references_to_items(client: openai.OpenAI) -> None:
 
 def test_background(client: openai.OpenAI) -> None:
     response = client.responses.create(model="sim/sim-lat500", input="Hi", background=True)
-    assert (response.status, response.background, response.output) == ("queued", True, [])
+    assert response.status in {"queued", "in_progress"}
+    assert (response.background, response.output) == (True, [])
     while response.status in {"queued", "in_progress"}:
         response = client.responses.retrieve(response.id)
     assert response.output_text
