@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy import insert
 
+from api.dashboard.core import visitors
 from broker.accounts import DEFAULT_WORKSPACE, Role
 from broker.accounts import users as members
 from broker.clock import now_ms
@@ -176,3 +177,12 @@ async def test_a_page_shows_the_usage_of_its_workspace_only(api, browser):
     assert ("ours/model" in page, "theirs/model" in page) == (True, False)
     page = (await browser.get(f"/w/{other}")).text
     assert ("ours/model" in page, "theirs/model" in page) == (False, True)
+
+
+async def test_an_operator_reaches_more_workspaces_than_the_menu_has(api, browser, monkeypatch):
+    monkeypatch.setattr(visitors, "MOST_PLACES", 1)
+    make_user(api, role=Role.OWNER, is_operator=True)
+    other = api.workspace("the second")
+    await sign_in(browser)
+    assert (await browser.get(f"/w/{other}/jobs")).status_code == 200
+    assert (await browser.get("/w/nowhere/jobs")).status_code == 404
