@@ -9,7 +9,7 @@ import structlog
 from redis.asyncio import Redis
 
 from broker import accounts, batches
-from broker.background import Service, end_tasks
+from broker.background import Service
 from broker.batches import (
     Assembler,
     BatchEnd,
@@ -36,15 +36,14 @@ from broker.providers.health import Observer
 from broker.rate_limits import Limiter
 from broker.settings import Settings
 from broker.storage import files
-from broker.storage.database import Database, SeenVersion
+from broker.storage.database import Database
 from broker.storage.files import FileStore
 from broker.submission import response_cache
 from broker.submission.response_cache import CachedJob
-from workers.attempt.retry_until_stored import OUT_OF_SERVICE
 from workers.services.leader_election import LeaderElection
+from workers.services.open_steps import OpenSteps
 
 TICK_SECONDS = 0.25
-RETRY_SECONDS = 1.0  # pause of a batch that waits for money or for a rate limit
 PAUSE_SHARE = 0.05  # pause of a batch with open jobs, as a share of its age
 MAX_PAUSE_SECONDS = 2.0  # the longest of these pauses
 MOMENTARY_MS = 300_000  # shorter pauses and open circuits do not change the plans of lines
@@ -81,36 +80,21 @@ class BatchKeeper:
         self._catalog = LiveCatalog(settings, configuration.load_providers(settings), database)
         self._reader = Reader(store, self._catalog.current, settings, database)
         self._assembler = Assembler(database, store, settings.public_url)
-        self._seen = SeenVersion()  # without an open batch
-        self._busy: dict[str, asyncio.Task[None]] = {}
-        self._paused_until: dict[str, float] = {}
+        self.steps = OpenSteps("batch", database, reports.list_open, self._advance)
 
     def services(self) -> list[Service]:
         """Return the services. The leader runs them."""
         is_leader = self._election.is_leader
         return [
             Service(
-                "batches", TICK_SECONDS, self.advance_open, is_leader=is_leader, close=self.close
+                "batches", TICK_SECONDS, self.steps.advance, is_leader=is_leader, close=self.close
             ),
             Service("expired-files", SWEEP_SECONDS, self.sweep, is_leader=is_leader),
         ]
 
     async def close(self) -> None:
         """Cancel the steps that are running."""
-        await end_tasks(list(self._busy.values()))
-
-    async def advance_open(self) -> None:
-        """Begin a step of each open batch that has none and is not paused."""
-        if self._seen.is_current(self._database):
-            return
-        now, version = time.monotonic(), self._database.read_version()
-        rows = await self._database.read(reports.list_open)
-        self._seen.version = None if rows else version
-        for row in rows:
-            if row.id not in self._busy and self._paused_until.get(row.id, 0) <= now:
-                self._busy[row.id] = asyncio.create_task(self._advance(row))
-        for batch_id in self._paused_until.keys() - {row.id for row in rows}:
-            del self._paused_until[batch_id]
+        await self.steps.close()
 
     async def sweep(self) -> None:
         """Delete expired files, and unfinished files that are no longer written."""
@@ -121,24 +105,12 @@ class BatchKeeper:
                 await asyncio.to_thread(self._store.delete, file_id)
 
     async def _advance(self, row: BatchRow) -> None:
-        try:
-            if row.state is BatchState.FINALIZING:
-                await self._finish(row)
-            elif row.state is BatchState.CANCELLING:
-                await self._cancel(row)
-            else:
-                await self._insert_lines(row)
-        except OUT_OF_SERVICE as error:
-            log.warning("batch.postponed", error=str(error))
-            self._pause(row)
-        except Exception:
-            log.exception("batch.failed", batch=row.id)
-            self._pause(row)
-        finally:
-            del self._busy[row.id]
-
-    def _pause(self, row: BatchRow, seconds: float = RETRY_SECONDS) -> None:
-        self._paused_until[row.id] = time.monotonic() + seconds
+        if row.state is BatchState.FINALIZING:
+            await self._finish(row)
+        elif row.state is BatchState.CANCELLING:
+            await self._cancel(row)
+        else:
+            await self._insert_lines(row)
 
     # --- validating, in_progress -----------------------------------------------------------------
 
@@ -158,7 +130,7 @@ class BatchKeeper:
             if (reason := taken.waits_for) is not None:
                 if isinstance(reason, StopReason) and not had_open and not taken.lines:
                     await self._stop(row, reason)
-                self._pause(row)
+                self.steps.pause(row)
                 return
             again = await self._reload(row)
             if again is None or again.state is not BatchState.IN_PROGRESS:
@@ -259,7 +231,7 @@ class BatchKeeper:
     async def _finish_if_done(self, row: BatchRow) -> None:
         if await self._database.read(reports.has_open_job, row.id):
             age = (now_ms() - row.created_at) / 1000
-            self._pause(row, min(age * PAUSE_SHARE, MAX_PAUSE_SECONDS))
+            self.steps.pause(row, min(age * PAUSE_SHARE, MAX_PAUSE_SECONDS))
             return
         if await self._database.write(batches.begin_finalizing, row.id, now_ms()):
             again = await self._reload(row)

@@ -1,13 +1,12 @@
 """The service of evaluations: make their batches, compute their grades, and end them."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Iterator
 
 import structlog
 
 from broker import accounts
-from broker.background import Service, end_tasks
+from broker.background import Service
 from broker.batches import BatchOptions, Inspector, NewBatch, Options, new_batch
 from broker.batches.options import ENDED
 from broker.batches.reports import find_batch, totals
@@ -24,15 +23,14 @@ from broker.jobs.privacy import choose_store
 from broker.requests.operations import Operation
 from broker.settings import Settings
 from broker.storage import files
-from broker.storage.database import Database, SeenVersion
+from broker.storage.database import Database
 from broker.storage.files import FileRow, FileStore
-from workers.attempt.retry_until_stored import OUT_OF_SERVICE
 from workers.services.grading import Graders
 from workers.services.leader_election import LeaderElection
+from workers.services.open_steps import OpenSteps
 
 ANSWERS, JUDGING = "A", "J"  # the ends of the ids of input files
 TICK_SECONDS = 0.25
-RETRY_SECONDS = 1.0  # pause after a failure
 WAIT_SHARE = 0.05  # pause of an evaluation that waits for a batch, as a share of its age
 MAX_WAIT_SECONDS = 2.0
 SUMMARY_SECONDS = 300.0  # to compute the figures of the largest evaluation
@@ -56,9 +54,7 @@ class EvaluationKeeper:
         self._database = database
         self._store = store
         self._graders = graders
-        self._seen = SeenVersion()  # without an open evaluation
-        self._busy: dict[str, asyncio.Task[None]] = {}
-        self._paused_until: dict[str, float] = {}
+        self.steps = OpenSteps("evaluation", database, reports.list_open, self._advance)
 
     def services(self) -> list[Service]:
         """Return the service. The leader runs it."""
@@ -66,7 +62,7 @@ class EvaluationKeeper:
             Service(
                 "evaluations",
                 TICK_SECONDS,
-                self.advance_open,
+                self.steps.advance,
                 is_leader=self._election.is_leader,
                 close=self.close,
             )
@@ -74,43 +70,18 @@ class EvaluationKeeper:
 
     async def close(self) -> None:
         """Cancel the steps that are running."""
-        await end_tasks(list(self._busy.values()))
+        await self.steps.close()
         await self._graders.aclose()
 
-    async def advance_open(self) -> None:
-        """Begin a step of each open evaluation that has none and is not paused."""
-        if self._seen.is_current(self._database):
-            return
-        now, version = time.monotonic(), self._database.read_version()
-        rows = await self._database.read(reports.list_open)
-        self._seen.version = None if rows else version
-        for row in rows:
-            if row.id not in self._busy and self._paused_until.get(row.id, 0) <= now:
-                self._busy[row.id] = asyncio.create_task(self._advance(row))
-        for evaluation_id in self._paused_until.keys() - {row.id for row in rows}:
-            del self._paused_until[evaluation_id]
-
     async def _advance(self, row: EvaluationRow) -> None:
-        try:
-            if row.state is EvaluationState.PREPARING:
-                await self._begin_answering(row)
-            elif row.state is EvaluationState.ANSWERING:
-                await self._begin_judging(row)
-            elif row.state is EvaluationState.JUDGING:
-                await self._await_judging(row)
-            else:
-                await self._grade(row)
-        except OUT_OF_SERVICE as error:
-            log.warning("evaluation.postponed", error=str(error))
-            self._pause(row)
-        except Exception:
-            log.exception("evaluation.failed", evaluation=row.id)
-            self._pause(row)
-        finally:
-            del self._busy[row.id]
-
-    def _pause(self, row: EvaluationRow, seconds: float = RETRY_SECONDS) -> None:
-        self._paused_until[row.id] = time.monotonic() + seconds
+        if row.state is EvaluationState.PREPARING:
+            await self._begin_answering(row)
+        elif row.state is EvaluationState.ANSWERING:
+            await self._begin_judging(row)
+        elif row.state is EvaluationState.JUDGING:
+            await self._await_judging(row)
+        else:
+            await self._grade(row)
 
     # --- preparing, answering, judging ----------------------------------------------------------
 
@@ -157,7 +128,7 @@ class EvaluationKeeper:
         if batch.state in ENDED:
             return batch
         age = (now_ms() - row.created_at) / 1000
-        self._pause(row, min(age * WAIT_SHARE, MAX_WAIT_SECONDS))
+        self.steps.pause(row, min(age * WAIT_SHARE, MAX_WAIT_SECONDS))
         return None
 
     def _find_stop(self, row: EvaluationRow, batch: BatchRow) -> StopReason | None:

@@ -133,9 +133,9 @@ async def bring_forward(tools, batch_id, looks=1):
     """Look so often, as so many processes of which each is killed after its look."""
     for _ in range(looks):
         keeper = tools.make_keeper()
-        await keeper.advance_open()
-        while keeper._busy:
-            await asyncio.gather(*keeper._busy.values())
+        await keeper.steps.advance()
+        while keeper.steps.running:
+            await asyncio.gather(*keeper.steps.running.values())
     return row_of(tools, batch_id)
 
 
